@@ -1,0 +1,82 @@
+"""Row types of the inputs: the vocabulary shared by those who produce and those who read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+from uuid import UUID
+
+from agent.values import Mac
+
+
+@dataclass(frozen=True, slots=True)
+class GraphNode:
+    """An IFMap node: its type and name identify it.
+
+    `properties` maps a property name of `ifmap-schema.json` (e.g. "virtual-network-network-id",
+    "id-perms") to its value: str, int, bool, or nested dict/list with the schema's member names.
+    """
+
+    type: str
+    name: str
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphLink:
+    """An IFMap link between two nodes, each given as (type, name); `metadata` names the relation.
+
+    `properties` holds the content of a link that carries some (e.g. the subnets of
+    virtual-network-network-ipam).
+    """
+
+    metadata: str
+    left: tuple[str, str]
+    right: tuple[str, str]
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PluggedPort:
+    """A port that an operator plugged through the REST API (facts rest-api.md 3.1)."""
+
+    uuid: UUID
+    instance_uuid: UUID
+    vn_uuid: UUID
+    project_uuid: UUID
+    display_name: str
+    system_name: str
+    mac: Mac
+    ip: IPv4Address
+    ip6: IPv6Address
+    port_type: int = 0
+    rx_vlan_id: int = 0xFFFF
+    tx_vlan_id: int = 0xFFFF
+    vhostuser_mode: int = 0
+    link_state: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPort:
+    """A port plugged through POST /vm (facts rest-api.md 6.1); nil `vmi_uuid`: waits for config."""
+
+    vm_uuid: UUID
+    vn_uuid: UUID
+    vmi_uuid: UUID
+    vm_name: str
+    host_ifname: str
+    vm_id: str = ""
+    vm_ifname: str = ""
+    vm_namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A network interface of the host as the kernel reports it."""
+
+    name: str
+    index: int
+    mac: Mac
+    up: bool

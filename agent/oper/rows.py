@@ -1,0 +1,120 @@
+"""The rows that `oper` computes and that services, flow and tools may read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from uuid import UUID
+
+from agent.values import Address, Mac, Prefix
+
+
+@dataclass(frozen=True, slots=True)
+class DhcpOption:
+    """A configured DHCP option as the schema carries it.
+
+    `name` is an option name or number in text; `value` the text value; `value_bytes`
+    the `dhcp_option_value_bytes` member (blank-separated numbers) or "".
+    """
+
+    name: str
+    value: str
+    value_bytes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostRoute:
+    """A static route handed to guests (option 121)."""
+
+    prefix: IPv4Network
+    gateway: IPv4Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class DhcpScope:
+    """What one level of configuration (VMI, subnet, VN, IPAM) adds to a DHCP answer."""
+
+    options: tuple[DhcpOption, ...] = ()
+    host_routes: tuple[HostRoute, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """One IPAM subnet of a virtual network. `dns_server` is the service address of facts 6."""
+
+    prefix: Prefix
+    gateway: Address | None
+    dns_server: Address | None
+    dhcp_enabled: bool = True
+    dhcp: DhcpScope = DhcpScope()
+    ipam: DhcpScope = DhcpScope()
+    dns_method: str = "default-dns-server"
+    tenant_dns_servers: tuple[Address, ...] = ()
+    domain_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Vrf:
+    """A VRF with its datapath index."""
+
+    name: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vn:
+    """A virtual network as the datapath side needs it."""
+
+    uuid: UUID
+    name: str
+    vrf_name: str | None
+    vxlan_id: int
+    subnets: tuple[Subnet, ...] = ()
+    l2: bool = True
+    l3: bool = True
+    flood_unknown_unicast: bool = False
+    host_routes: tuple[HostRoute, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Vmi:
+    """A virtual machine interface: config joined with the plugged port and the kernel link.
+
+    `active` is the single answer to "does it forward"; `reason` says why not.
+    `subnet` is the IPAM subnet that contains `ip`, None when there is none.
+    """
+
+    uuid: UUID
+    name: str
+    vif_index: int
+    os_index: int
+    mac: Mac
+    active: bool
+    reason: str
+    vm_uuid: UUID
+    vm_name: str
+    vn: Vn | None
+    vrf: Vrf | None
+    ip: IPv4Address | None
+    ip6: IPv6Address | None
+    subnet: Subnet | None
+    subnet6: Subnet | None
+    dhcp_enabled: bool = True
+    policy: bool = True
+    dhcp: DhcpScope = DhcpScope()
+    tx_vlan_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fabric:
+    """The host's own side: fabric interface, vhost0 and the router id."""
+
+    vif_index: int
+    vhost_vif_index: int
+    pkt0_vif_index: int
+    interface: str
+    mac: Mac
+    vhost_mac: Mac
+    router_id: IPv4Address | None
+    prefix: IPv4Network | None
+    gateway: IPv4Address | None
