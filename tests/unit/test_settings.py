@@ -1,0 +1,91 @@
+"""The configuration file: types, defaults, and errors that say where they are."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Interface
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.errors import ConfigError
+from agent.settings import TABLE, Server, Settings, parse
+
+
+def test_an_empty_file_gives_every_default() -> None:
+    settings = parse("")
+    assert settings.get("DEFAULT", "rest_port", int) == 9091
+    assert settings.get("VIRTUAL-HOST-INTERFACE", "name", str) == "vhost0"
+    assert settings.optional("VIRTUAL-HOST-INTERFACE", "ip", IPv4Interface) is None
+    assert settings.unknown == ()
+
+
+def test_values_are_converted() -> None:
+    settings = parse(
+        """
+[CONTROL-NODE]
+servers = 10.0.0.250:5269 10.0.0.251
+[VIRTUAL-HOST-INTERFACE]
+ip = 10.0.0.1/24
+gateway = 10.0.0.254
+physical_interface = eth1
+[DEFAULT]
+tunnel_type = mplsoudp
+xmpp_auth_enable = True
+[SERVICES]
+bgp_as_a_service_port_range = 50000-50100
+"""
+    )
+    servers = (Server(IPv4Address("10.0.0.250"), 5269), Server(IPv4Address("10.0.0.251"), 5269))
+    assert settings.get("CONTROL-NODE", "servers", tuple) == servers
+    assert settings.get("VIRTUAL-HOST-INTERFACE", "ip", IPv4Interface).network.prefixlen == 24
+    assert settings.get("DEFAULT", "tunnel_type", str) == "MPLSoUDP"
+    assert settings.get("DEFAULT", "xmpp_auth_enable", bool) is True
+    assert settings.get("SERVICES", "bgp_as_a_service_port_range", tuple) == (50000, 50100)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[DEFAULT]\nrest_port = many\n", ["agent.conf", "[DEFAULT] rest_port = many", "number"]),
+        ("[DEFAULT]\nrest_port = 70000\n", ["rest_port", "0 to 65535"]),
+        ("[DEFAULT]\ntunnel_type = ipip\n", ["tunnel_type", "MPLSoGRE, MPLSoUDP, VXLAN"]),
+        ("[VIRTUAL-HOST-INTERFACE]\nip = 10.0.0.300/24\n", ["[VIRTUAL-HOST-INTERFACE] ip"]),
+        ("[CONTROL-NODE]\nservers = host:1:2\n", ["[CONTROL-NODE] servers"]),
+        ("[SERVICES]\nbgp_as_a_service_port_range = 9-1\n", ["a-b"]),
+        ("no section\n", ["agent.conf"]),
+        ("[DNS]\n[DNS]\n", ["DNS", "already exists"]),
+    ],
+)
+def test_errors_say_where_and_what(text: str, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse(text, "agent.conf")
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_unknown_options_are_named_with_a_suggestion() -> None:
+    settings = parse("[DEFAULT]\nrest_prot = 1\n[WHAT]\nx=1\n[QUEUE-3]\nlogical_queue=[1]\n")
+    assert settings.unknown == (
+        "configuration: unknown option 'rest_prot' in [DEFAULT]; did you mean 'rest_port'?",
+        "configuration: unknown section [WHAT]",
+    )
+
+
+def test_a_value_is_only_given_as_its_own_type() -> None:
+    with pytest.raises(TypeError, match="rest_port is int, not str"):
+        parse("").get("DEFAULT", "rest_port", str)
+
+
+def test_no_option_is_listed_twice() -> None:
+    names = [(option.section, option.name) for option in TABLE]
+    assert len(names) == len(set(names))
+
+
+@given(st.text(max_size=200))
+def test_any_text_parses_or_is_a_configuration_error(text: str) -> None:
+    try:
+        result = parse(text)
+    except ConfigError:
+        return
+    assert isinstance(result, Settings)

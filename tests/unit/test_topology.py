@@ -1,0 +1,86 @@
+"""The topology file: derived names, and errors that say where they are."""
+
+from __future__ import annotations
+
+import copy
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.errors import ConfigError
+from agent.topology import parse, uuid_of
+
+ONE_HOST = Path(__file__).parents[2] / "agent/lab/topologies/one-host.yaml"
+
+
+def content() -> Any:
+    return yaml.safe_load(ONE_HOST.read_text())
+
+
+def test_the_shipped_topology() -> None:
+    topology = parse(content())
+    assert [vm.name for vm in topology.on_host("host1")] == ["red1", "red2", "blue1", "blue2"]
+    red1 = topology.vms["red1"]
+    assert red1.uuid == uuid_of("virtual-machine", "red1")
+    assert len(red1.tap) <= 15, "a Linux interface name"
+    assert not red1.mac[0] & 1, "a unicast address"
+    subnet = topology.networks["red"].subnets[0]
+    assert (subnet.gateway, subnet.dns) == (ip_address("10.1.1.1"), ip_address("10.1.1.2"))
+    macs = {vm.mac for vm in topology.vms.values()}
+    assert len(macs) == 4
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("hosts",), {}, "names no host"),
+        (("hosts", "host1", "fabric"), "10.0.0/24", "hosts.host1.fabric"),
+        (("hosts", "host1", "colour"), "red", "unknown key 'colour'"),
+        (("networks", "red", "subnet"), "ten", "networks.red"),
+        (("networks", "red", "forwarding_mode"), "l4", "l2_l3, l2 or l3"),
+        (("networks", "red", "dhcp"), "yes please", "networks.red.dhcp"),
+        (("networks", "bad name"), {"subnet": "10.0.0.0/8"}, "bad name"),
+        (("vms", "red1", "network"), "green", "vms.red1.network"),
+        (("vms", "red1", "address"), "10.9.9.9", "in no subnet of 'red'"),
+        (("vms", "red1", "host"), "host9", "known: host1"),
+        (("vms", "red1", "mac"), "02:00", "vms.red1.mac"),
+        (("vms", "red1"), 5, "expected a mapping"),
+        (("encapsulations",), ["GENEVE"], "unknown 'GENEVE'"),
+    ],
+)
+def test_errors_say_where(path: tuple[str, ...], value: object, words: str) -> None:
+    broken = copy.deepcopy(content())
+    place = broken
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(ConfigError, match=words):
+        parse(broken)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from("name hosts networks vms subnet network address mac a b".split()),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_any_content_parses_or_is_a_configuration_error(value: object) -> None:
+    try:
+        topology = parse(value)
+    except ConfigError:
+        return
+    assert topology.hosts
