@@ -18,6 +18,7 @@ from agent.errors import ConfigError
 from agent.values import Mac, Prefix, prefix
 
 _NAMESPACE = UUID("6f1d0e42-3c55-5e0b-9a57-6b1f7a0b9b10")
+_ENCAPSULATIONS = ("MPLSoUDP", "MPLSoGRE", "VXLAN")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 
@@ -222,8 +223,9 @@ def parse(content: object) -> Topology:
         for index, (name, value) in enumerate(reader.named("networks"))
     }
     vms = {name: _vm(name, value, list(hosts), networks) for name, value in reader.named("vms")}
-    encapsulations = tuple(reader.get("encapsulations", list, ["MPLSoUDP", "MPLSoGRE", "VXLAN"]))
-    unknown = set(encapsulations) - {"MPLSoUDP", "MPLSoGRE", "VXLAN"}
-    if unknown:
-        raise ConfigError(f"encapsulations: unknown {sorted(map(str, unknown))[0]!r}")
+    encapsulations = tuple(map(str, reader.get("encapsulations", list, _ENCAPSULATIONS)))
+    for unknown in sorted(set(encapsulations) - set(_ENCAPSULATIONS)):
+        raise ConfigError(
+            f"encapsulations: unknown {unknown!r}; known: {', '.join(_ENCAPSULATIONS)}"
+        )
     return Topology(reader.get("name", str, "topology"), hosts, networks, vms, encapsulations)

@@ -63,12 +63,13 @@ def test_errors_say_where(path: tuple[str, ...], value: object, words: str) -> N
         parse(broken)
 
 
+KEYS = ["name", "hosts", "networks", "vms", "subnet", "network", "address", "mac", "encapsulations"]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from("name hosts networks vms subnet network address mac a b".split()),
+            st.sampled_from(KEYS),
             inner,
             max_size=4,
         )
