@@ -1,0 +1,128 @@
+"""The host's network interfaces, as rtnetlink reports them.
+
+A raw non-blocking socket on the loop: pyroute2's own asynchronous sockets do not run
+under uvloop (facts libraries.md 4), its message parser does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import struct
+from collections.abc import Callable, Iterable
+
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+from pyroute2.netlink.rtnl.marshal import MarshalRtnl
+
+from agent.inputs import Link
+from agent.values import Mac
+
+_RTMGRP_LINK = 1
+_RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
+_REQUEST_DUMP = 0x301
+_IFF_UP = 1
+_RECEIVE_BUFFER = 1 << 20
+_READ_SIZE = 1 << 16
+
+Changed = Callable[[list[Link], list[str]], None]
+"""Called with the links that are new or different, and the names of those gone."""
+
+
+class LinkMonitor:
+    """Keeps `links` (by name) equal to the kernel's and reports each difference."""
+
+    def __init__(self, changed: Changed) -> None:
+        self.links: dict[str, Link] = {}
+        self._changed = changed
+        self._marshal = MarshalRtnl()
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
+        )
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        self._socket.bind((0, _RTMGRP_LINK))
+        self._sequence = 0
+        self._seen: set[str] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Ask for all links and follow their changes on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket.fileno(), self._readable)
+        self._dump()
+
+    def close(self) -> None:
+        """Stop and free the socket."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._socket.fileno())
+        self._socket.close()
+
+    def _dump(self) -> None:
+        self._sequence += 1
+        self._seen = set()
+        request = struct.pack(
+            "=IHHII16x", 32, _RTM_GETLINK, _REQUEST_DUMP, self._sequence, 0
+        )  # nlmsghdr and an empty ifinfomsg
+        self._socket.send(request)
+
+    def _readable(self) -> None:
+        try:
+            data = self._socket.recv(_READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            self._dump()  # the kernel dropped events: only a new dump tells what is there
+            return
+        self._apply(self._marshal.parse(data))
+
+    def _apply(self, messages: Iterable[ifinfmsg]) -> None:
+        changed: dict[str, Link] = {}
+        gone: dict[str, None] = {}
+        for message in messages:
+            kind = message["header"]["type"]
+            if kind in (_RTM_NEWLINK, _RTM_DELLINK):
+                self._one(message, kind == _RTM_NEWLINK, changed, gone)
+            elif message["header"]["sequence_number"] == self._sequence:
+                self._dumped(changed, gone)
+        if changed or gone:
+            self._changed(list(changed.values()), list(gone))
+
+    def _one(
+        self, message: ifinfmsg, there: bool, changed: dict[str, Link], gone: dict[str, None]
+    ) -> None:
+        link = _link(message)
+        if link is None:
+            return
+        if self._seen is not None and there:
+            self._seen.add(link.name)
+        for name in [old.name for old in self.links.values() if old.index == link.index]:
+            if name != link.name:  # renamed
+                self._forget(name, changed, gone)
+        if not there:
+            self._forget(link.name, changed, gone)
+        elif self.links.get(link.name) != link:
+            self.links[link.name] = changed[link.name] = link
+            gone.pop(link.name, None)
+
+    def _forget(self, name: str, changed: dict[str, Link], gone: dict[str, None]) -> None:
+        if self.links.pop(name, None) is not None:
+            gone[name] = None
+        changed.pop(name, None)
+
+    def _dumped(self, changed: dict[str, Link], gone: dict[str, None]) -> None:
+        if self._seen is None:
+            return
+        for name in set(self.links) - self._seen:
+            self._forget(name, changed, gone)
+        self._seen = None
+
+
+def _link(message: ifinfmsg) -> Link | None:
+    """A message as a Link; None for interfaces without an Ethernet address."""
+    name = message.get_attr("IFLA_IFNAME")
+    address = message.get_attr("IFLA_ADDRESS")
+    if not isinstance(name, str) or not isinstance(address, str) or address.count(":") != 5:
+        return None
+    return Link(name, message["index"], Mac.parse(address), bool(message["flags"] & _IFF_UP))
