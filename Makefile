@@ -1,2 +1,128 @@
+# Every target does its own set-up: `make demo` and `make test` work on a fresh machine.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
 VENV := .venv
 PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check
+PYTEST := $(PY) -m pytest
+# Shows what a command printed only if it failed.
+QUIETLY := tools/quietly
+
+KERNEL_SOURCES := $(shell find agent/_fast agent/sandesh -name '*.pyx' -o -name '*.pxd' \
+	-o -name '*.h' -o -name '*.sandesh' -o -path 'agent/_fast/src/*.c' -o -path 'agent/sandesh/compiler/*.py')
+
+.PHONY: help
+help:
+	@echo 'make demo           two networks and four VMs on one host, checked end to end'
+	@echo 'make run            the same, kept up until Ctrl-C, with a prompt of what to try'
+	@echo 'make test           every test'
+	@echo 'make lint           ruff and mypy --strict'
+	@echo 'make bench          benchmarks beside their peers, and the report'
+	@echo 'make bench-compare  the ratios to the peers against the committed baseline'
+	@echo 'make asan           unit and fuzz tests with sanitized kernels'
+	@echo 'make dist           sdist and wheel, installed once into a fresh venv'
+	@echo 'make build          .venv with the package and its tools'
+	@echo 'make clean          remove what the targets made, except .venv'
+
+# --- Set-up ---------------------------------------------------------------------------
+
+.PHONY: build packages-build packages-lab packages-test
+packages-build packages-lab packages-test: packages-%: | build/
+	@tools/system-packages $*
+
+build/:
+	@mkdir -p build
+
+$(PY): | packages-build
+	@echo 'making $(VENV)'
+	@"$$(tools/find-python)" -m venv $(VENV)
+
+# The build requirements come first so that the kernels are compiled in place, once.
+$(VENV)/.installed: pyproject.toml | $(PY)
+	@echo 'installing the package and its tools'
+	@$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+		> build/build-requires.txt
+	@$(QUIETLY) $(PIP) install -r build/build-requires.txt
+	@$(QUIETLY) $(PIP) install --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.kernels: $(VENV)/.installed setup.py $(KERNEL_SOURCES)
+	@echo 'compiling the kernels'
+	@$(QUIETLY) $(PY) setup.py build_ext --inplace --parallel $$(nproc)
+	@touch $@
+
+build: packages-build $(VENV)/.kernels
+
+# --- Lab ------------------------------------------------------------------------------
+
+TOPOLOGY := agent/lab/topologies/one-host.yaml
+
+.PHONY: demo run
+demo: build packages-lab
+	@$(VENV)/bin/vrouter-lab demo $(TOPOLOGY)
+
+run: build packages-lab
+	@$(VENV)/bin/vrouter-lab run $(TOPOLOGY)
+
+# --- Checks ---------------------------------------------------------------------------
+
+.PHONY: test lint asan
+test: build packages-lab packages-test
+	@$(PYTEST)
+
+lint: build
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+# A copy of the tree with its own kernels, so that the ordinary ones stay as they are.
+ASAN := build/asan
+ASAN_TESTS := tests/unit tests/fuzz
+asan: build
+	@mkdir -p $(ASAN)
+	@find $(ASAN) \( -name '*.py' -o -name '*.pyx' \) -delete
+	@tar -c --exclude='*.so' --exclude='__pycache__' agent tests setup.py pyproject.toml README.md \
+		| tar -x -C $(ASAN)
+	@cd $(ASAN) && VROUTER_SANITIZE=1 $(CURDIR)/$(QUIETLY) $(CURDIR)/$(PY) setup.py \
+		build_ext --inplace --parallel $$(nproc)
+	@cd $(ASAN) && LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0:handle_segv=1 PYTHONMALLOC=malloc \
+		$(CURDIR)/$(PYTEST) -p no:cacheprovider $(ASAN_TESTS)
+
+# --- Benchmarks -----------------------------------------------------------------------
+
+.PHONY: bench bench-compare
+$(VENV)/.bench: $(VENV)/.installed
+	@echo 'installing the peers of the benchmarks'
+	@$(QUIETLY) $(PIP) install --no-build-isolation --editable '.[dev,bench]'
+	@touch $@
+
+bench: build $(VENV)/.bench
+	@$(PYTEST) bench --benchmark-json build/bench.json
+	@$(PY) bench/report.py build/bench.json
+
+bench-compare: build $(VENV)/.bench
+	@$(PYTEST) bench --benchmark-json build/bench.json
+	@$(PY) bench/compare.py build/bench.json
+
+# --- Packages -------------------------------------------------------------------------
+
+.PHONY: dist clean
+dist: build
+	@rm -rf dist build/dist-venv
+	@mkdir -p dist
+	@$(QUIETLY) $(PY) -c 'from setuptools import build_meta; build_meta.build_sdist("dist")'
+	@$(QUIETLY) $(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
+	@$(PY) -m venv build/dist-venv
+	@$(QUIETLY) build/dist-venv/bin/python -m pip --disable-pip-version-check install dist/*.whl
+	@tools/smoke build/dist-venv
+	@rm -rf build/dist-venv
+	@ls -1 dist
+
+clean:
+	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	@rm -rf $(VENV)/.kernels .vrouter-lab
+	@find agent -name '*.so' -delete
+	@find agent tests bench -name __pycache__ -type d -exec rm -rf {} +
