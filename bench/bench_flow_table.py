@@ -7,7 +7,6 @@ import random
 import struct
 import subprocess
 from array import array
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ uint32_t c_loop(const struct entry *table, uint32_t entries, uint32_t *picked, u
 
 
 @pytest.fixture(scope="module", params=sorted(FILLS))
-def table(request: pytest.FixtureRequest) -> Iterator[tuple[str, mmap.mmap]]:
+def table(request: pytest.FixtureRequest) -> tuple[str, mmap.mmap]:
     """Anonymous shared memory, filled at random with a fixed seed."""
     memory = mmap.mmap(-1, (ENTRIES + OVERFLOW) * 256)
     chance = random.Random(7)
@@ -51,7 +50,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[tuple[str, mmap.mmap]]:
         active = chance.random() < FILLS[request.param]
         struct.pack_into("<H", memory, index * 256 + 88, FlowFlag.ACTIVE if active else 0)
         struct.pack_into("<IIHB", memory, index * 256 + 104, index, 3, 1, 0)
-    yield request.param, memory
+    return request.param, memory
 
 
 @pytest.fixture(scope="module")
