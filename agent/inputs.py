@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Any
 from uuid import UUID
 
@@ -70,6 +70,20 @@ class ContainerPort:
     vm_id: str = ""
     vm_ifname: str = ""
     vm_namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SimpleGateway:
+    """A simple gateway of POST /gateway (facts rest-api.md 7).
+
+    `interface` is its device, `routing_instance` the VRF whose `subnets` it makes known to the
+    host and which learns `routes` through it.
+    """
+
+    interface: str
+    routing_instance: str
+    subnets: tuple[IPv4Network, ...]
+    routes: tuple[IPv4Network, ...]
 
 
 @dataclass(frozen=True, slots=True)
