@@ -94,3 +94,30 @@ class Link:
     index: int
     mac: Mac
     up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ArpResolved:
+    """Learned: `ip` in the VRF `vrf_index` answers ARP at `mac` behind vif `vif_index`."""
+
+    vrf_index: int
+    ip: IPv4Address
+    mac: Mac
+    vif_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArpLost:
+    """Learned: `ip` in the VRF `vrf_index` no longer answers; forget its `ArpResolved`."""
+
+    vrf_index: int
+    ip: IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficSeen:
+    """Learned: the VM behind vif `vif_index` uses `ip` with `mac` (path preference)."""
+
+    vif_index: int
+    ip: IPv4Address
+    mac: Mac
