@@ -75,7 +75,7 @@ class Route(NamedTuple):
     flags: int
     mac: bytes
     """6 bytes, or empty when no MAC is stitched."""
-    index: int
+    bridge_index: int
     """Bridge table index of the stitched MAC, -1 none."""
     replace_plen: int
     """GET: 0. DUMP: stored length of the route that the leaf shows."""
@@ -83,7 +83,8 @@ class Route(NamedTuple):
 class BridgeEntry(NamedTuple):
     """One entry of the bridge table."""
 
-    index: int
+    position: int
+    """Index in the table (`rtr_index`)."""
     vrf: int
     mac: bytes
     nh: int
@@ -95,8 +96,8 @@ class FlowAnswer(NamedTuple):
     """Answer to one flow request: the fields of vr_response and vr_flow_response."""
 
     code: int
-    index: int
-    """-1 when no entry is meant."""
+    handle: int
+    """`fresp_index`; -1 when no entry is meant."""
     gen_id: int
     bytes: int
     """Low 32 bits of the previous owner's counters (new entries), else 0."""
