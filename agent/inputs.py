@@ -4,11 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
 from typing import Any
 from uuid import UUID
 
 from agent.values import Mac
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """What the configuration file says about this host.
+
+    `address` is the address of vhost0 (the router id) with its prefix length, `gateway` the
+    fabric's default gateway; without an address the host has no underlay. `pkt0_transport`
+    is a vifr_transport: 1 Ethernet (kernel), 3 socket (DPDK, embedded forwarder).
+    `encapsulations` are the tunnel types in order of preference while no
+    global-vrouter-config says otherwise.
+    """
+
+    host_name: str
+    fabric_interface: str
+    address: IPv4Interface | None = None
+    gateway: IPv4Address | None = None
+    vhost_name: str = "vhost0"
+    pkt0_name: str = "unix"
+    pkt0_transport: int = 3
+    subnet_hosts_resolvable: bool = True
+    encapsulations: tuple[str, ...] = ("MPLSoGRE",)
 
 
 @dataclass(frozen=True, slots=True)
