@@ -1,0 +1,200 @@
+"""An HTTP server as a task of the running loop: uvicorn with httptools, within bounds.
+
+uvicorn by itself waits for ever for the rest of a request and takes over the process's
+signals; both are changed here. Used for every HTTP port of the agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from agent.errors import ConfigError
+
+_BACKLOG = 256
+_GRACE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of a server: seconds and bytes.
+
+    `request` seconds may pass from a connection or a request's first byte to its last byte;
+    `idle` seconds between requests. `max_request` bytes cover a request with its headers.
+    """
+
+    connections: int = 256
+    request: float = 30.0
+    idle: float = 75.0
+    max_request: int = 64 << 20
+
+
+class _Config(uvicorn.Config):
+    """uvicorn's configuration with our limits, where the protocol finds them."""
+
+    limits = Limits()
+
+
+class _Protocol(HttpToolsProtocol):
+    """One connection, with a deadline and a size for each request."""
+
+    config: _Config
+    _deadline: asyncio.TimerHandle | None = None
+    _size = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.config.limits.connections:
+            self._refuse(503, "Too many connections")
+        else:
+            self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > self.config.limits.max_request:
+            self._refuse(413, "The request is too long")
+        else:
+            super().data_received(data)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A client that closes its sending half still gets the answer to what it sent."""
+        if self.cycle is None or self.cycle.response_complete:
+            return False
+        self.cycle.keep_alive = False
+        return True
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._size = 0
+        if self._deadline is None:
+            self._arm()
+
+    def on_message_complete(self) -> None:
+        self._disarm()
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, "Malformed HTTP request")
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.transport.abort()
+
+    def _refuse(self, status: int, text: str) -> None:
+        body = b'{"error":"%s"}' % text.encode()
+        self.transport.write(
+            STATUS_LINE[status] + b"Content-Type: application/json; charset=UTF-8\r\n"
+            b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body)
+        )
+        self.transport.close()
+
+    def _arm(self) -> None:
+        self._deadline = self.loop.call_later(self.config.limits.request, self._too_slow)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        self.transport.abort()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its hold on SIGINT and SIGTERM."""
+
+    def __init__(self, config: _Config) -> None:
+        super().__init__(config)
+        self.serving = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.serving.set()
+
+    def abort_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+
+class HttpServer:
+    """Serves an ASGI application on one TCP address of the running loop."""
+
+    def __init__(self, app: Any, *, host: str, port: int, limits: Limits | None = None) -> None:
+        """`host` is an IP address; port 0 lets the kernel choose."""
+        config = _Config(
+            app,
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            loop="none",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            date_header=False,
+            server_header=False,
+            backlog=_BACKLOG,
+            timeout_graceful_shutdown=_GRACE,
+        )
+        config.limits = limits or Limits()
+        config.timeout_keep_alive = config.limits.idle  # type: ignore[assignment]
+        self._server = _Server(config)
+        self._address = (host, port)
+        self._socket: socket.socket | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The TCP port in use, once `listen` was called."""
+        assert self._socket is not None
+        return int(self._socket.getsockname()[1])
+
+    def listen(self) -> None:
+        """Open the socket: clients may connect and wait. ConfigError when it is not possible."""
+        host, port = self._address
+        try:
+            version = ip_address(host).version
+            family = socket.AF_INET if version == 4 else socket.AF_INET6
+            self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        except (ValueError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not an IP address"
+            raise ConfigError(f"HTTP server on {host} port {port}: {reason}") from None
+        self._socket.setblocking(False)
+
+    async def start(self) -> None:
+        """Answer requests from now on."""
+        if self._socket is None:
+            self.listen()
+        assert self._socket is not None
+        self._task = asyncio.create_task(self._server.serve([self._socket]), name="http-server")
+        serving = asyncio.create_task(self._server.serving.wait())
+        await asyncio.wait({self._task, serving}, return_when=asyncio.FIRST_COMPLETED)
+        serving.cancel()
+        if self._task.done():
+            self._task.result()
+
+    async def stop(self) -> None:
+        """Finish the requests that are being answered, within two seconds, and close all."""
+        if self._task is not None:
+            self._server.should_exit = True
+            await self._task
+            self._server.abort_connections()
+            self._task = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None

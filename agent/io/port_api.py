@@ -1,0 +1,127 @@
+"""The port API at work: store, files, HTTP server and the stale timer on the running loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+from pathlib import Path
+
+import structlog
+
+from agent.io.http import HttpServer, Limits
+from agent.io.portfiles import PortFiles
+from agent.rest import FileAction, OperationalView, PortStore, build_app
+from agent.rest.files import Stamp
+
+log = structlog.get_logger(__name__)
+
+
+def interface_exists(name: str) -> bool:
+    """Whether the host has a network interface of that name now."""
+    try:
+        socket.if_nametoindex(name)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+class PortApi:
+    """The `Backend` of the resources. `changed` is called whenever `store.changes()` may have some.
+
+    With `check_interfaces`, stored ports whose interface is gone are not taken over at start.
+    """
+
+    def __init__(
+        self,
+        store: PortStore,
+        view: OperationalView,
+        changed: Callable[[], None],
+        *,
+        directory: Path,
+        host: str,
+        port: int,
+        check_interfaces: bool = True,
+        limits: Limits | None = None,
+    ) -> None:
+        self.store = store
+        self.view = view
+        self._changed = changed
+        self._files = PortFiles(directory)
+        self._server = HttpServer(build_app(self), host=host, port=port, limits=limits)
+        self._exists = interface_exists if check_interfaces else None
+        self._host = host
+        self._timer: asyncio.TimerHandle | None = None
+        self._cleaning: set[asyncio.Task[None]] = set()
+
+    @property
+    def port(self) -> int:
+        """The TCP port in use."""
+        return self._server.port
+
+    @property
+    def file_failures(self) -> int:
+        """Files that could not be written or removed, since start."""
+        return self._files.failures
+
+    async def start(self) -> None:
+        """Open the socket, take over stored ports, then answer.
+
+        In this order no port is lost that a client stores while the agent starts: either its
+        file is found, or its request waits in the socket. ConfigError when the address or the
+        directory cannot be used.
+        """
+        self._server.listen()
+        self.store.replay(await self._files.load(), self._exists)
+        if not ip_address(self._host).is_loopback:
+            log.warning("port API is open to the network without authentication", host=self._host)
+        self._after_change()
+        await self._server.start()
+        log.info("port API", host=self._host, port=self.port, replayed=self.store.counters.replayed)
+
+    async def stop(self) -> None:
+        """Close the server, finish the files. What is stored stays stored."""
+        await self._server.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._cleaning:
+            await asyncio.wait(self._cleaning)
+        self._files.close()
+
+    # Backend
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def stamp(self) -> Stamp:
+        return Stamp(sys.argv[0], time.time())
+
+    async def apply(self, actions: Sequence[FileAction]) -> None:
+        self._after_change()
+        await self._files.execute(actions)
+
+    def failed(self, error: BaseException) -> None:
+        log.error("port API request failed", exc_info=error)
+
+    def _after_change(self) -> None:
+        while self.store.notices:
+            log.warning(self.store.notices.popleft())
+        self._arm()
+        self._changed()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        at = self.store.next_deadline()
+        if at is not None:
+            delay = max(0.0, at - self.now())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._expire)
+
+    def _expire(self) -> None:
+        task = asyncio.create_task(self.apply(self.store.expire(self.now())))
+        self._cleaning.add(task)
+        task.add_done_callback(self._cleaning.discard)

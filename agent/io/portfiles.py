@@ -1,0 +1,127 @@
+"""The directory of stored ports (facts rest-api.md 9): loaded at start, changed in a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+
+from agent.errors import ConfigError
+from agent.rest import FileAction, StoredFile, WriteFile
+
+log = structlog.get_logger(__name__)
+
+_CONTAINERS = "vm"
+_MAX_FILE = 1 << 20
+_MAX_WAITING = 256
+
+
+def _is_uuid(name: str) -> bool:
+    try:
+        return str(UUID(name)) == name.lower()
+    except ValueError:
+        return False
+
+
+class PortFiles:
+    """Carries out file actions in their order, one batch at a time, never on the loop.
+
+    At most `_MAX_WAITING` batches are queued; further callers wait. Failures are logged and
+    counted in `failures`: a port works without its file, until the agent restarts.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.failures = 0
+        self._directory = directory
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="port-files")
+        self._waiting = asyncio.Semaphore(_MAX_WAITING)
+
+    async def load(self) -> list[StoredFile]:
+        """Make the directories and read every stored port; unreadable files are skipped.
+
+        ConfigError when the directories cannot be made or listed.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._worker, self._load)
+
+    async def execute(self, actions: Sequence[FileAction]) -> None:
+        """Carry the actions out in order; returns when that is done."""
+        if not actions:
+            return
+        async with self._waiting:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._worker, self._carry_out, actions)
+
+    def close(self) -> None:
+        """Finish what was begun and end the worker."""
+        self._worker.shutdown()
+
+    def _load(self) -> list[StoredFile]:
+        try:
+            (self._directory / _CONTAINERS).mkdir(parents=True, exist_ok=True)
+            return [file for path in self._paths() if (file := self._read(path))]
+        except OSError as error:
+            raise ConfigError(
+                f"port directory {self._directory}: {error.strerror}; it must be a directory "
+                "that the agent may write"
+            ) from None
+
+    def _paths(self) -> Iterator[str]:
+        yield from self._uuid_files(self._directory, "")
+        for name in sorted(os.listdir(self._directory / _CONTAINERS)):
+            folder = self._directory / _CONTAINERS / name
+            if folder.is_dir() and not folder.is_symlink():
+                yield from self._uuid_files(folder, f"{_CONTAINERS}/{name}/")
+
+    def _uuid_files(self, folder: Path, prefix: str) -> Iterator[str]:
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            if entry.is_file(follow_symlinks=False) and _is_uuid(entry.name):
+                yield prefix + entry.name
+
+    def _read(self, path: str) -> StoredFile | None:
+        try:
+            with open(self._directory / path, "rb") as file:
+                text = file.read(_MAX_FILE + 1)
+        except OSError as error:
+            log.warning("stored port is skipped", path=path, reason=error.strerror)
+            return None
+        return StoredFile(path, text)
+
+    def _carry_out(self, actions: Sequence[FileAction]) -> None:
+        for action in actions:
+            try:
+                if isinstance(action, WriteFile):
+                    self._write(action)
+                else:
+                    self._remove(action.path)
+            except OSError as error:
+                self.failures += 1
+                log.error(
+                    "stored port cannot be changed; after a restart it will be as it was before",
+                    path=str(self._directory / action.path),
+                    reason=error.strerror,
+                )
+
+    def _write(self, action: WriteFile) -> None:
+        path = self._directory / action.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.new")
+        try:
+            draft.write_bytes(action.text)
+            draft.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                draft.unlink()
+            raise
+
+    def _remove(self, path: str) -> None:
+        file = self._directory / path
+        file.unlink(missing_ok=True)
+        if file.parent != self._directory:
+            with contextlib.suppress(OSError):  # not empty: other ports of the VM are in it
+                file.parent.rmdir()
