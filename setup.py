@@ -9,10 +9,16 @@ VROUTER_NATIVE=1   tune for this machine's processor; never for packages
 """
 
 import os
+import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+
+sys.path.insert(0, str(Path(__file__).parent))  # an isolated build does not do so
+
+from agent.sandesh.compiler import load
+from agent.sandesh.compiler.gen_cython import generate
 
 FAST = Path("agent/_fast")
 HARDENED = [
@@ -26,6 +32,18 @@ SANITIZED = [
 ]  # fmt: skip
 
 
+def generate_codec() -> None:
+    """Compiles vrouter.sandesh to the sources of the kernel `sandesh`.
+
+    Texts that are already right are left alone, so that nothing is compiled again.
+    """
+    module = load(Path("agent/sandesh/vrouter.sandesh"))
+    for name, text in generate(module, "sandesh").items():
+        path = FAST / "src" / name if name.endswith(".h") else FAST / name
+        if not path.is_file() or path.read_text() != text:
+            path.write_text(text)
+
+
 def extension(source: Path) -> Extension:
     """One kernel: its .pyx and the C files in its own folder."""
     sanitize = bool(os.environ.get("VROUTER_SANITIZE"))
@@ -33,10 +51,11 @@ def extension(source: Path) -> Extension:
     if os.environ.get("VROUTER_NATIVE"):
         flags = [*flags, "-march=native"]
     folder = FAST / "src" / source.stem
+    headers = (FAST / "src").glob(f"{source.stem}_*.h")
     return Extension(
         ".".join(source.with_suffix("").parts),
         [str(source), *sorted(map(str, folder.glob("*.c")))],
-        depends=sorted(map(str, folder.glob("*.h"))),
+        depends=sorted(map(str, [*folder.glob("*.h"), *headers])),
         include_dirs=[str(folder), str(FAST / "src")],
         extra_compile_args=flags,
         extra_link_args=SANITIZED[-2:-1] if sanitize else ["-Wl,-z,relro,-z,now"],
@@ -50,6 +69,7 @@ def extensions() -> list[Extension]:
     return [extension(source) for source in sources if not wanted or source.stem in wanted]
 
 
+generate_codec()
 setup(
     ext_modules=cythonize(
         extensions(),
