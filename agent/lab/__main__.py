@@ -1,0 +1,185 @@
+"""`vrouter-lab`: hosts, networks and VMs of a topology file on one machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent.errors import AgentError
+from agent.lab.connection import Connection, attach
+from agent.lab.console import Progress, show_state
+from agent.lab.demo import demo
+from agent.lab.launch import Launch, load_plan
+from agent.lab.messages import Kill, Plug, Role, Start, Unplug
+from agent.lab.processes import environment
+from agent.lab.prompt import hints, prompt
+from agent.lab.rundir import RunDir
+
+_ONE_HOST = Path(__file__).parent / "topologies" / "one-host.yaml"
+
+
+class _RunDirType(click.ParamType[RunDir]):
+    name = "directory"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> RunDir:
+        return value if isinstance(value, RunDir) else RunDir(Path(value).resolve())
+
+
+_run_dir: Callable[[Any], Any] = click.option(
+    "--run-dir",
+    type=_RunDirType(),
+    default=".vrouter-lab",
+    show_default=True,
+    help="Directory of the lab's control socket and logs; removed when the lab ends.",
+)
+_file = click.Path(path_type=Path, resolve_path=True)
+_host = click.argument("host")
+_role = click.argument("role", type=click.Choice(["agent", "forwarder"]))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vrouter-agent")
+def cli() -> None:
+    """Hosts, networks and VMs of a topology file, on this machine.
+
+    A lab lives in namespaces of its own and leaves nothing behind, however it ends.
+    """
+
+
+@cli.command()
+@click.argument("file", type=_file)
+@_run_dir
+def up(file: Path, run_dir: RunDir) -> None:
+    """Bring up the lab of the topology FILE and leave it running."""
+    launch = Launch(file, run_dir)
+    try:
+        _wait_ready(launch, run_dir).close()
+        launch.detach()
+    except BaseException:
+        launch.end()
+        raise
+    click.echo(f"ready; end it with: vrouter-lab down --run-dir {run_dir}")
+
+
+@cli.command()
+@click.argument("file", type=_file, default=_ONE_HOST)
+@_run_dir
+def run(file: Path, run_dir: RunDir) -> None:
+    """Keep a lab up until Ctrl-C or `quit`, with a prompt to try it."""
+    launch = Launch(file, run_dir)
+    try:
+        _wait_ready(launch, run_dir).close()
+        text = hints(load_plan(file), run_dir)
+        click.echo(text)
+        if sys.stdin.isatty():
+            prompt(run_dir, lambda: text)
+        else:
+            click.echo("Ctrl-C ends it")
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        click.echo("\nending")
+    finally:
+        launch.end()
+
+
+def _wait_ready(launch: Launch, run_dir: RunDir) -> Connection:
+    launch.wait()
+    connection = Connection(run_dir)
+    Progress().follow(connection)
+    return connection
+
+
+@cli.command("demo")
+@click.argument("file", type=_file, default=_ONE_HOST)
+@_run_dir
+def demo_(file: Path, run_dir: RunDir) -> None:
+    """Bring up a lab, check it with real clients, show its tables, take it down."""
+    demo(file, run_dir)
+
+
+@cli.command()
+@_run_dir
+def down(run_dir: RunDir) -> None:
+    """End the lab."""
+    attach(run_dir).down()
+
+
+@cli.command()
+@_run_dir
+def status(run_dir: RunDir) -> None:
+    """Show the daemons and the VMs."""
+    click.echo(show_state(attach(run_dir).state()))
+
+
+@cli.command("exec", context_settings={"ignore_unknown_options": True})
+@_run_dir
+@click.argument("node", metavar="VM|HOST")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec_(run_dir: RunDir, node: str, command: tuple[str, ...]) -> None:
+    """Run a command in a VM or on a host: exec red1 -- ping -c 3 10.1.1.4"""
+    argv = attach(run_dir).argv(node, list(command), os.getcwd())
+    os.execvpe(argv[0], argv, environment())
+
+
+@cli.command()
+@_host
+@_role
+@_run_dir
+def kill(host: str, role: Role, run_dir: RunDir) -> None:
+    """SIGKILL a host's agent or forwarder and leave it dead."""
+    attach(run_dir).command(Kill(host, role))
+
+
+@cli.command()
+@_host
+@_role
+@_run_dir
+def start(host: str, role: Role, run_dir: RunDir) -> None:
+    """Start a host's agent or forwarder again."""
+    attach(run_dir).command(Start(host, role))
+
+
+@cli.command()
+@_host
+@_role
+@_run_dir
+def restart(host: str, role: Role, run_dir: RunDir) -> None:
+    """SIGKILL a host's agent or forwarder and start it again."""
+    connection = attach(run_dir)
+    connection.command(Kill(host, role))
+    connection.command(Start(host, role))
+
+
+@cli.command()
+@click.argument("vm")
+@_run_dir
+def plug(vm: str, run_dir: RunDir) -> None:
+    """Plug a VM's port and wait for its address."""
+    attach(run_dir).command(Plug(vm))
+
+
+@cli.command()
+@click.argument("vm")
+@_run_dir
+def unplug(vm: str, run_dir: RunDir) -> None:
+    """End a VM's DHCP client and delete its port."""
+    attach(run_dir).command(Unplug(vm))
+
+
+def main() -> None:
+    """The console command: errors are one message and exit status 1."""
+    try:
+        cli(prog_name="vrouter-lab")
+    except AgentError as error:
+        print(f"vrouter-lab: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The demonstration: a lab brought up, checked with real clients, shown and taken down."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from agent.lab import checks
+from agent.lab.connection import Connection
+from agent.lab.console import Progress, show_state
+from agent.lab.errors import LabError
+from agent.lab.launch import Launch, load_plan
+from agent.lab.plan import Plan
+from agent.lab.processes import tail
+from agent.lab.rundir import RunDir
+
+
+def demo(topology_file: Path, run_dir: RunDir) -> None:
+    """Run it; LabError says what was not as it should be. The lab has ended on return."""
+    plan = load_plan(topology_file)
+    start = time.monotonic()
+    print(f"{plan.topology.name}: {_contents(plan)}")
+    progress = Progress()
+    launch = Launch(topology_file, run_dir)
+    try:
+        launch.wait()
+        connection = Connection(run_dir)
+        progress.follow(connection)
+        _check(connection, plan, progress, run_dir.logs)
+        print(f"\n{show_state(connection.state())}")
+        for host in plan.topology.hosts:
+            print(f"\n{_tables(connection, host)}\n")
+        connection.close()
+    except BaseException:
+        launch.end()
+        raise
+    with progress.step("taken down"):
+        launch.end()
+    _summary(progress, time.monotonic() - start)
+
+
+def _contents(plan: Plan) -> str:
+    topology = plan.topology
+    counts = ((topology.networks, "network"), (topology.vms, "VM"), (topology.hosts, "host"))
+    return ", ".join(f"{len(rows)} {word}{'s' * (len(rows) != 1)}" for rows, word in counts)
+
+
+def _check(connection: Connection, plan: Plan, progress: Progress, logs: Path) -> None:
+    steps = (
+        ("ARP: gateway and peers resolved", checks.arp),
+        ("ping within each network: 0 % loss", checks.reachable),
+        ("ping across networks: nothing answered", checks.separated),
+    )
+    try:
+        for title, check in steps:
+            with progress.step(title):
+                check(connection, plan.topology)
+    except LabError as error:
+        tails = [tail(log) for log in sorted(logs.iterdir())]
+        raise LabError("\n".join([str(error), *tails])) from None
+
+
+def _tables(connection: Connection, host: str) -> str:
+    vifs = json.loads(checks.output_of(connection, host, ["vif", "--list", "--json"]))
+    vrfs = sorted({vif["vrf"] for vif in vifs if vif["vrf"] >= 0})
+    commands = [["vif", "--list"], ["nh", "--list"]]
+    commands += [["rt", "--dump", str(vrf)] for vrf in vrfs]
+    return "\n\n".join(
+        f"{host}# {' '.join(command)}\n{checks.output_of(connection, host, command).rstrip()}"
+        for command in commands
+    )
+
+
+def _summary(progress: Progress, total: float) -> None:
+    print("\nsummary")
+    for step in progress.steps:
+        print(f"  {step.title:<46} {step.seconds or 0.0:6.2f} s")
+    print(f"  {'all':<46} {total:6.2f} s")
+    print("demo: ok")

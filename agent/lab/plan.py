@@ -1,0 +1,130 @@
+"""What a lab of a topology consists of: links, files and names, computed before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from agent.errors import ConfigError
+from agent.topology import Host, Topology, Vm
+
+T = TypeVar("T")
+
+BRIDGE = "fabric"
+"""The bridge that joins the hosts, in the sandbox's own network namespace."""
+
+VM_INTERFACE = "eth0"
+VHOST = "vhost0"
+RUN_DIR = Path("/run/vrouter")
+"""The run directory as a process on a host sees it."""
+
+CONFIG = RUN_DIR / "vrouter-agent.conf"
+TOPOLOGY = RUN_DIR / "topology.yaml"
+REST_PORT = 9091
+PROJECT = "00000000-0000-0000-0000-000000000001"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Lines for `ip -batch` in one network namespace; `node` is None for the sandbox's own."""
+
+    node: str | None
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A checked topology with the links that it needs, in the order of making them."""
+
+    topology: Topology
+    batches: tuple[Batch, ...]
+
+    def host(self, name: str) -> Host:
+        """The host of that name; ConfigError names those that exist."""
+        return _named("host", name, self.topology.hosts)
+
+    def vm(self, name: str) -> Vm:
+        """The VM of that name; ConfigError names those that exist."""
+        return _named("VM", name, self.topology.vms)
+
+
+def make_plan(topology: Topology) -> Plan:
+    """Lay out the links of a topology; ConfigError if a VM and a host share a name."""
+    both = sorted(set(topology.hosts) & set(topology.vms))
+    if both:
+        raise ConfigError(f"vms.{both[0]}: a host has the same name; names must differ")
+    batches = [_fabric(topology)]
+    batches += [_host(host, topology.on_host(host.name)) for host in topology.hosts.values()]
+    batches += [Batch(vm, ("link set lo up",)) for vm in topology.vms]
+    return Plan(topology, tuple(batches))
+
+
+def agent_config(host: Host) -> str:
+    """The configuration file of a host's agent, in the reference agent's INI form."""
+    gateway = f"gateway = {host.gateway}\n" if host.gateway else ""
+    return (
+        "[DEFAULT]\n"
+        f"agent_name = {host.name}\n"
+        f"agent_base_directory = {RUN_DIR}/lib\n"
+        f"rest_port = {REST_PORT}\n"
+        "\n[VIRTUAL-HOST-INTERFACE]\n"
+        f"name = {VHOST}\n"
+        f"ip = {host.fabric}\n"
+        f"{gateway}"
+        f"physical_interface = {host.interface}\n"
+        "\n[STANDALONE]\n"
+        f"topology = {TOPOLOGY}\n"
+        f"host = {host.name}\n"
+    )
+
+
+def port_request(vm: Vm, network_uuid: str) -> dict[str, str | int]:
+    """The body of POST /port that plugs the VM's port (facts rest-api.md 3.1)."""
+    return {
+        "id": str(vm.port),
+        "instance-id": str(vm.uuid),
+        "vn-id": network_uuid,
+        "vm-project-id": PROJECT,
+        "display-name": vm.name,
+        "system-name": vm.tap,
+        "ip-address": str(vm.address),
+        "ip6-address": str(vm.address6 or "::"),
+        "mac-address": str(vm.mac),
+        "type": 0,
+        "rx-vlan-id": -1,
+        "tx-vlan-id": -1,
+    }
+
+
+def _named(kind: str, name: str, rows: Mapping[str, T]) -> T:
+    if name not in rows:
+        raise ConfigError(f"no {kind} {name!r} in this lab; there are: {', '.join(rows)}")
+    return rows[name]
+
+
+def _fabric(topology: Topology) -> Batch:
+    lines = ["link set lo up", f"link add {BRIDGE} type bridge", f"link set {BRIDGE} up"]
+    for index, host in enumerate(topology.hosts.values()):
+        port = f"{BRIDGE}-{index}"
+        lines += [
+            f"link add {port} type veth peer name {host.interface} netns {host.name}",
+            f"link set {port} master {BRIDGE} up",
+        ]
+        if host.gateway:
+            lines.append(
+                f"addr replace {host.gateway}/{host.fabric.network.prefixlen} dev {BRIDGE}"
+            )
+    return Batch(None, tuple(lines))
+
+
+def _host(host: Host, vms: list[Vm]) -> Batch:
+    lines = ["link set lo up", f"link set {host.interface} up"]
+    for vm in vms:
+        lines += [
+            f"link add {vm.tap} type veth"
+            f" peer name {VM_INTERFACE} address {vm.mac} netns {vm.name}",
+            f"link set {vm.tap} up",
+        ]
+    return Batch(host.name, tuple(lines))

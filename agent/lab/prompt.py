@@ -1,0 +1,65 @@
+"""The prompt of `vrouter-lab run`: commands typed at a lab that is kept up."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+from agent.lab.plan import Plan
+from agent.lab.rundir import RunDir
+from agent.topology import Vm
+
+
+def hints(plan: Plan, run_dir: RunDir) -> str:
+    """What to try, with names of this topology."""
+    vms = list(plan.topology.vms.values())
+    host = next(iter(plan.topology.hosts))
+    lines = ["status"]
+    if vms:
+        lines += [f"exec {vms[0].name} -- ip address", f"unplug {vms[0].name}"]
+        peer, stranger = _peer(vms, same=True), _peer(vms, same=False)
+        lines += [f"exec {vms[0].name} -- ping -c 3 {peer.address}"] if peer else []
+        lines += [f"exec {vms[0].name} -- ping -c 3 {stranger.address}"] if stranger else []
+    lines += [f"exec {host} -- vif --list", f"exec {host} -- rt --dump 1", f"kill {host} agent"]
+    lines += [f"start {host} agent", "help", "quit"]
+    text = "\n".join(f"  {line}" for line in lines)
+    return (
+        f"try:\n{text}\n"
+        f"from another terminal: vrouter-lab COMMAND --run-dir {run_dir}; logs: {run_dir.logs}"
+    )
+
+
+def _peer(vms: list[Vm], same: bool) -> Vm | None:
+    return next((vm for vm in vms[1:] if (vm.network == vms[0].network) is same), None)
+
+
+def prompt(run_dir: RunDir, known: Callable[[], str]) -> None:
+    """Read commands until end of input or `quit`, and run each as `vrouter-lab` would."""
+    while True:
+        try:
+            words = shlex.split(input("lab> "))
+        except EOFError:
+            print()
+            return
+        except ValueError as error:
+            print(f"cannot read that: {error}")
+            continue
+        if words[:1] in (["quit"], ["exit"]):
+            return
+        if words == ["help"]:
+            print(known())
+        elif words:
+            _run(run_dir, words)
+
+
+def _run(run_dir: RunDir, words: list[str]) -> None:
+    argv = [sys.executable, "-m", "agent.lab", words[0], "--run-dir", str(run_dir), *words[1:]]
+    # Ctrl-C is for the command: a handler of ours, unlike SIG_IGN, is not inherited by it.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        subprocess.run(argv, check=False)
+    finally:
+        signal.signal(signal.SIGINT, before)
