@@ -28,7 +28,7 @@ class Contest(Protocol):
     ) -> Any: ...
 
 
-@pytest.fixture()
+@pytest.fixture
 def contest(benchmark: Any) -> Contest:
     """Fill in group and extra_info, hand back the `benchmark` fixture of pytest-benchmark."""
 
