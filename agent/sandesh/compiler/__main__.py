@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from agent.sandesh.compiler import gen_cython
+from agent.sandesh.compiler import gen_cython, gen_python
 from agent.sandesh.compiler.errors import IdlError
 from agent.sandesh.compiler.loader import load
 from agent.sandesh.compiler.model import Module
 
-TARGETS: dict[str, Callable[[Module, str], dict[str, str]]] = {"cython": gen_cython.generate}
-
 
 @click.command(name="sandeshc")
 @click.option(
-    "--gen", "target", type=click.Choice(sorted(TARGETS)), required=True, help="What to make."
+    "--gen",
+    "target",
+    type=click.Choice(["cython", "py"]),
+    required=True,
+    help="cython: the fast codec of `buffer sandesh`. py: Python classes of every kind.",
 )
 @click.option(
     "-o",
@@ -34,20 +36,51 @@ TARGETS: dict[str, Callable[[Module, str], dict[str, str]]] = {"cython": gen_cyt
     multiple=True,
     help="Where to look for included files; may be given many times.",
 )
+@click.option("-r", "recursive", is_flag=True, help="Compile the included files too.")
+@click.option("--package", default="", help="py: the package of the included files' modules.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def main(target: str, folder: Path, search: tuple[Path, ...], file: Path) -> None:
+def main(
+    target: str,
+    folder: Path,
+    search: tuple[Path, ...],
+    recursive: bool,
+    package: str,
+    file: Path,
+) -> None:
     """Compiles the Sandesh IDL in FILE."""
     try:
         module = load(file, search)
-        texts = TARGETS[target](module, module.name)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
+        for each in _with_includes(module) if recursive else [module]:
+            _write(folder, _generate(each, target, package))
+            for warning in each.warnings:
+                click.echo(f"sandeshc: warning: {warning}", err=True)
     except (IdlError, OSError) as error:
         click.echo(f"sandeshc: {error}", err=True)
         sys.exit(1)
-    for warning in module.warnings:
-        click.echo(f"sandeshc: warning: {warning}", err=True)
+
+
+def _with_includes(module: Module) -> Iterator[Module]:
+    """The module and all that it includes, each once."""
+    seen: dict[int, Module] = {}
+    waiting = [module]
+    while waiting:
+        each = waiting.pop()
+        if id(each) not in seen:
+            seen[id(each)] = each
+            waiting += each.includes.values()
+    yield from seen.values()
+
+
+def _generate(module: Module, target: str, package: str) -> dict[str, str]:
+    if target == "cython":
+        return gen_cython.generate(module, module.name)
+    return gen_python.generate(module, module.name, package)
+
+
+def _write(folder: Path, texts: dict[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

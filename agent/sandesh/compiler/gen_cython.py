@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from agent.sandesh.compiler.errors import IdlError
 from agent.sandesh.compiler.model import Enum, Field, Kind, Module, Struct
+from agent.sandesh.compiler.words import words
 
 _BANNER = "Made by sandeshc from {file}; changes are lost at the next build."
 _SCALARS = {
@@ -25,7 +26,7 @@ _SCALARS = {
     Kind.U64: ("KIND_U64", "uint64_t", 8),
 }
 _TEXTS = {Kind.STRING: "KIND_TEXT", Kind.XML: "KIND_TEXT", Kind.BINARY: "KIND_BINARY"}
-_METHODS = frozenset(["encode", "replace", "to_dict", "NAME", "FIELDS"])
+_METHODS = words("encode replace to_dict NAME FIELDS")
 _MOST_BLOBS = 255
 
 

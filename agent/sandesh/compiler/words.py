@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
+    """The words of `text`, which spaces part."""
     return frozenset(text.split())
 
 
-BASE_TYPES = _words(
+BASE_TYPES = words(
     "bool byte i16 i32 i64 u16 u32 u64 ipv4 ipaddr double string binary xml ct_uuid_t slist"
 )
 CONTAINERS = {"list": 1, "set": 1, "map": 2}
-SANDESH_KINDS = _words(
+SANDESH_KINDS = words(
     "systemlog request response trace traceobject buffer uve dynamicuve objectlog flowlog "
     "alarm sessionlog"
 )
-LOG_KINDS = _words("systemlog objectlog flowlog sessionlog trace traceobject")
-OPTIONAL_KINDS = _words("struct union exception request response objectlog")
-UVE_KINDS = _words("uve dynamicuve alarm")
-STRUCTURE = _words(
+LOG_KINDS = words("systemlog objectlog flowlog sessionlog trace traceobject")
+OPTIONAL_KINDS = words("struct union exception request response objectlog")
+UVE_KINDS = words("uve dynamicuve alarm")
+STRUCTURE = words(
     "include namespace cpp_include const typedef enum senum struct union exception service "
     "sandesh extends required optional oneway async throws void xsd_all xsd_optional "
     "xsd_nillable xsd_attrs staticfunction abcfunction"
@@ -40,7 +41,7 @@ OLD_NAMESPACES = {
     "xsd_namespace": "xsd",
 }
 # Words that some target language keeps for itself: they cannot be names.
-RESERVED = _words(
+RESERVED = words(
     """
     BEGIN END __CLASS__ __DIR__ __FILE__ __FUNCTION__ __LINE__ __METHOD__ __NAMESPACE__
     abstract alias and args as assert begin break case catch class clone continue declare def
