@@ -56,7 +56,7 @@ class RunDir:
                 self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
             )
         except OSError as error:
-            raise UsageError(f"{self}: {error.strerror}; choose another --run-dir") from None
+            raise self._unusable(error) from None
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return lock
 
@@ -68,6 +68,8 @@ class RunDir:
             if self.path.is_dir() and any(self.path.iterdir()):
                 raise UsageError(f"{self} is not a lab's directory; choose another") from None
             return False
+        except OSError as error:
+            raise self._unusable(error) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -76,6 +78,9 @@ class RunDir:
             os.close(lock)
         self.remove()
         return False
+
+    def _unusable(self, error: OSError) -> UsageError:
+        return UsageError(f"{self}: {error.strerror}; choose another --run-dir")
 
     def remove(self) -> None:
         """Take the directory away, with all that the lab wrote."""

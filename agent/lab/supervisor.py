@@ -89,8 +89,8 @@ class Supervisor:
                 async for reply in self._answer(text):
                     writer.write(line(reply))
                     await writer.drain()
-        except ConnectionError:
-            pass  # a client that went away; the lab lives on
+        except (ConnectionError, ValueError):
+            pass  # a client that went away or sent an endless line; the lab lives on
         finally:
             self._sessions.discard(task)
             writer.close()
@@ -98,7 +98,7 @@ class Supervisor:
     async def _answer(self, text: bytes) -> AsyncIterator[AnyReply]:
         try:
             request = read_request(text)
-        except msgspec.ValidationError as error:
+        except msgspec.DecodeError as error:
             yield Failed(f"not a request of this version of vrouter-lab: {error}")
             return
         match request:
