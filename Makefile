@@ -5,12 +5,12 @@ SHELL := /bin/bash
 
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip --disable-pip-version-check
-PYTEST := $(PY) -m pytest
+PIP := $(PY) -m pip --disable-pip-version-check --no-cache-dir
+PYTEST := tools/scratch $(PY) -m pytest
 # Shows what a command printed only if it failed.
 QUIETLY := tools/quietly
 
-KERNEL_SOURCES := $(shell find agent/_fast agent/sandesh -name '*.pyx' -o -name '*.pxd' \
+KERNEL_SOURCES := $(shell find agent/_fast agent/sandesh -name '*.pyx' -o -name '*.px[di]' \
 	-o -name '*.h' -o -name '*.sandesh' -o -path 'agent/_fast/src/*.c' -o -path 'agent/sandesh/compiler/*.py')
 
 .PHONY: help
@@ -89,7 +89,7 @@ asan: build
 		build_ext --inplace --parallel $$(nproc)
 	@cd $(ASAN) && LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0:handle_segv=1 PYTHONMALLOC=malloc \
-		$(CURDIR)/$(PYTEST) -p no:cacheprovider $(ASAN_TESTS)
+		$(CURDIR)/tools/scratch $(CURDIR)/$(PY) -m pytest -p no:cacheprovider $(ASAN_TESTS)
 
 # --- Benchmarks -----------------------------------------------------------------------
 
@@ -116,7 +116,7 @@ dist: build
 	@$(QUIETLY) $(PY) -c 'from setuptools import build_meta; build_meta.build_sdist("dist")'
 	@$(QUIETLY) $(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
 	@$(PY) -m venv build/dist-venv
-	@$(QUIETLY) build/dist-venv/bin/python -m pip --disable-pip-version-check install dist/*.whl
+	@$(QUIETLY) build/dist-venv/bin/python -m pip --disable-pip-version-check --no-cache-dir install dist/*.whl
 	@tools/smoke build/dist-venv
 	@rm -rf build/dist-venv
 	@ls -1 dist
