@@ -1,0 +1,191 @@
+"""Requests packed into frames, replies matched to them by sequence and position.
+
+A frame carries up to 16 messages under one sequence number. The datapath answers in
+order: every vr_response starts the result of the next request, objects that follow belong
+to it, and a netlink message without NLM_F_MULTI ends the whole reply (facts
+sandesh-ksync.md 3.3 to 3.6). Whatever does not fit raises `Desync`: the connection is
+then useless and must be made anew.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Generic, NamedTuple, TypeVar, cast
+
+from agent.errors import SandeshError, WireError
+from agent.objects import DatapathMessage
+from agent.sandesh.framing import (
+    MAX_PAYLOAD,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    FrameReader,
+    request_frame,
+)
+from agent.sandesh.vrouter import Message, VrResponse, decode_messages, encode_many
+
+T = TypeVar("T")
+
+MESSAGES_PER_FRAME = 16
+WINDOW = 200
+"""Outstanding frames above which sending pauses (facts sandesh-ksync.md 3.6)."""
+
+_SEQ_END = 0xFFFFFFFF
+
+# The one answer that comes a hundred thousand times: vr_response up to its code.
+_PLAIN_ACK = VrResponse(h_op=4).encode()[:25]
+_PLAIN_ACK_LENGTH = 30
+
+
+class Desync(WireError):
+    """Replies no longer match the requests: only a new connection helps."""
+
+
+class Result(NamedTuple, Generic[T]):
+    """The outcome of one request: `code` is negative errno, 0, or a dump's count."""
+
+    token: T
+    code: int
+    objects: tuple[DatapathMessage, ...]
+
+
+class Packed(NamedTuple, Generic[T]):
+    """Payloads ready to be framed, and the requests that cannot be sent, with their errno."""
+
+    payloads: list[tuple[list[T], bytes]]
+    refused: list[tuple[T, int]]
+
+
+class _Context(Generic[T]):
+    """An outstanding frame: whose requests it carries and how far the reply has come."""
+
+    __slots__ = ("code", "next", "objects", "seq", "tokens")
+
+    def __init__(self, seq: int, tokens: Sequence[T]) -> None:
+        self.seq = seq
+        self.tokens = tokens
+        self.next = 0  # results started so far
+        self.code = 0  # of the result under way
+        self.objects: list[DatapathMessage] = []
+
+
+def pack(items: Sequence[tuple[T, DatapathMessage]]) -> Packed[T]:
+    """Encode `items` into as few payloads as the 16-bit attribute length allows."""
+    try:
+        payload = encode_many([cast(Message, message) for _, message in items])
+        if len(payload) <= MAX_PAYLOAD:
+            return Packed([([token for token, _ in items], payload)], [])
+    except SandeshError:
+        pass  # one of them is bad: find out which
+    return _pack_singly(items)
+
+
+def _pack_singly(items: Sequence[tuple[T, DatapathMessage]]) -> Packed[T]:
+    packed: Packed[T] = Packed([], [])
+    room = 0
+    for token, message in items:
+        try:
+            payload = message.encode()
+        except SandeshError:
+            packed.refused.append((token, errno.EINVAL))
+            continue
+        if len(payload) > MAX_PAYLOAD:
+            packed.refused.append((token, errno.EMSGSIZE))
+        elif packed.payloads and len(payload) <= room:
+            tokens, before = packed.payloads[-1]
+            packed.payloads[-1] = ([*tokens, token], before + payload)
+            room -= len(payload)
+        else:
+            packed.payloads.append(([token], payload))
+            room = MAX_PAYLOAD - len(payload)
+    return packed
+
+
+class Channel(Generic[T]):
+    """One connection's requests and replies; knows nothing of what they mean."""
+
+    def __init__(self, *, family: int, pid: int, window: int = WINDOW) -> None:
+        self._family = family
+        self._pid = pid
+        self._window = window
+        self._seq = 0
+        self._reader = FrameReader()
+        self._outstanding: deque[_Context[T]] = deque()
+        self.waiting_since: float | None = None
+
+    def __len__(self) -> int:
+        """Frames whose reply is not complete."""
+        return len(self._outstanding)
+
+    def reset(self) -> None:
+        """Forget everything outstanding: a new connection begins."""
+        self._reader = FrameReader()
+        self._outstanding.clear()
+        self.waiting_since = None
+
+    @property
+    def has_room(self) -> bool:
+        return len(self._outstanding) < self._window
+
+    def send(self, tokens: Sequence[T], payload: bytes, now: float) -> bytes:
+        """The frame for `payload`, which holds one request for each of `tokens`."""
+        self._seq = self._seq + 1 if self._seq + 1 < _SEQ_END else 1
+        if not self._outstanding:
+            self.waiting_since = now
+        self._outstanding.append(_Context(self._seq, tokens))
+        return request_frame(payload, family=self._family, seq=self._seq, pid=self._pid)
+
+    def receive(self, data: bytes, now: float) -> Iterator[Result[T]]:
+        """Yield the results that `data` completes, in order. Raises WireError (Desync)."""
+        self._reader.feed(data)
+        for frame in self._reader:
+            if not self._outstanding or frame.seq != self._outstanding[0].seq:
+                raise Desync(f"a reply with sequence {frame.seq} was not awaited")
+            if frame.type == NLMSG_ERROR:
+                raise Desync("the datapath rejected a whole frame")
+            context = self._outstanding[0]
+            last = not frame.more
+            payload = frame.payload
+            if len(payload) == _PLAIN_ACK_LENGTH and payload.startswith(_PLAIN_ACK):
+                code = int.from_bytes(payload[25:29], "big", signed=True)
+                yield from self._start(context, code)
+            elif frame.type != NLMSG_DONE:
+                yield from self._objects(context, payload)
+            if last:
+                yield self._finish(context, now)
+
+    def _start(self, context: _Context[T], code: int) -> Iterator[Result[T]]:
+        """A vr_response: ends the result under way and starts the next."""
+        if context.next >= len(context.tokens):
+            raise Desync(f"more than {len(context.tokens)} answers to frame {context.seq}")
+        if context.next:
+            yield self._result(context)
+        context.next += 1
+        context.code = code
+
+    def _objects(self, context: _Context[T], payload: bytes) -> Iterator[Result[T]]:
+        for message in decode_messages(payload):
+            if isinstance(message, VrResponse):
+                yield from self._start(context, message.resp_code)
+            elif context.next:
+                context.objects.append(message)
+            else:
+                raise Desync(f"the reply to frame {context.seq} begins without vr_response")
+
+    def _finish(self, context: _Context[T], now: float) -> Result[T]:
+        if context.next != len(context.tokens):
+            raise Desync(
+                f"{context.next} answers to the {len(context.tokens)} requests"
+                f" of frame {context.seq}"
+            )
+        self._outstanding.popleft()
+        self.waiting_since = now if self._outstanding else None
+        return self._result(context)
+
+    @staticmethod
+    def _result(context: _Context[T]) -> Result[T]:
+        objects = tuple(context.objects)
+        if objects:
+            context.objects = []
+        return Result(context.tokens[context.next - 1], context.code, objects)

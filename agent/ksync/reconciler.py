@@ -1,0 +1,492 @@
+"""Makes the datapath equal to the desired objects, one acknowledged step at a time.
+
+Guarantees G1 to G5 and G7 of docs/architecture.md, section 4. Every change of a record
+ends in `_update`, which alone decides whether the record is queued; what is sent, and in
+which form, is decided when it leaves the queue (`take`), so changes coalesce.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from agent.ksync.compare import same, uses
+from agent.ksync.events import Event, Refused, Released
+from agent.ksync.objects import (
+    Identity,
+    delete_of,
+    identity_of,
+    means_absent,
+    needs_recreation,
+)
+from agent.ksync.record import Record, RecordView, view
+from agent.ksync.registry import Registry
+from agent.objects import DatapathMessage, Desired, Key, Kind
+from agent.timers import Deadlines
+
+RETRY_FIRST = 0.5
+RETRY_MOST = 60.0
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened since the start. Keys of `writes`: (kind's name, "add", "change", "del")."""
+
+    writes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    acks: int = 0
+    nacks: Counter[int] = field(default_factory=Counter)
+    timeouts: int = 0
+    resyncs: int = 0
+    adopted: int = 0
+    swept: int = 0
+    unsendable: int = 0
+
+
+class Reconciler:
+    """The records of all objects and what is to be sent next. Knows no connection.
+
+    `jitter` gives a number in [0, 1) for each retry.
+    """
+
+    def __init__(self, jitter: Callable[[], float]) -> None:
+        self._jitter = jitter
+        self._registry = Registry()
+        self._queue: deque[Record] = deque()
+        self._retries: Deadlines[Record] = Deadlines()
+        # Inet routes whose delete waits for the answer to their covering route.
+        self._parked: dict[Record, set[Record]] = {}
+        self._known = False  # what the datapath holds
+        self._complete = False
+        self._open = 0  # records that are not settled
+        self._going = 0
+        self._held = 0
+        self._events: list[Event] = []
+        self.counters = Counters()
+
+    # ---- what the owner and the session ask
+
+    @property
+    def in_sync(self) -> bool:
+        return self._known and not self._open and not self._registry.rivals
+
+    def events(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+    def deadline(self) -> float | None:
+        return self._retries.next() if self._known else None
+
+    def snapshot(self) -> Iterator[RecordView]:
+        """Every slot's record, for tools."""
+        for record in self._registry:
+            shown = view(record, self._complete)
+            if shown is not None:
+                yield shown
+
+    def vrfs(self) -> set[int]:
+        """The VRFs in which routes are desired or were seen."""
+        return self._registry.vrfs()
+
+    # ---- desired state
+
+    def apply(self, changes: Iterable[Desired], removed: Iterable[Key]) -> None:
+        """Take over desired objects; a key in both ends present. Order does not matter."""
+        touched: list[Record] = []
+        for key in removed:
+            self._withdraw(key, touched)
+        for desired in changes:
+            self._want(desired, touched)
+        for record in touched:
+            if self._known:
+                self._assess(record)
+                self._set_ready(record)
+            self._update(record)
+
+    def complete(self) -> None:
+        """All that is desired has been applied: what is left over may be swept."""
+        if self._complete:
+            return
+        self._complete = True
+        for record in list(self._registry):
+            if record.stale:
+                self._update(record)
+
+    def _want(self, desired: Desired, touched: list[Record]) -> None:
+        identity = identity_of(desired.message)
+        record = self._registry.owner(desired.key)
+        if record is None or record.identity != identity:
+            record = self._occupy(desired, identity, record, touched)
+            if record is None:
+                return
+        before = record.desired
+        record.desired = desired
+        record.stale = False
+        if before is None or before.refs != desired.refs:
+            self._registry.refer(record, desired.refs)
+        if before is None or before.message != desired.message:
+            self._unhold(record)
+            self._compare(record)
+        touched.append(record)
+
+    def _occupy(
+        self, desired: Desired, identity: Identity, record: Record | None, touched: list[Record]
+    ) -> Record | None:
+        """Bind a key to a slot that it does not have yet; None if another key has it."""
+        registry = self._registry
+        registry.drop_rival(desired.key)
+        if record is not None and record.identity is not None:
+            touched += registry.detach(record)
+            self._vacate(record, touched)
+        slot = registry.slot(identity)
+        if slot.desired is not None:
+            registry.add_rival(identity, desired)
+            return None
+        touched += registry.detach(slot)
+        touched += registry.attach(slot, desired.key)
+        return slot
+
+    def _withdraw(self, key: Key, touched: list[Record]) -> None:
+        if self._registry.drop_rival(key):
+            return
+        record = self._registry.owner(key)
+        if record is not None and record.desired is not None:
+            self._vacate(record, touched)
+
+    def _vacate(self, record: Record, touched: list[Record]) -> None:
+        """The slot is no longer desired by its owner; the next key that waits takes over."""
+        record.desired = None
+        record.differs = False
+        self._registry.set_refs(record, ())
+        self._unhold(record)
+        touched.append(record)
+        assert record.identity is not None
+        rival = self._registry.next_rival(record.identity)
+        if rival is not None:
+            self._want(rival, touched)
+
+    def _compare(self, record: Record) -> None:
+        """Find out whether a slot that may be programmed must be written."""
+        if record.programmed is None or record.desired is None:
+            record.differs = False
+            return
+        message = record.desired.message
+        if record.programmed_key is None and not record.unsure:
+            record.differs = not same(record.programmed, message)
+            if not record.differs:
+                record.programmed = message
+                self.counters.adopted += 1
+        else:
+            record.differs = record.unsure or record.programmed != message
+        if not record.differs:
+            record.programmed_key = record.key
+
+    # ---- readiness
+
+    def _set_ready(self, record: Record) -> None:
+        """Dependents may leave once this one is there, accepted and not about to go."""
+        ready = (
+            record.programmed is not None
+            and record.desired is not None
+            and not record.going
+            and not record.deleting
+            and not record.errno
+        )
+        if ready is record.ready:
+            return
+        record.ready = ready
+        for dependent in record.dependents or ():
+            if ready:
+                dependent.missing -= 1
+                if not dependent.missing:
+                    self._update(dependent)
+            else:
+                dependent.missing += 1
+
+    def _must_go(self, record: Record) -> bool:
+        """The slot must be emptied before it can be as desired.
+
+        Either the datapath refuses such a change; or the slot serves another key now and
+        objects still use it as the old one's; or (passed on) both a slot that it uses and
+        one that it shall use must be emptied, so that it cannot simply move.
+        """
+        if record.programmed is None:
+            return False
+        if record.desired is not None and record.differs:
+            if needs_recreation(record.programmed, record.desired.message):
+                return True
+            if record.users and record.programmed_key not in (None, record.key):
+                return True
+        return (
+            self._going > 0
+            and any(ref.going for ref in record.programmed_refs)
+            and any(ref.going for ref in record.refs)
+        )
+
+    def _assess(self, record: Record) -> None:
+        going = self._must_go(record)
+        if going is record.going:
+            return
+        record.going = going
+        self._going += 1 if going else -1
+        self._set_ready(record)
+        for dependent in list(record.dependents or ()):
+            self._assess(dependent)
+        self._update(record)
+
+    def _update(self, record: Record) -> None:
+        """After any change of a record: count it, queue it, or forget it."""
+        if not self._known or record.identity is None:
+            return
+        is_open = not record.is_settled(self._complete)
+        if is_open is not record.counted_open:
+            record.counted_open = is_open
+            self._open += 1 if is_open else -1
+        if record.sent is not None or record.queued or record.held:
+            return
+        if record.desired is None and record.programmed is None:
+            self._forget(record)
+        elif self._is_due(record):
+            record.queued = True
+            self._queue.append(record)
+
+    def _is_due(self, record: Record) -> bool:
+        if record.is_deletable(self._complete):
+            return record.users == 0
+        if record.desired is None or record.missing:
+            return False
+        return record.programmed is None or record.differs
+
+    def _forget(self, record: Record) -> None:
+        assert record.identity is not None
+        key = record.key or record.programmed_key
+        self._events.append(Released(record.identity, key))
+        self._registry.drop(record)
+
+    # ---- sending
+
+    def take(self, limit: int) -> list[tuple[Record, DatapathMessage]]:
+        """Up to `limit` messages that may leave now; each is in flight from here on."""
+        items: list[tuple[Record, DatapathMessage]] = []
+        queue = self._queue
+        while queue and len(items) < limit:
+            record = queue.popleft()
+            record.queued = False
+            if record.sent is not None or record.held:
+                continue
+            if not self._is_due(record):
+                self._update(record)
+                continue
+            message = self._add(record) if self._is_add(record) else self._delete(record)
+            if message is not None:
+                record.sent = message
+                for ref in record.sent_refs:
+                    ref.users += 1
+                items.append((record, message))
+        return items
+
+    def _is_add(self, record: Record) -> bool:
+        return not record.is_deletable(self._complete)
+
+    def _add(self, record: Record) -> DatapathMessage:
+        assert record.desired is not None
+        assert record.identity is not None
+        record.sent_refs = record.refs
+        record.sent_key = record.key
+        verb = "add" if record.programmed is None else "change"
+        self.counters.writes[record.identity.kind.value, verb] += 1
+        return record.desired.message
+
+    def _delete(self, record: Record) -> DatapathMessage | None:
+        """The DEL of a slot; None while an inet route's covering route is in flight.
+
+        The DEL names the covering route's nexthop, which must stay until the answer.
+        """
+        assert record.programmed is not None
+        assert record.identity is not None
+        cover = self._registry.cover(record)
+        if cover is not None and cover.sent is not None:
+            self._parked.setdefault(cover, set()).add(record)
+            return None
+        record.deleting = True
+        record.sent_refs = cover.programmed_refs if cover is not None else ()
+        self._set_ready(record)
+        self.counters.writes[record.identity.kind.value, "del"] += 1
+        return delete_of(record.programmed, cover.programmed if cover is not None else None)
+
+    # ---- answers
+
+    def answered(self, record: Record, code: int, now: float) -> None:
+        """The datapath's answer to the message of `record`: negative errno or success."""
+        sent = record.sent
+        if sent is None:
+            return  # given up meanwhile
+        assert record.identity is not None
+        record.sent = None
+        deleting, record.deleting = record.deleting, False
+        error = -code if code < 0 else 0
+        if deleting and (not error or means_absent(record.identity.kind, sent, error)):
+            self._deleted(record)
+        elif not deleting and error in (0, errno.EEXIST):
+            self._added(record, sent)
+        else:
+            self._refused(record, sent, deleting, error, now)
+        for parked in self._parked.pop(record, ()):
+            self._update(parked)
+
+    def _added(self, record: Record, sent: DatapathMessage) -> None:
+        old = record.programmed_refs
+        record.programmed = sent
+        record.programmed_key = record.sent_key
+        record.programmed_refs, record.sent_refs = record.sent_refs, ()
+        record.unsure = False
+        self._accepted(record)
+        desired = record.desired
+        record.differs = (
+            desired is not None and desired.message is not sent and desired.message != sent
+        )
+        if old:
+            self._release(old)
+        if record.differs or self._going:
+            self._assess(record)
+        self._set_ready(record)
+        self._update(record)
+        if self._held:
+            for dependent in list(record.dependents or ()):
+                self._retry(dependent)
+
+    def _deleted(self, record: Record) -> None:
+        old = record.programmed_refs + record.sent_refs
+        record.programmed = None
+        record.programmed_refs = record.sent_refs = ()
+        record.differs = record.unsure = False
+        if record.stale:
+            self.counters.swept += 1
+        self._accepted(record)
+        self._release(old)
+        self._assess(record)
+        self._set_ready(record)
+        self._update(record)
+
+    def _accepted(self, record: Record) -> None:
+        self.counters.acks += 1
+        record.errno = 0
+        record.attempts = 0
+
+    def _refused(
+        self, record: Record, sent: DatapathMessage, deleting: bool, error: int, now: float
+    ) -> None:
+        refs, record.sent_refs = record.sent_refs, ()
+        record.refusals += 1
+        self.counters.nacks[error] += 1
+        assert record.identity is not None
+        self._events.append(Refused(record.identity, record.key, error))
+        if not deleting and record.programmed is not None:
+            record.unsure = record.differs = True
+        self._release(refs)
+        desired = record.desired
+        if deleting:
+            stands = desired is None or record.going
+        else:
+            stands = desired is not None and desired.message == sent
+        if stands:  # else something newer is wanted, and has not been tried
+            self._hold(record, error, now)
+        self._assess(record)
+        self._set_ready(record)
+        self._update(record)
+
+    def _hold(self, record: Record, error: int, now: float) -> None:
+        wait = min(RETRY_MOST, RETRY_FIRST * 2.0 ** min(record.attempts, 16))
+        record.errno = error
+        record.attempts += 1
+        record.held = True
+        self._held += 1
+        self._retries.arm(record, now + wait * (0.5 + self._jitter()))
+
+    def _unhold(self, record: Record) -> bool:
+        if not record.held:
+            return False
+        record.held = False
+        self._held -= 1
+        self._retries.disarm(record)
+        return True
+
+    def _retry(self, record: Record) -> None:
+        """A referent has changed: what was refused may be accepted now."""
+        if self._unhold(record):
+            self._update(record)
+
+    def _release(self, refs: Iterable[Record]) -> None:
+        for ref in refs:
+            ref.users -= 1
+            if not ref.users:
+                if ref.going:
+                    self._assess(ref)
+                self._update(ref)
+
+    def tick(self, now: float) -> None:
+        """Try again what was refused long enough ago."""
+        for record in self._retries.due(now):
+            record.held = False
+            self._held -= 1
+            self._update(record)
+
+    # ---- connections
+
+    def unknown(self) -> None:
+        """The connection is lost: nothing in flight will be answered, anything may be there."""
+        self._known = False
+        self._open = self._going = self._held = 0
+        self._queue.clear()
+        self._parked.clear()
+        self._retries = Deadlines()
+        for record in self._registry:
+            record.programmed = record.programmed_key = record.sent = None
+            record.programmed_refs = record.sent_refs = ()
+            record.users = record.errno = record.attempts = 0
+            record.deleting = record.unsure = record.differs = False
+            record.ready = record.going = record.held = False
+            record.queued = record.counted_open = False
+            record.missing = len(record.refs)
+
+    def learn(self, dumped: Iterable[DatapathMessage]) -> None:
+        """What the datapath holds after `unknown`: adopt what is right, queue the rest."""
+        registry = self._registry
+        found: list[Record] = []
+        for message in dumped:
+            identity = identity_of(message)
+            is_new = identity not in registry.slots
+            record = registry.slot(identity)
+            if record.programmed is None:
+                found.append(record)
+            record.programmed = message
+            record.stale = record.stale or is_new
+        for record in found:
+            self._learn_uses(record)
+        for record in found:
+            if record.desired is None:
+                registry.set_refs(record, record.programmed_refs)
+            else:
+                self._compare(record)
+        self._known = True
+        everything = list(registry)
+        for record in everything:
+            self._assess(record)
+            self._set_ready(record)
+        for record in everything:
+            self._update(record)
+
+    def _learn_uses(self, record: Record) -> None:
+        """Hold what a dumped object uses; what uses a missing nexthop must be written again."""
+        assert record.programmed is not None
+        refs: list[Record] = []
+        for identity in uses(record.programmed):
+            ref = self._registry.slots.get(identity)
+            if ref is not None and ref.programmed is not None:
+                refs.append(ref)
+            elif identity.kind is Kind.NEXTHOP:
+                record.unsure = True
+        record.programmed_refs = tuple(dict.fromkeys(refs))
+        for ref in record.programmed_refs:
+            ref.users += 1

@@ -1,0 +1,163 @@
+"""One record per datapath slot: what is wanted there, what is known to be there.
+
+The state that users see (`State`) is derived from the record's members, never stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from agent.ksync.objects import Identity
+from agent.objects import DatapathMessage, Desired, Key
+
+
+class State(Enum):
+    """The derived state of a record (facts style-anchors.md, "five states")."""
+
+    WAIT = "wait"  # a referent is not there yet, or (delete) a referrer still is
+    DUE = "due"  # differs and may be sent now
+    SENT = "sent"  # one request in flight; newer wishes just wait
+    SYNCED = "synced"  # programmed is desired
+    HELD = "held"  # refused; retried at a deadline or when a referent changes
+
+
+class Record:
+    """A slot of the datapath, or (identity None) a key that is referred to but not wanted.
+
+    `refs` and `dependents` are the two ends of the desired references; `programmed_refs`
+    and `sent_refs` are the slots that the acknowledged message and the one in flight use,
+    counted at the other end in `users`. `programmed_key` is None for what a dump told.
+    """
+
+    __slots__ = (
+        "attempts",
+        "counted_open",
+        "deleting",
+        "dependents",
+        "desired",
+        "differs",
+        "errno",
+        "going",
+        "held",
+        "identity",
+        "key",
+        "missing",
+        "programmed",
+        "programmed_key",
+        "programmed_refs",
+        "queued",
+        "ready",
+        "refs",
+        "refusals",
+        "sent",
+        "sent_key",
+        "sent_refs",
+        "stale",
+        "unsure",
+        "users",
+    )
+
+    def __init__(self, identity: Identity | None, key: Key | None) -> None:
+        self.identity = identity
+        self.key = key
+        self.desired: Desired | None = None
+        self.refs: tuple[Record, ...] = ()
+        self.missing = 0  # how many of refs are not ready
+        self.dependents: set[Record] | None = None
+        self.programmed: DatapathMessage | None = None
+        self.programmed_key: Key | None = None
+        self.programmed_refs: tuple[Record, ...] = ()
+        self.users = 0
+        self.sent: DatapathMessage | None = None
+        self.sent_key: Key | None = None
+        self.sent_refs: tuple[Record, ...] = ()
+        self.deleting = False  # the message in flight is a DEL
+        self.unsure = False  # a change was refused: who knows what is there now
+        self.differs = False  # programmed is not known to be desired
+        self.ready = False  # dependents may be sent
+        self.going = False  # must leave the datapath before it can be as desired
+        self.stale = False  # found in a dump and not claimed yet
+        self.held = False
+        self.errno = 0  # of the last refusal, 0 after success
+        self.attempts = 0  # refusals in a row
+        self.refusals = 0
+        self.queued = False
+        self.counted_open = False
+
+    def is_deletable(self, complete: bool) -> bool:
+        """Programmed and not to stay, or to leave for a moment; referrers apart."""
+        if self.programmed is None:
+            return False
+        return self.going or (self.desired is None and (complete or not self.stale))
+
+    def is_settled(self, complete: bool) -> bool:
+        """Nothing is left to do for this record."""
+        if self.sent is not None or self.held:
+            return False
+        if self.desired is None:
+            return self.programmed is None or (self.stale and not complete and not self.going)
+        return self.programmed is not None and not self.differs and not self.going
+
+    def state(self, complete: bool) -> State:
+        if self.sent is not None:
+            return State.SENT
+        if self.held:
+            return State.HELD
+        if self.is_deletable(complete):
+            return State.WAIT if self.users else State.DUE
+        if self.desired is None:
+            return State.WAIT
+        if self.programmed is not None and not self.differs:
+            return State.SYNCED
+        return State.WAIT if self.missing else State.DUE
+
+
+@dataclass(frozen=True, slots=True)
+class RecordView:
+    """A record as tools see it. `waits_for` names what it waits for, or is ""."""
+
+    identity: Identity
+    key: Key | None
+    state: State
+    waits_for: str
+    errno: int
+    refusals: int
+    desired: DatapathMessage | None
+    programmed: DatapathMessage | None
+
+
+def view(record: Record, complete: bool) -> RecordView | None:
+    """The view of a record; None for a key without a slot."""
+    if record.identity is None:
+        return None
+    return RecordView(
+        identity=record.identity,
+        key=record.key,
+        state=record.state(complete),
+        waits_for=_waits_for(record, complete),
+        errno=record.errno,
+        refusals=record.refusals,
+        desired=record.desired.message if record.desired else None,
+        programmed=record.programmed,
+    )
+
+
+def _waits_for(record: Record, complete: bool) -> str:
+    if record.sent is not None:
+        return "an answer"
+    if record.held:
+        return "the next attempt"
+    if record.is_deletable(complete):
+        return f"{record.users} objects that use it" if record.users else ""
+    if record.desired is None and record.stale:
+        return "complete configuration"
+    if record.missing and (record.programmed is None or record.differs):
+        missing = next(ref for ref in record.refs if not ref.ready)
+        return str(missing.key or missing.identity)
+    return ""
+
+
+def describe(record: Record) -> str:
+    """The key, or for leftovers the slot, in words for logs."""
+    return str(record.key or record.identity)

@@ -1,0 +1,180 @@
+"""Which key owns which slot, who refers to whom, and which route covers which.
+
+References are held between records, by key: a key that is referred to before anyone wants
+it has a record without a slot, so that its dependents are found when it appears.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from agent.ksync.objects import Identity, masked
+from agent.ksync.record import Record
+from agent.objects import Desired, Key, Kind
+
+
+class Registry:
+    """The records by slot and by key. Keeps no opinion on when anything is sent."""
+
+    def __init__(self) -> None:
+        self.slots: dict[Identity, Record] = {}
+        self._owners: dict[Key, Record] = {}
+        # Keys that want a slot which another key has: at most one slot each.
+        self._rivals: dict[Identity, dict[Key, Desired]] = {}
+        self._rivalry: dict[Key, Identity] = {}
+        # (vrf, family) -> how many slots there are of each prefix length.
+        self._lengths: dict[tuple[int, int], list[int]] = {}
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.slots.values())
+
+    @property
+    def rivals(self) -> int:
+        """Keys that wait for a slot of another key."""
+        return len(self._rivalry)
+
+    def owner(self, key: Key) -> Record | None:
+        return self._owners.get(key)
+
+    def slot(self, identity: Identity) -> Record:
+        """The record of a slot, made when there is none."""
+        record = self.slots.get(identity)
+        if record is None:
+            record = self.slots[identity] = Record(identity, None)
+            self._count_route(identity, 1)
+        return record
+
+    def _count_route(self, identity: Identity, change: int) -> None:
+        if identity.kind is Kind.INET_ROUTE:
+            vrf, family, prefix, plen = identity.number
+            lengths = self._lengths.get((vrf, family))
+            if lengths is None:
+                lengths = self._lengths[vrf, family] = [0] * (8 * len(prefix) + 1)
+            lengths[plen] += change
+            if change < 0 and not any(lengths):
+                del self._lengths[vrf, family]
+
+    def cover(self, record: Record) -> Record | None:
+        """The closest covering inet route that is in the datapath or on its way."""
+        assert record.identity is not None
+        if record.identity.kind is not Kind.INET_ROUTE:
+            return None
+        vrf, family, prefix, plen = record.identity.number
+        lengths = self._lengths[vrf, family]
+        for shorter in range(plen - 1, -1, -1):
+            if lengths[shorter]:
+                number = (vrf, family, masked(prefix, shorter), shorter)
+                cover = self.slots.get(Identity(Kind.INET_ROUTE, number))
+                if cover is not None and (cover.programmed is not None or cover.sent is not None):
+                    return cover
+        return None
+
+    def vrfs(self) -> set[int]:
+        """The VRFs in which this side knows routes."""
+        known = {vrf for vrf, _ in self._lengths}
+        bridged = (slot.number[0] for slot in self.slots if slot.kind is Kind.BRIDGE_ROUTE)
+        return known.union(bridged)
+
+    def drop(self, record: Record) -> None:
+        """Forget a slot, whose record loses its identity; its key stays while referred to."""
+        assert record.identity is not None
+        del self.slots[record.identity]
+        self._count_route(record.identity, -1)
+        record.identity = None
+        self.set_refs(record, ())
+        self.detach(record)
+
+    # ---- keys and slots
+
+    def detach(self, record: Record) -> list[Record]:
+        """Part a slot from its key. Returns the dependents, which now lack a referent."""
+        key, record.key = record.key, None
+        if key is None:
+            return []
+        del self._owners[key]
+        if not record.dependents:
+            return []
+        vacant = self._owners[key] = Record(None, key)
+        return self._transfer(record, vacant)
+
+    def attach(self, record: Record, key: Key) -> list[Record]:
+        """Give an ownerless slot to `key`. Returns the dependents that came along."""
+        vacant = self._owners.get(key)
+        self._owners[key] = record
+        record.key = key
+        return self._transfer(vacant, record) if vacant is not None else []
+
+    def _transfer(self, source: Record, target: Record) -> list[Record]:
+        moved = list(source.dependents or ())
+        source.dependents = None
+        if moved and target.dependents is None:
+            target.dependents = set()
+        for record in moved:
+            refs = (target if ref is source else ref for ref in record.refs)
+            record.refs = tuple(dict.fromkeys(refs))
+            record.missing = sum(not ref.ready for ref in record.refs)
+            target.dependents.add(record)  # type: ignore[union-attr]
+        return moved
+
+    # ---- references
+
+    def refer(self, record: Record, keys: Iterable[Key]) -> None:
+        """Make `keys` the references of `record`."""
+        owners = self._owners
+        refs = []
+        for key in keys:
+            ref = owners.get(key)
+            if ref is None:
+                ref = owners[key] = Record(None, key)
+            refs.append(ref)
+        self.set_refs(record, tuple(refs) if len(refs) < 2 else tuple(dict.fromkeys(refs)))
+
+    def set_refs(self, record: Record, refs: tuple[Record, ...]) -> None:
+        """Replace the references of `record`; the vacant keys that nobody needs go."""
+        old = record.refs
+        record.refs = refs
+        missing = 0
+        for ref in refs:
+            if ref.dependents is None:
+                ref.dependents = {record}
+            else:
+                ref.dependents.add(record)
+            missing += not ref.ready
+        record.missing = missing
+        for ref in old:
+            if ref not in refs and ref.dependents:
+                ref.dependents.discard(record)
+                if ref.identity is None:
+                    self._drop_vacant(ref)
+
+    def _drop_vacant(self, record: Record) -> None:
+        key = record.key
+        if not record.dependents and key is not None and self._owners.get(key) is record:
+            del self._owners[key]
+
+    # ---- rivals
+
+    def add_rival(self, identity: Identity, desired: Desired) -> None:
+        """`desired` wants a slot that another key has: it waits for its turn."""
+        self._rivalry[desired.key] = identity
+        self._rivals.setdefault(identity, {})[desired.key] = desired
+
+    def drop_rival(self, key: Key) -> bool:
+        """The key no longer waits for a slot of another key. False if it did not."""
+        identity = self._rivalry.pop(key, None)
+        if identity is None:
+            return False
+        waiting = self._rivals[identity]
+        del waiting[key]
+        if not waiting:
+            del self._rivals[identity]
+        return True
+
+    def next_rival(self, identity: Identity) -> Desired | None:
+        """Who takes over a slot that its owner has given up."""
+        waiting = self._rivals.get(identity)
+        if waiting is None:
+            return None
+        desired = next(iter(waiting.values()))
+        self.drop_rival(desired.key)
+        return desired

@@ -1,0 +1,249 @@
+"""The connection to a datapath as a state machine without I/O.
+
+Down -> opening (limits, tables, a dump of everything) -> running (reconcile). Any answer
+that does not fit, and any reply that does not come, makes the connection useless: `broken`
+tells the shell to close it and connect again, and the next opening's dump restores what is
+known. Nothing of it is assumed over a reconnect.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable, Iterator
+
+from agent.errors import DatapathError, WireError
+from agent.ksync.bulk import MESSAGES_PER_FRAME, WINDOW, Channel, Result, pack
+from agent.ksync.dump import Answer, Opening, Questions, open_datapath
+from agent.ksync.events import Dumped, Event, InSync, Lost
+from agent.ksync.reconciler import Counters, Reconciler
+from agent.ksync.record import Record, RecordView
+from agent.objects import DatapathMessage, Desired, Key
+from agent.sandesh.framing import FAMILY_AGENT
+
+REPLY_TIMEOUT = 45.0
+"""Seconds without any reply; adding the agent vif may stall a DPDK datapath for 31
+(facts datapath-behaviour.md section 1)."""
+NOT_READY_PAUSE = 1.0
+OUTPUT_LIMIT = 256 * 1024
+
+_NO_JITTER = 0.5
+
+
+class Session:
+    """Bytes in, bytes and events out; `now` is monotonic seconds.
+
+    `pid` goes into the requests; `jitter` gives numbers in [0, 1) that spread retries.
+    """
+
+    def __init__(
+        self,
+        *,
+        pid: int,
+        opening: Opening | None = None,
+        jitter: Callable[[], float] | None = None,
+        family: int = FAMILY_AGENT,
+        messages_per_frame: int = MESSAGES_PER_FRAME,
+        window: int = WINDOW,
+        reply_timeout: float = REPLY_TIMEOUT,
+    ) -> None:
+        self._opening = opening or Opening()
+        self._per_frame = messages_per_frame
+        self._reply_timeout = reply_timeout
+        self._reconciler = Reconciler(jitter or (lambda: _NO_JITTER))
+        self._channel: Channel[Record | None] = Channel(family=family, pid=pid, window=window)
+        self._now = 0.0
+        self._connected = False
+        self._broken = False
+        self._questions: Questions[Dumped] | None = None
+        self._question: DatapathMessage | None = None
+        self._ask_at: float | None = None  # when the question is due; None: it is out
+        self._applied = False
+        self._told_in_sync = False
+        self._events: list[Event] = []
+
+    # ---- what can be read
+
+    @property
+    def broken(self) -> bool:
+        """True when the shell must close the connection."""
+        return self._broken
+
+    @property
+    def running(self) -> bool:
+        """True between `Dumped` and `Lost`: what is desired is being made true."""
+        return self._connected and not self._broken and self._questions is None
+
+    @property
+    def in_sync(self) -> bool:
+        return self.running and self._reconciler.in_sync
+
+    @property
+    def counters(self) -> Counters:
+        return self._reconciler.counters
+
+    def snapshot(self) -> Iterator[RecordView]:
+        """Every record with its derived state and what it waits for."""
+        return self._reconciler.snapshot()
+
+    def events(self) -> list[Event]:
+        """What happened since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    # ---- the connection
+
+    def connected(self, now: float) -> None:
+        """A new connection: everything in the datapath is read before anything is written."""
+        self._now = now
+        self._connected = True
+        self._broken = False
+        self._channel.reset()
+        self._reconciler.unknown()
+        self._questions = open_datapath(self._opening, self._reconciler.vrfs())
+        self._question = next(self._questions)
+        self._ask_at = now
+
+    def disconnected(self, now: float) -> None:
+        """The connection is closed, by whichever side."""
+        self._now = now
+        was_usable = self._connected and not self._broken
+        self._connected = False
+        self._broken = False
+        self._forget_connection()
+        if was_usable:
+            self._events.append(Lost("the datapath closed the connection"))
+
+    def receive(self, data: bytes, now: float) -> None:
+        """Bytes from the datapath, cut anywhere."""
+        self._now = now
+        if not self._connected or self._broken:
+            return
+        try:
+            for result in self._channel.receive(data, now):
+                if result.token is None:
+                    self._answered(result)
+                else:
+                    self._reconciler.answered(result.token, result.code, now)
+        except WireError as problem:
+            self._break(str(problem))
+        except DatapathError as problem:
+            self._break(f"the datapath refused {problem}")
+        self._collect()
+
+    def data_to_send(self) -> bytes:
+        """The next requests, up to about OUTPUT_LIMIT bytes; b"" when nothing may leave.
+
+        Call it again when the transport has taken what it gave.
+        """
+        frames: list[bytes] = []
+        if not self._connected or self._broken:
+            return b""
+        if self._question is not None and self._ask_at is not None and self._ask_at <= self._now:
+            self._ask_at = None
+            frames.append(self._channel.send((None,), self._question.encode(), self._now))
+        elif self._questions is None:
+            self._fill(frames)
+        return b"".join(frames)
+
+    def deadline(self) -> float | None:
+        """When `tick` wants to be called, or None."""
+        times = [self._reply_deadline(), self._ask_at]
+        if self.running:
+            times.append(self._reconciler.deadline())
+        return min((time for time in times if time is not None), default=None)
+
+    def tick(self, now: float) -> None:
+        """Time has passed: retries, and replies that did not come."""
+        self._now = now
+        if not self._connected or self._broken:
+            return
+        overdue = self._reply_deadline()
+        if overdue is not None and overdue <= now:
+            self.counters.timeouts += 1
+            self._break(f"no reply for {self._reply_timeout:g} seconds")
+        elif self.running:
+            self._reconciler.tick(now)
+        self._collect()
+
+    # ---- desired state
+
+    def apply(self, changes: Iterable[Desired], removed: Iterable[Key], now: float) -> None:
+        """Objects to add or change, and keys that are no longer wanted; any order is right.
+
+        Raises BugError for a message that is not a datapath object's.
+        """
+        self._now = now
+        self._applied = True
+        self._reconciler.apply(changes, removed)
+        self._collect()
+
+    def complete(self, now: float) -> None:
+        """All desired objects have been applied once: leftovers may be swept from now on."""
+        self._now = now
+        self._applied = True
+        self._reconciler.complete()
+        self._collect()
+
+    # ---- inside
+
+    def _fill(self, frames: list[bytes]) -> None:
+        size = 0
+        while self._channel.has_room and size < OUTPUT_LIMIT:
+            items = self._reconciler.take(self._per_frame)
+            if not items:
+                return
+            packed = pack(items)
+            for records, payload in packed.payloads:
+                frame = self._channel.send(records, payload, self._now)
+                frames.append(frame)
+                size += len(frame)
+            for record, error in packed.refused:
+                self.counters.unsendable += 1
+                self._reconciler.answered(record, -error, self._now)
+            if packed.refused:
+                self._collect()
+
+    def _answered(self, result: Result[Record | None]) -> None:
+        """The answer to the question that is out: on to the next, or to running."""
+        if result.code == -errno.ENETRESET:  # the datapath is not ready
+            self._ask_at = self._now + NOT_READY_PAUSE
+            return
+        assert self._questions is not None
+        try:
+            self._question = self._questions.send(Answer(result.code, result.objects))
+            self._ask_at = self._now
+        except StopIteration as done:
+            self._opened(done.value)
+
+    def _opened(self, dumped: Dumped) -> None:
+        self._questions = self._question = self._ask_at = None
+        # RESET is for the first connection: later ones adopt what this session wrote.
+        self._opening = self._opening._replace(reset=False)
+        self._events.append(dumped)
+        self._reconciler.learn(dumped.messages)
+
+    def _reply_deadline(self) -> float | None:
+        since = self._channel.waiting_since
+        return None if since is None else since + self._reply_timeout
+
+    def _break(self, reason: str) -> None:
+        self.counters.resyncs += 1
+        self._broken = True
+        self._forget_connection()
+        self._events.append(Lost(reason))
+
+    def _forget_connection(self) -> None:
+        self._channel.reset()
+        self._reconciler.unknown()
+        self._questions = self._question = self._ask_at = None
+        self._told_in_sync = False
+
+    def _collect(self) -> None:
+        """Gather the reconciler's events and tell the edge into sync."""
+        self._events += self._reconciler.events()
+        if self._applied and self.in_sync:
+            if not self._told_in_sync:
+                self._told_in_sync = True
+                self._events.append(InSync())
+        else:
+            self._told_in_sync = False
