@@ -1,0 +1,188 @@
+"""How `flow` prints flows. Facts: vrouter-cli.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from typing import Any
+
+from agent.cli.render import flag_names
+from agent.sandesh.vrouter import VrFlowTableData
+from agent.shm import FLOW_DROP_REASONS, FlowAction, FlowEntry, FlowFlag, TcpFlag
+
+ACTIONS = {FlowAction.HOLD: "H", FlowAction.FORWARD: "F", FlowAction.DROP: "D", FlowAction.NAT: "N"}
+NAT_FLAGS = (
+    (FlowFlag.SNAT, "S"),
+    (FlowFlag.SPAT, "Ps"),
+    (FlowFlag.DNAT, "D"),
+    (FlowFlag.DPAT, "Pd"),
+    (FlowFlag.LINK_LOCAL, "L"),
+)
+STATE_FLAGS = (
+    (FlowFlag.EVICTED, "E"),
+    (FlowFlag.EVICT_CANDIDATE, "Ec"),
+    (FlowFlag.NEW_FLOW, "N"),
+    (FlowFlag.MODIFIED, "M"),
+    (FlowFlag.DELETE_MARKED, "Dm"),
+)
+TCP_FLAGS = (
+    (TcpFlag.SYN, "S"),
+    (TcpFlag.SYN_R, "Sr"),
+    (TcpFlag.ESTABLISHED, "E"),
+    (TcpFlag.ESTABLISHED_R, "Er"),
+    (TcpFlag.FIN, "F"),
+    (TcpFlag.FIN_R, "Fr"),
+    (TcpFlag.RST, "R"),
+    (TcpFlag.HALF_CLOSE, "C"),
+    (TcpFlag.DEAD, "D"),
+)
+DROP_WORDS = {
+    "UNKNOWN": "Unknown",
+    "UNAVAILABLE_INTF": "IntfErr",
+    "IPv4_FWD_DIS": "Ipv4Dis",
+    "UNAVAILABLE_VRF": "VrfErr",
+    "NO_SRC_ROUTE": "NoSrcRt",
+    "NO_DST_ROUTE": "NoDstRt",
+    "AUDIT_ENTRY": "Audit",
+    "VRF_CHANGE": "VrfChange",
+    "NO_REVERSE_FLOW": "NoRevFlow",
+    "REVERSE_FLOW_CHANGE": "RevFlowChng",
+    "NAT_CHANGE": "NatChng",
+    "FLOW_LIMIT": "FlowLim",
+    "LINKLOCAL_SRC_NAT": "LinkSrcNatErr",
+    "POLICY": "Policy",
+    "OUT_POLICY": "OutPolicy",
+    "SG": "SG",
+    "OUT_SG": "OutSG",
+    "REVERSE_SG": "RevSG",
+    "REVERSE_OUT_SG": "RevOutSG",
+}
+"""Reasons that the flow tool prints as a word; others as their number."""
+TCP = 6
+INET = 2
+HBS_LEFT, HBS_RIGHT = 0x1000, 0x2000
+NO_MIRROR = 255
+_LINE_FULL = 70
+
+_LEGEND = [
+    "Action:F=Forward, D=Drop N=NAT(S=SNAT, D=DNAT, Ps=SPAT, Pd=DPAT, L=Link Local Port)",
+    " Other:K(nh)=Key_Nexthop, S(nh)=RPF_Nexthop",
+    " Flags:E=Evicted, Ec=Evict Candidate, N=New Flow, M=Modified Dm=Delete Marked",
+    "TCP(r=reverse):S=SYN, F=FIN, R=RST, C=HalfClose, E=Established, D=Dead",
+    "",
+    "    Index                Source:Port/Destination:Port                      Proto(V)",
+    "-" * 83,
+]
+
+
+def header(table: VrFlowTableData) -> list[str]:
+    """The table's size and counters, the legend, the column titles."""
+    holds = " ".join(map(str, table.ftable_hold_stat))
+    return [
+        f"Flow table(size {table.ftable_size}, entries {table.ftable_size // 256})",
+        "",
+        f"Entries: Created {table.ftable_created} Added {table.ftable_added} "
+        f"Deleted {table.ftable_deleted} Changed {table.ftable_changed}"
+        f"Processed {table.ftable_processed} "
+        f"Used Overflow entries {table.ftable_oflow_entries}",
+        f"(Created Flows/CPU: {holds})(oflows {table.ftable_hold_oflows})",
+        "",
+        *_LEGEND,
+    ]
+
+
+def drop_word(reason: int) -> str:
+    """The reason of a drop as the flow tool prints it."""
+    if reason < len(FLOW_DROP_REASONS):
+        return DROP_WORDS.get(FLOW_DROP_REASONS[reason], str(reason))
+    return str(reason)
+
+
+def action_text(flow: FlowEntry) -> str:
+    """F, D(reason), N(what is translated), H."""
+    letter = ACTIONS.get(FlowAction(flow.action), "U")
+    if flow.action == FlowAction.DROP:
+        return f"{letter}({drop_word(flow.drop_reason)})"
+    if flow.action == FlowAction.NAT:
+        return f"{letter}({''.join(flag_names(flow.flags, NAT_FLAGS))})"
+    return letter
+
+
+def _pieces(flow: FlowEntry) -> Iterator[str]:
+    yield f"(Gen: {flow.gen_id}, "
+    yield f"K(nh):{flow.key.nh_id}, "
+    yield f"Action:{action_text(flow)}, "
+    yield f"Flags:{''.join(flag_names(flow.flags, STATE_FLAGS))}, "
+    if flow.key.proto == TCP:
+        yield f"TCP:{''.join(flag_names(flow.tcp_flags, TCP_FLAGS))}, "
+    if flow.ecmp_nh_index != -1:
+        yield f"E:{flow.ecmp_nh_index}, "
+    yield f"QOS:{flow.qos_id}, "
+    yield f"S(nh):{flow.src_nh_index}, "
+    yield f" Stats:{flow.packets}/{flow.bytes}, "
+    if flow.flags & FlowFlag.MIRROR:
+        ids = [number for number in (flow.mirror_id, flow.sec_mirror_id) if number != NO_MIRROR]
+        yield " Mirror Index : " + "".join(f"{number}, " for number in ids)
+    yield f" SPort {flow.udp_src_port},"
+    yield f" TTL {flow.ttl},"
+    if flow.underlay_ecmp_index != -1:
+        yield f" UnderlayEcmpIdx:{flow.underlay_ecmp_index},"
+    if flow.flags1 & HBS_LEFT:
+        yield " HbsLeft,"
+    if flow.flags1 & HBS_RIGHT:
+        yield " HbsRight,"
+    yield f" Sinfo {_source(flow)})"
+
+
+def _source(flow: FlowEntry) -> IPv4Address:
+    return IPv4Address(flow.src_info.to_bytes(4, "little"))
+
+
+def _folded(pieces: Iterator[str]) -> Iterator[str]:
+    """Pieces on lines that end once they have 70 characters."""
+    line = ""
+    for piece in pieces:
+        if len(line) >= _LINE_FULL:
+            yield line
+            line = ""
+        line += piece
+    yield line
+
+
+def lines(flow: FlowEntry) -> Iterator[str]:
+    """The lines of one flow, a blank one at the end."""
+    pair = " " * 12 if flow.rflow is None else f"<=>{flow.rflow:<9}"
+    width = 5 if flow.key.family == INET else 9
+    source = f"{flow.key.source}:{flow.key.sport:<{width}}"
+    vrf = f"{flow.vrf}->{flow.dvrf}" if flow.flags & FlowFlag.VRFT else str(flow.vrf)
+    yield f"{flow.index:9}{pair}    {source:<46}    {flow.key.proto:3} ({vrf})"
+    yield f"{'':25}{flow.key.destination}:{flow.key.dport:<{width}}"
+    yield from _folded(_pieces(flow))
+    yield ""
+
+
+def as_json(flow: FlowEntry) -> dict[str, Any]:
+    """One flow for programs."""
+    return {
+        "index": flow.index,
+        "reverse": flow.rflow,
+        "gen_id": flow.gen_id,
+        "source": str(flow.key.source),
+        "sport": flow.key.sport,
+        "destination": str(flow.key.destination),
+        "dport": flow.key.dport,
+        "proto": flow.key.proto,
+        "key_nexthop": flow.key.nh_id,
+        "vrf": flow.vrf,
+        "dvrf": flow.dvrf if flow.flags & FlowFlag.VRFT else None,
+        "action": FlowAction(flow.action).name.lower(),
+        "drop_reason": drop_word(flow.drop_reason) if flow.action == FlowAction.DROP else None,
+        "nat": flag_names(flow.flags, NAT_FLAGS),
+        "flags": flag_names(flow.flags, STATE_FLAGS),
+        "tcp": flag_names(flow.tcp_flags, TCP_FLAGS),
+        "rpf_nexthop": flow.src_nh_index,
+        "ecmp_index": None if flow.ecmp_nh_index < 0 else flow.ecmp_nh_index,
+        "packets": flow.packets,
+        "bytes": flow.bytes,
+        "udp_source_port": flow.udp_src_port,
+    }
