@@ -1,0 +1,217 @@
+"""vr_interface_req."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agent._fast.forwarding import VIF_COUNTERS
+from agent.forwarder.control import Control
+from agent.forwarder.handlers.stats import drop_message
+from agent.forwarder.ports import Transport, VifType, Wanted
+from agent.forwarder.replies import EINVAL, ENODEV, ENOENT, EOPNOTSUPP, Replies, ack, found, page
+from agent.sandesh.vrouter import Message, SandeshOp, VrInterfaceReq
+from agent.values import Mac
+
+GET_DROP_STATS = 1
+MIRROR = 0x18
+NO_MIRROR = 255
+CORES = 1
+"""Packets are moved by one thread."""
+
+
+def handle(control: Control, request: VrInterfaceReq) -> Replies:
+    """Answer one request."""
+    match request.h_op:
+        case SandeshOp.ADD:
+            return ack(_set(control, request))
+        case SandeshOp.DEL:
+            return ack(_delete(control, request))
+        case SandeshOp.GET:
+            return _get(control, request)
+        case SandeshOp.DUMP:
+            return page(_rows(control, request))
+        case SandeshOp.RESET:
+            return ack(control.datapath.vif_clear_stats(request.vifr_idx))
+    return ack(EOPNOTSUPP)
+
+
+# --- changes
+
+
+def _set(control: Control, request: VrInterfaceReq) -> int:
+    idx = request.vifr_idx
+    if not 0 <= idx < control.sizes.interfaces or not 0 <= request.vifr_type <= max(VifType):
+        return EINVAL
+    record = control.records.vifs.get(idx)
+    return _add(control, request) if record is None else _change(control, record, request)
+
+
+def _add(control: Control, request: VrInterfaceReq) -> int:
+    if not 0 <= request.vifr_transport <= max(Transport):
+        return 0  # what a datapath answers to a transport that it does not know
+    if len(request.vifr_mac) != 6:
+        return EINVAL
+    code = _program(control, request)
+    if code < 0:
+        return code
+    code = control.ports.add(_wanted(request))
+    if code < 0:
+        control.datapath.vif_delete(request.vifr_idx)
+        return code
+    control.records.vifs.put(request.vifr_idx, request)
+    return 0
+
+
+def _change(control: Control, record: VrInterfaceReq, request: VrInterfaceReq) -> int:
+    """A change keeps what a vif is: type, address, name, transport, parent."""
+    merged = request.replace(
+        vifr_type=record.vifr_type,
+        vifr_mac=record.vifr_mac,
+        vifr_name=record.vifr_name,
+        vifr_transport=record.vifr_transport,
+        vifr_os_idx=record.vifr_os_idx,
+        vifr_parent_vif_idx=record.vifr_parent_vif_idx,
+    )
+    code = _program(control, merged)
+    if code == 0:
+        control.records.vifs.put(request.vifr_idx, merged)
+    return code
+
+
+def _program(control: Control, request: VrInterfaceReq) -> int:
+    under_parent = request.vifr_type == VifType.VIRTUAL_VLAN
+    return control.datapath.vif_set(
+        request.vifr_idx,
+        type=request.vifr_type,
+        name=request.vifr_name,
+        flags=request.vifr_flags & 0xFFFFFFFF,
+        vrf=request.vifr_vrf,
+        mcast_vrf=request.vifr_mcast_vrf,
+        nh_id=request.vifr_nh_id,
+        mac=request.vifr_mac,
+        mtu=request.vifr_mtu,
+        os_idx=request.vifr_os_idx,
+        ip=request.vifr_ip,
+        vlan_id=request.vifr_vlan_id if under_parent else 0,
+        ovlan_id=request.vifr_ovlan_id if under_parent else 0,
+        parent=request.vifr_parent_vif_idx if under_parent else -1,
+    )
+
+
+def _wanted(request: VrInterfaceReq) -> Wanted:
+    return Wanted(
+        idx=request.vifr_idx,
+        type=VifType(request.vifr_type),
+        transport=request.vifr_transport,
+        name=request.vifr_name,
+        os_idx=request.vifr_os_idx,
+        mac=Mac(request.vifr_mac),
+    )
+
+
+def _delete(control: Control, request: VrInterfaceReq) -> int:
+    idx = _named(control, request.vifr_name) if request.vifr_name else request.vifr_idx
+    if idx is None or idx not in control.records.vifs:
+        return ENODEV
+    code = control.datapath.vif_delete(idx)
+    if code == 0:
+        control.ports.remove(idx)
+        control.records.vifs.pop(idx)
+        control.records.vlans.pop(idx, None)
+    return code
+
+
+def _named(control: Control, name: str) -> int | None:
+    """The vif of this name, or of the form vifR/I."""
+    head, slash, number = name.partition("/")
+    if slash and head.startswith("vif") and number.isdecimal():
+        return int(number)
+    return next((idx for idx, row in control.records.vifs.after(-1) if row.vifr_name == name), None)
+
+
+# --- answers
+
+
+def _get(control: Control, request: VrInterfaceReq) -> Replies:
+    record = _looked_up(control, request)
+    if record is None:
+        return ack(ENOENT)
+    objects: list[Message] = [_shown(control, record, request.vifr_core)]
+    if request.vifr_flags & GET_DROP_STATS:
+        objects.append(drop_message(_drops(control, record.vifr_idx), core=request.vifr_core))
+    return found(*objects)
+
+
+def _looked_up(control: Control, request: VrInterfaceReq) -> VrInterfaceReq | None:
+    """By index; an index outside the table asks for the host's interface index."""
+    if 0 <= request.vifr_idx < control.sizes.interfaces:
+        return control.records.vifs.get(request.vifr_idx)
+    for idx, record in control.records.vifs.after(-1):
+        if _os_index(control, idx, record) == request.vifr_os_idx:
+            return record
+    return None
+
+
+def _rows(control: Control, request: VrInterfaceReq) -> Iterator[VrInterfaceReq]:
+    for _, record in control.records.vifs.after(request.vifr_marker):
+        yield _shown(control, record, request.vifr_core)
+
+
+def _os_index(control: Control, idx: int, record: VrInterfaceReq) -> int:
+    device = control.ports.device(idx)
+    if device is not None and device.index > 0:
+        return device.index
+    return max(record.vifr_os_idx, 0)
+
+
+def _drops(control: Control, idx: int) -> tuple[int, ...]:
+    stats = control.datapath.vif_stats(idx)
+    return () if stats is None else stats[1]
+
+
+def _shown(control: Control, record: VrInterfaceReq, core: int) -> VrInterfaceReq:
+    """The record with what the data plane knows better, and the counters of `core`.
+
+    `core` 0 asks for the sum, k for core k - 1; the answer names core k - 1.
+    """
+    idx = record.vifr_idx
+    vif = control.datapath.vif_get(idx)
+    if vif is None:
+        return record
+    counters: dict[str, int] = {}
+    drops = 0
+    stats = control.datapath.vif_stats(idx)
+    if stats is not None and core <= CORES:
+        counters = dict(zip(VIF_COUNTERS, stats[0], strict=True))
+        drops = sum(stats[1])
+    return record.replace(
+        h_op=SandeshOp.ADD,
+        vifr_core=(core - 1) & 0xFFFFFFFF,
+        vifr_flags=_signed(vif.flags),
+        vifr_vrf=vif.vrf,
+        vifr_mcast_vrf=vif.mcast_vrf,
+        vifr_mtu=vif.mtu,
+        vifr_os_idx=_os_index(control, idx, record),
+        vifr_ref_cnt=1 + control.records.vif_users[idx],
+        vifr_marker=0,
+        vifr_mir_id=record.vifr_mir_id if record.vifr_flags & MIRROR else NO_MIRROR,
+        vifr_speed=-1,
+        vifr_duplex=-1,
+        vifr_parent_vif_idx=vif.parent,
+        vifr_intf_status=int(vif.attached),
+        vifr_queue_ierrors_to_lcore=(0,) * CORES,
+        vifr_ibytes=counters.get("ibytes", 0),
+        vifr_ipackets=counters.get("ipackets", 0),
+        vifr_ierrors=counters.get("ierrors", 0),
+        vifr_obytes=counters.get("obytes", 0),
+        vifr_opackets=counters.get("opackets", 0),
+        vifr_oerrors=counters.get("oerrors", 0),
+        vifr_port_ierrors=counters.get("dev_ierrors", 0),
+        vifr_port_oerrors=counters.get("dev_oerrors", 0),
+        vifr_dpackets=drops,
+    )
+
+
+def _signed(flags: int) -> int:
+    """A u32 as the i32 that the field is."""
+    return flags - (1 << 32) if flags >= 1 << 31 else flags

@@ -1,0 +1,95 @@
+"""What the control side remembers of the objects, for GET and DUMP to echo.
+
+The forwarding structures live in the compiled data plane; here are the messages as
+they were accepted, in the order in which dumps list them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections import Counter
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from agent.sandesh.vrouter import (
+    VrFcMapReq,
+    VrInterfaceReq,
+    VrMirrorReq,
+    VrNexthopReq,
+    VrQosMapReq,
+    VrVrfAssignReq,
+    VrVrfReq,
+)
+
+T = TypeVar("T")
+
+
+class Numbered(Generic[T]):
+    """A map from number to record that can be walked in order from any number on."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, T] = {}
+        self._order: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._rows
+
+    def get(self, number: int) -> T | None:
+        """The record, or None."""
+        return self._rows.get(number)
+
+    def put(self, number: int, row: T) -> T | None:
+        """Store; returns the record that was there."""
+        old = self._rows.get(number)
+        if number not in self._rows:
+            insort(self._order, number)
+        self._rows[number] = row
+        return old
+
+    def pop(self, number: int) -> T | None:
+        """Remove; returns the record that was there."""
+        row = self._rows.pop(number, None)
+        if row is not None:
+            self._order.remove(number)
+        return row
+
+    def after(self, number: int) -> Iterator[tuple[int, T]]:
+        """(number, record) of everything above `number`, ascending."""
+        for position in range(bisect_right(self._order, number), len(self._order)):
+            yield self._order[position], self._rows[self._order[position]]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._rows.clear()
+        self._order.clear()
+
+
+class Records:
+    """One forwarder's records. `nexthop_users` and `vif_users` count references to an id."""
+
+    def __init__(self) -> None:
+        self.vifs: Numbered[VrInterfaceReq] = Numbered()
+        self.nexthops: Numbered[VrNexthopReq] = Numbered()
+        self.labels: Numbered[int] = Numbered()
+        self.vnis: Numbered[int] = Numbered()
+        self.mirrors: Numbered[VrMirrorReq] = Numbered()
+        self.vrfs: Numbered[VrVrfReq] = Numbered()
+        self.vlans: dict[int, Numbered[VrVrfAssignReq]] = {}
+        self.qos_maps: Numbered[VrQosMapReq] = Numbered()
+        self.fc_maps: Numbered[VrFcMapReq] = Numbered()
+        self.nexthop_users: Counter[int] = Counter()
+        self.vif_users: Counter[int] = Counter()
+
+    def clear(self) -> None:
+        """Forget every object, as RESET asks."""
+        self.__init__()  # type: ignore[misc]
+
+    def moved(self, users: Counter[int], old: int | None, new: int | None) -> None:
+        """A reference moved from id `old` to `new`; None is no reference."""
+        if old is not None:
+            users[old] -= 1
+        if new is not None:
+            users[new] += 1
