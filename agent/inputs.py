@@ -141,5 +141,5 @@ class TrafficSeen:
     """Learned: the VM behind vif `vif_index` uses `ip` with `mac` (path preference)."""
 
     vif_index: int
-    ip: IPv4Address
+    ip: IPv4Address | IPv6Address
     mac: Mac

@@ -12,7 +12,7 @@ which spreads to its readers until the inputs that it read change.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeAlias, TypeVar, cast
 
@@ -108,7 +108,7 @@ class _Cell:
 
 
 _Read: TypeAlias = _Cell | _Input
-Enumerate: TypeAlias = "Callable[[View], Iterable[Call]]"
+Enumerate: TypeAlias = "Callable[[View], tuple[Call, ...]]"
 
 
 class View:
@@ -167,7 +167,7 @@ class Engine:
     # Demands
 
     def enumerate(self, fn: Enumerate) -> None:
-        """Demand every call that `fn(view)` yields, from the next commit on."""
+        """Demand every call that `fn(view)` lists, from the next commit on."""
         cell = self._cell(Call(fn, ()))
         self._enumerations[cell] = {}
 
@@ -245,6 +245,11 @@ class Engine:
     def value(self, fn: Callable[..., Any], *args: Any) -> Any:
         """The present result of a live call (may be a Failure); KeyError when nobody demands it."""
         return self._cells[Call(fn, args)].value
+
+    def demanded(self, fn: Enumerate) -> tuple[Call, ...]:
+        """The calls that an enumeration demands at present."""
+        cell = self._cells.get(Call(fn, ()))
+        return tuple(self._enumerations.get(cell, ())) if cell else ()
 
     def failures(self) -> dict[str, str]:
         """The live calls that failed, with their reasons."""

@@ -63,7 +63,11 @@ class Vrf:
 
 @dataclass(frozen=True, slots=True)
 class Vn:
-    """A virtual network as the datapath side needs it."""
+    """A virtual network as the datapath side needs it.
+
+    An unusable one (bad configuration, disabled) is not `active`, has no VRF and no
+    subnets, and `reason` says why.
+    """
 
     uuid: UUID
     name: str
@@ -74,14 +78,18 @@ class Vn:
     l3: bool = True
     flood_unknown_unicast: bool = False
     host_routes: tuple[HostRoute, ...] = ()
+    active: bool = True
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Vmi:
     """A virtual machine interface: config joined with the plugged port and the kernel link.
 
-    `active` is the single answer to "does it forward"; `reason` says why not.
-    `subnet` is the IPAM subnet that contains `ip`, None when there is none.
+    `name` is that of the host's device (the tap), `os_index` its index or 0 while it is not
+    there. `active` is the single answer to "does it forward"; `reason` says why not; the
+    three beside it tell for what. `subnet` is the IPAM subnet that contains `ip`, None when
+    there is none.
     """
 
     uuid: UUID
@@ -103,6 +111,10 @@ class Vmi:
     policy: bool = True
     dhcp: DhcpScope = DhcpScope()
     tx_vlan_id: int | None = None
+    l2_active: bool = False
+    ip4_active: bool = False
+    ip6_active: bool = False
+    config_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -61,16 +61,16 @@ def choose(view: View) -> int:
     return view(double, "b") if view(sign, "a") else view(double, "c")
 
 
-def every_double(view: View) -> Iterator[Call]:
-    return (Call(double, (name,)) for name in view.read(NAMES, None))
+def every_double(view: View) -> tuple[Call, ...]:
+    return tuple(Call(double, (name,)) for name in view.read(NAMES, None))
 
 
-def every_label(view: View) -> Iterator[Call]:
-    return (Call(label, (name,)) for name in view.read(NAMES, None))
+def every_label(view: View) -> tuple[Call, ...]:
+    return tuple(Call(label, (name,)) for name in view.read(NAMES, None))
 
 
-def only_choose(view: View) -> list[Call]:
-    return [Call(choose, ())]
+def only_choose(view: View) -> tuple[Call, ...]:
+    return (Call(choose, ()),)
 
 
 def test_only_what_read_the_change_is_recomputed() -> None:
@@ -162,9 +162,9 @@ def pong(view: View) -> int:
 
 
 @pytest.mark.parametrize("order", [(ping, pong), (pong, ping)])
-def test_a_cycle_is_reported_with_its_path_and_heals(order: tuple[object, ...]) -> None:
+def test_a_cycle_is_reported_with_its_path_and_heals(order: tuple[Callable[..., int], ...]) -> None:
     sheet = Sheet(a=0)
-    sheet.engine.enumerate(lambda view: [Call(function, ()) for function in order])  # type: ignore[arg-type]
+    sheet.engine.enumerate(lambda view: tuple(Call(function, ()) for function in order))
     path = "cycle: test_incremental.ping() -> test_incremental.pong() -> test_incremental.ping()"
     assert {change.value for change in sheet.engine.commit()} == {Failure(path)}
     sheet.put(a=7)
@@ -175,10 +175,10 @@ def test_a_cycle_is_reported_with_its_path_and_heals(order: tuple[object, ...]) 
 
 
 def test_a_failing_enumeration_keeps_its_demands() -> None:
-    def positive(view: View) -> list[Call]:
+    def positive(view: View) -> tuple[Call, ...]:
         if (view.read(CELLS, "a") or 0) < 0:
             raise ValueError("negative")
-        return [Call(double, ("a",)), Call(double, ("b",))]
+        return Call(double, ("a",)), Call(double, ("b",))
 
     sheet = Sheet(a=1, b=2)
     sheet.engine.enumerate(positive)
@@ -204,8 +204,8 @@ def node(view: View, depth: int, index: int) -> int:
     return min(own, 3) + (other if own % 2 else min(other, 2))
 
 
-def tops(view: View) -> list[Call]:
-    return [Call(node, (3, KEYS.index(name))) for name in view.read(NAMES, None)]
+def tops(view: View) -> tuple[Call, ...]:
+    return tuple(Call(node, (3, KEYS.index(name))) for name in view.read(NAMES, None))
 
 
 changes = st.dictionaries(st.sampled_from(KEYS), st.one_of(st.none(), st.integers(0, 9)))

@@ -1,0 +1,399 @@
+"""The face of `oper`: inputs in, rows for the services and desired objects for ksync out."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from agent.ifmap import Graph, Identity, Neighbours, NodeRef
+from agent.inputs import (
+    ArpLost,
+    ArpResolved,
+    ContainerPort,
+    HostSettings,
+    Link,
+    PluggedPort,
+    TrafficSeen,
+)
+from agent.objects import DatapathMessage, Desired, Key, Kind
+from agent.oper import fabric, vmi_objects, vn_objects, vrf, world
+from agent.oper.datapath import Object, Output, Route, Row
+from agent.oper.desired import Dump, desired
+from agent.oper.ids import ALLOCATOR, FREED, INDEX, Ids
+from agent.oper.incremental import Call, Changed, Engine, Failure, InputRead, Source, View
+from agent.oper.paths import Paths
+from agent.oper.ports import plugged
+from agent.oper.rows import Fabric, Vmi, Vn, Vrf
+from agent.oper.vmi import vmi
+from agent.oper.vn import vn
+from agent.values import Address
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class _Table(Generic[K, V]):
+    """Rows of an input, told to the engine when they change."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        source: Source[K, V | None],
+        keys: Source[None, tuple[K, ...]] | None = None,
+    ) -> None:
+        self.rows: dict[K, V] = {}
+        self._engine, self._source, self._keys = engine, source, keys
+        engine.attach(source, self.rows.get)
+        if keys is not None:
+            engine.attach(keys, lambda _: tuple(self.rows))
+
+    def put(self, key: K, row: V) -> None:
+        old = self.rows.get(key)
+        if old != row:
+            self.rows[key] = row
+            self._engine.touch(self._source, key)
+            if old is None:
+                self._keys_changed()
+
+    def drop(self, key: K) -> None:
+        if self.rows.pop(key, None) is not None:
+            self._engine.touch(self._source, key)
+            self._keys_changed()
+
+    def _keys_changed(self) -> None:
+        if self._keys is not None:
+            self._engine.touch(self._keys, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a batch changed: for ksync the desired objects, for services the VMI rows."""
+
+    changed: tuple[Desired, ...] = ()
+    removed: tuple[Key, ...] = ()
+    vmis: tuple[Vmi, ...] = ()
+    unplugged: tuple[Vmi, ...] = ()
+
+
+@dataclass(slots=True)
+class _Batch:
+    touched: dict[Key, None] = field(default_factory=dict)
+    vmis: dict[UUID, Vmi] = field(default_factory=dict)
+    unplugged: list[Vmi] = field(default_factory=list)
+
+
+# What is demanded, in the order in which numbers are given on an empty host.
+
+
+def _host(_: View) -> tuple[Call, ...]:
+    return Call(fabric.output, ()), Call(fabric.fabric, ()), Call(fabric.wanted_arp, ())
+
+
+def _vrfs(view: View) -> tuple[Call, ...]:
+    return tuple(Call(vrf.output, (name,)) for name in view(vn_objects.vrfs))
+
+
+def _networks(view: View) -> tuple[Call, ...]:
+    return tuple(Call(vn_objects.output, (ref,)) for ref in view(vn_objects.networks))
+
+
+def _vmis(view: View) -> tuple[Call, ...]:
+    return tuple(Call(vmi_objects.output, (uuid,)) for uuid in view(plugged))
+
+
+def _neighbours(view: View) -> tuple[Call, ...]:
+    known = view.read(world.ARPS, None)
+    return tuple(Call(fabric.neighbour_output, (ip,)) for vrf_index, ip in known if not vrf_index)
+
+
+class Compiler:
+    """Everything that `oper` knows. Change inputs, then `commit`.
+
+    Put configuration into `graph` directly. After `seed` with a dump in which VMs are
+    connected, `commit` answers nothing until `complete`: what forwards goes on forwarding
+    as it is while configuration arrives, and numbers are recognised with all evidence.
+    """
+
+    def __init__(self, settings: HostSettings) -> None:
+        self.graph = Graph()
+        self._engine = engine = Engine()
+        self._settings = settings
+        self._ids = Ids(lambda kind: engine.touch(FREED, kind))
+        self._ports: _Table[UUID, PluggedPort] = _Table(engine, world.PORT, world.PORTS)
+        self._links: _Table[str, Link] = _Table(engine, world.LINK)
+        self._arps: _Table[tuple[int, IPv4Address], ArpResolved] = _Table(
+            engine, world.ARP, world.ARPS
+        )
+        self._traffic: _Table[tuple[int, Address], TrafficSeen] = _Table(engine, world.TRAFFIC)
+        self._containers: dict[tuple[UUID, UUID, UUID], ContainerPort] = {}
+        self._attach()
+        self._owned: dict[Call, dict[Key, Row]] = {}
+        self._objects: dict[Key, Object] = {}
+        self._owners: dict[Key, Call] = {}
+        self._conflicts: dict[str, str] = {}
+        self._paths = Paths()
+        self._programmed: dict[Key, Row] = {}
+        self._rows: dict[UUID, Vmi] = {}
+        self._by_vif: dict[int, UUID] = {}
+        self._holding = False
+
+    def _attach(self) -> None:
+        engine, graph = self._engine, self.graph
+        engine.attach(world.NODE, graph.node)
+        engine.attach(world.NEIGHBOURS, graph.neighbours)
+        engine.attach(world.BY_UUID, graph.by_uuid)
+        engine.attach(world.HOST, lambda _: self._settings)
+        engine.attach(world.CONTAINERS, lambda _: tuple(self._containers.values()))
+        engine.attach(INDEX, self._ids.bound, self._ids.unread)
+        engine.attach(ALLOCATOR, lambda _: self._ids)
+        engine.attach(FREED, lambda _: None)
+        for enumeration in (_host, _vrfs, _networks, _vmis, _neighbours):
+            engine.enumerate(enumeration)
+
+    # Inputs
+
+    def settings(self, settings: HostSettings) -> None:
+        """The configuration file, read again."""
+        if settings != self._settings:
+            self._settings = settings
+            self._engine.touch(world.HOST, None)
+
+    def put_port(self, port: PluggedPort) -> None:
+        """A port is plugged, or plugged again with other values."""
+        self._ports.put(port.uuid, port)
+
+    def remove_port(self, uuid: UUID) -> None:
+        """A port is unplugged."""
+        self._ports.drop(uuid)
+
+    def put_container(self, port: ContainerPort) -> None:
+        """A container's port is plugged."""
+        self._containers[port.vm_uuid, port.vn_uuid, port.vmi_uuid] = port
+        self._engine.touch(world.CONTAINERS, None)
+
+    def remove_container(self, port: ContainerPort) -> None:
+        """A container's port is unplugged."""
+        if self._containers.pop((port.vm_uuid, port.vn_uuid, port.vmi_uuid), None):
+            self._engine.touch(world.CONTAINERS, None)
+
+    def put_link(self, link: Link) -> None:
+        """A network interface of the host appeared or changed."""
+        self._links.put(link.name, link)
+
+    def remove_link(self, name: str) -> None:
+        """A network interface of the host is gone."""
+        self._links.drop(name)
+
+    def learned(self, fact: ArpResolved | ArpLost | TrafficSeen) -> None:
+        """What services learned from packets."""
+        if isinstance(fact, ArpResolved):
+            self._arps.put((fact.vrf_index, fact.ip), fact)
+        elif isinstance(fact, ArpLost):
+            self._arps.drop((fact.vrf_index, fact.ip))
+        else:
+            self._traffic.put((fact.vif_index, fact.ip), fact)
+
+    # The datapath's side
+
+    def seed(self, messages: Iterable[DatapathMessage]) -> list[ArpResolved]:
+        """Know again what the datapath holds from an agent before; call once, before `commit`.
+
+        Returns the neighbours whose MAC addresses are in use there. They are taken as
+        learned; whoever answers for ARP should confirm them.
+        """
+        dump = Dump(messages)
+        for seed in dump.seeds():
+            self._ids.seed(seed.kind, seed.index, *seed.recognitions)
+        neighbours = dump.arp()
+        for neighbour in neighbours:
+            self.learned(neighbour)
+        for seen in dump.traffic():
+            self.learned(seen)
+        self._holding = dump.has_ports
+        return neighbours
+
+    def complete(self) -> None:
+        """Configuration and ports are as complete as they will be: the next `commit` answers."""
+        self._holding = False
+
+    @property
+    def holding(self) -> bool:
+        """Whether `commit` waits for `complete`."""
+        return self._holding
+
+    def limit(self, kind: Kind, count: int) -> None:
+        """How many objects of a kind the datapath has room for."""
+        self._ids.limit(kind, count)
+
+    def release(self, kind: Kind, index: Hashable) -> None:
+        """The datapath holds nothing of this number any more (ksync's Released)."""
+        if isinstance(index, int) and self._ids.owner(kind, index) not in self._programmed:
+            self._ids.release(kind, index)
+
+    def commit(self) -> Delta:
+        """Make all results right after a batch of changes of the inputs."""
+        if self._holding:
+            return Delta()
+        for change in self.graph.changes():
+            if isinstance(change, NodeRef):
+                self._engine.touch(world.NODE, change)
+            elif isinstance(change, Neighbours):
+                self._engine.touch(world.NEIGHBOURS, change)
+            elif isinstance(change, Identity):
+                self._engine.touch(world.BY_UUID, change)
+        batch = _Batch()
+        for changed in self._engine.commit():
+            self._take(changed, batch)
+        return self._delta(batch)
+
+    def _take(self, changed: Changed, batch: _Batch) -> None:
+        call, value = changed.call, changed.value
+        if call.function is vmi_objects.output:
+            row, value = self._split(call.args[0], value)
+            self._take_vmi(call.args[0], row, batch)
+        if call.function not in (fabric.wanted_arp, fabric.fabric):
+            self._own(call, value if isinstance(value, Output) else Output(), batch)
+
+    def _split(self, uuid: UUID, value: Any) -> tuple[Vmi | None, Output]:
+        """Row and objects of a VMI; one that failed keeps its row, inactive with the reason."""
+        if isinstance(value, Failure):
+            row = self._value(vmi, uuid)
+            return _failed(row, value.reason) if isinstance(row, Vmi) else None, Output()
+        row, output = value or (None, Output())
+        return row, output
+
+    def _take_vmi(self, uuid: UUID, row: Vmi | None, batch: _Batch) -> None:
+        old = self._rows.pop(uuid, None)
+        batch.vmis.pop(uuid, None)
+        if old is not None and (row is None or row.vif_index != old.vif_index):
+            if self._by_vif.get(old.vif_index) == uuid:
+                del self._by_vif[old.vif_index]
+            for key in [key for key in self._traffic.rows if key[0] == old.vif_index]:
+                self._traffic.drop(key)
+            batch.unplugged.append(old)
+        if row is not None:
+            self._rows[uuid] = row
+            self._by_vif[row.vif_index] = uuid
+            if row != old:
+                batch.vmis[uuid] = row
+
+    def _own(self, call: Call, output: Output, batch: _Batch) -> None:
+        """`call` now wants `output` in place of what it wanted before."""
+        old = self._owned.pop(call, {})
+        self._conflicts.pop(str(call), None)
+        new: dict[Key, Row] = {row.key: row for row in (*output.objects, *output.routes)}
+        for key, row in old.items():
+            if new.get(key) != row:
+                batch.touched[key] = None
+                if key not in new:
+                    self._disown(call, key, row)
+        for key, row in new.items():
+            if old.get(key) != row:
+                batch.touched[key] = None
+                self._adopt(call, key, row)
+        if new:
+            self._owned[call] = new
+
+    def _disown(self, call: Call, key: Key, row: Row) -> None:
+        if isinstance(row, Route):
+            self._paths.withdraw(call, key)
+        elif self._owners.get(key) == call:
+            del self._owners[key], self._objects[key]
+
+    def _adopt(self, call: Call, key: Key, row: Row) -> None:
+        if isinstance(row, Route):
+            self._paths.offer(call, row)
+        elif self._owners.setdefault(key, call) == call:
+            self._objects[key] = row
+        else:
+            self._conflicts[str(call)] = f"{self._owners[key]} wants {key} too"
+
+    def _delta(self, batch: _Batch) -> Delta:
+        changed, removed = [], []
+        for key in batch.touched:
+            row = self._objects.get(key) or self._paths.best(key)
+            old = self._programmed.get(key)
+            if row is None and old is not None:
+                del self._programmed[key]
+                removed.append(key)
+            elif row is not None and row != old:
+                self._programmed[key] = row
+                self._ids.handed(key)
+                changed.append(desired(row))
+        return Delta(
+            tuple(changed), tuple(removed), tuple(batch.vmis.values()), tuple(batch.unplugged)
+        )
+
+    # Rows for services and tools
+
+    def vmi(self, vif_index: int) -> Vmi | None:
+        """The VMI behind a vif."""
+        uuid = self._by_vif.get(vif_index)
+        return None if uuid is None else self._rows.get(uuid)
+
+    def vmi_by_uuid(self, uuid: UUID) -> Vmi | None:
+        """A plugged VMI."""
+        return self._rows.get(uuid)
+
+    def vmis(self) -> list[Vmi]:
+        """All plugged VMIs."""
+        return list(self._rows.values())
+
+    def networks(self) -> list[Vn]:
+        """The networks in use."""
+        return [row for row in self._live(_networks, vn) if isinstance(row, Vn)]
+
+    def vrfs(self) -> list[Vrf]:
+        """The VRFs in use."""
+        return [row for row in self._live(_vrfs, vrf.vrf) if isinstance(row, Vrf)]
+
+    def fabric(self) -> Fabric | None:
+        """The host's own side; None while its interface does not exist."""
+        row = self._value(fabric.fabric)
+        return row if isinstance(row, Fabric) else None
+
+    def wanted_arp(self) -> frozenset[tuple[int, IPv4Address]]:
+        """(VRF index, address) of the neighbours that must be resolved and kept so."""
+        wanted = self._value(fabric.wanted_arp)
+        return frozenset(wanted if isinstance(wanted, tuple) else ())
+
+    def desired(self) -> dict[Key, Desired]:
+        """All desired objects."""
+        return {key: desired(row) for key, row in self._programmed.items()}
+
+    def numbers(self, kind: Kind) -> Mapping[int, Key]:
+        """The numbers in use, with their owners."""
+        return self._ids.in_use(kind)
+
+    def failures(self) -> dict[str, str]:
+        """Functions that raised, with the reason: each is a bug, and its objects are missing."""
+        return self._engine.failures() | self._conflicts
+
+    def why(self, key: Key) -> list[Call | InputRead]:
+        """What the result that wants an object has read; empty for what is not desired."""
+        owner = self._owners.get(key) or self._paths.best_owner(key)
+        return self._engine.why(owner.function, *owner.args) if owner else []
+
+    @property
+    def recomputed(self) -> Mapping[str, int]:
+        """How often each function was computed."""
+        return self._engine.recomputed
+
+    def _value(self, function: Any, *args: Any) -> Any:
+        try:
+            return self._engine.value(function, *args)
+        except KeyError:
+            return None
+
+    def _live(self, enumeration: Any, function: Any) -> list[Any]:
+        calls = self._engine.demanded(enumeration)
+        return [self._value(function, *call.args) for call in calls]
+
+
+def _failed(row: Vmi, reason: str) -> Vmi:
+    return replace(
+        row, active=False, reason=reason, l2_active=False, ip4_active=False, ip6_active=False
+    )

@@ -1,0 +1,281 @@
+"""Rows and messages: rows become desired objects, a dump becomes what ids recognise.
+
+The only module of `oper` that knows the messages. Byte orders: facts sandesh-ksync.md 4.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import singledispatch
+from ipaddress import IPv4Address, ip_address
+
+from agent.errors import BugError
+from agent.inputs import ArpResolved, TrafficSeen
+from agent.objects import DatapathMessage, Desired, Kind
+from agent.oper import nexthop
+from agent.oper.datapath import (
+    NO_VRF,
+    Family,
+    InetFlag,
+    Label,
+    Nexthop,
+    NexthopType,
+    Route,
+    Row,
+    Vif,
+    VifType,
+    VrfEntry,
+    VxlanId,
+)
+from agent.oper.fabric import FABRIC_VIF, PKT0_VIF
+from agent.oper.vmi import device_recognition
+from agent.oper.vrf import vif_recognition, vni_recognition
+from agent.sandesh.vrouter import (
+    SandeshOp,
+    VrInterfaceReq,
+    VrMplsReq,
+    VrNexthopReq,
+    VrRouteReq,
+    VrVrfReq,
+    VrVxlanReq,
+)
+from agent.values import Mac, ip4_as_loaded, ip6_as_loaded
+
+_ADD = SandeshOp.ADD
+_ARP_FAMILY = 0x0806
+_NO_HBF_VIF = -1
+_HBF_VALID = 0x6
+
+
+def desired(row: Row) -> Desired:
+    """The desired object of a row: its key, its references, its full ADD message."""
+    return Desired(row.key, row.refs, message(row))
+
+
+@singledispatch
+def message(row: Row) -> DatapathMessage:
+    """The ADD message of a row."""
+    raise BugError(f"no message for {row!r}")
+
+
+@message.register
+def _vif(row: Vif) -> DatapathMessage:
+    upper, lower = ip6_as_loaded(row.ip6) if row.ip6 else (0, 0)
+    return VrInterfaceReq(
+        h_op=_ADD,
+        vifr_idx=row.index,
+        vifr_type=int(row.type),
+        vifr_flags=int(row.flags),
+        vifr_name=row.name,
+        vifr_mac=bytes(row.mac),
+        vifr_transport=int(row.transport),
+        vifr_os_idx=row.os_index,
+        vifr_vrf=row.vrf,
+        vifr_mcast_vrf=row.mcast_vrf,
+        vifr_nh_id=row.nexthop,
+        vifr_ip=ip4_as_loaded(row.ip) if row.ip else 0,
+        vifr_ip6_u=upper,
+        vifr_ip6_l=lower,
+        vifr_qos_map_index=-1,
+        vifr_cross_connect_idx=() if row.cross_connect is None else (row.cross_connect,),
+    )
+
+
+@message.register
+def _nexthop(row: Nexthop) -> DatapathMessage:
+    frames = row.type in (NexthopType.ENCAP, NexthopType.COMPOSITE)
+    return VrNexthopReq(
+        h_op=_ADD,
+        nhr_id=row.index,
+        nhr_type=int(row.type),
+        nhr_family=int(row.family),
+        nhr_flags=int(row.flags),
+        nhr_vrf=row.vrf,
+        nhr_encap_oif_id=() if row.vif is None else (row.vif,),
+        nhr_encap_family=_ARP_FAMILY if frames else 0,
+        nhr_encap=row.encap,
+        nhr_nh_list=row.members,
+        nhr_label_list=(0,) * len(row.members),
+    )
+
+
+@message.register
+def _label(row: Label) -> DatapathMessage:
+    return VrMplsReq(h_op=_ADD, mr_label=row.label, mr_nhid=row.nexthop)
+
+
+@message.register
+def _vxlan(row: VxlanId) -> DatapathMessage:
+    return VrVxlanReq(h_op=_ADD, vxlanr_vnid=row.vni, vxlanr_nhid=row.nexthop)
+
+
+@message.register
+def _vrf(row: VrfEntry) -> DatapathMessage:
+    return VrVrfReq(
+        h_op=_ADD,
+        vrf_idx=row.index,
+        vrf_flags=_HBF_VALID,
+        vrf_hbfl_vif_idx=_NO_HBF_VIF,
+        vrf_hbfr_vif_idx=_NO_HBF_VIF,
+    )
+
+
+@message.register
+def _route(row: Route) -> DatapathMessage:
+    to = row.destination
+    if isinstance(to, Mac):
+        return VrRouteReq(
+            h_op=_ADD,
+            rtr_family=int(Family.BRIDGE),
+            rtr_vrf_id=row.vrf_index,
+            rtr_mac=bytes(to),
+            rtr_nh_id=row.nexthop_index,
+            rtr_label=row.label,
+            rtr_label_flags=int(row.flags),
+        )
+    return VrRouteReq(
+        h_op=_ADD,
+        rtr_family=int(Family.INET if to.version == 4 else Family.INET6),
+        rtr_vrf_id=row.vrf_index,
+        rtr_prefix=to.network_address.packed,
+        rtr_prefix_len=to.prefixlen,
+        rtr_mac=bytes(row.mac) if row.mac else b"",
+        rtr_nh_id=row.nexthop_index,
+        rtr_label=row.label,
+        rtr_label_flags=int(row.flags),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """One number of a dump with what recognises it."""
+
+    kind: Kind
+    index: int
+    recognitions: tuple[Hashable, ...] = ()
+
+
+class Dump:
+    """The messages of a datapath's dump, read for what a restarted agent can know again.
+
+    VRFs have no name there: they are known by the VNI that leads into them, or, where there
+    is none, by the devices of their vifs. ARP nexthops are known by the host routes to
+    them, everything else by its own content.
+    """
+
+    def __init__(self, messages: Iterable[DatapathMessage]) -> None:
+        self._vifs: list[VrInterfaceReq] = []
+        self._nexthops: dict[int, VrNexthopReq] = {}
+        self._labels: list[VrMplsReq] = []
+        self._vxlans: list[VrVxlanReq] = []
+        self._routes: list[VrRouteReq] = []
+        self._vrfs: set[int] = set()
+        for one in messages:
+            self._sort(one)
+
+    def _sort(self, one: DatapathMessage) -> None:
+        if isinstance(one, VrInterfaceReq):
+            self._vifs.append(one)
+        elif isinstance(one, VrNexthopReq):
+            self._nexthops[one.nhr_id] = one
+        elif isinstance(one, VrMplsReq):
+            self._labels.append(one)
+        elif isinstance(one, VrVxlanReq):
+            self._vxlans.append(one)
+        elif isinstance(one, VrRouteReq):
+            self._routes.append(one)
+            self._vrfs.add(one.rtr_vrf_id)
+        elif isinstance(one, VrVrfReq):
+            self._vrfs.add(one.vrf_idx)
+
+    @property
+    def has_ports(self) -> bool:
+        """Whether VMs of an agent before are connected."""
+        return any(vif.vifr_type == VifType.VIRTUAL for vif in self._vifs)
+
+    def seeds(self) -> Iterator[Seed]:
+        """Every number in use, lowest first within a kind."""
+        for vif in sorted(self._vifs, key=lambda one: one.vifr_idx):
+            yield Seed(Kind.VIF, vif.vifr_idx, (device_recognition(vif.vifr_name),))
+        neighbours = {index: address for address, index in self._neighbours()}
+        for index, one in sorted(self._nexthops.items()):
+            known = self._recognition(one, neighbours.get(index))
+            yield Seed(Kind.NEXTHOP, index, () if known is None else (known,))
+        for label in sorted(self._labels, key=lambda one: one.mr_label):
+            known = nexthop.label_recognition(label.mr_nhid)
+            yield Seed(Kind.LABEL, label.mr_label, (known,))
+        yield from self._vrf_seeds()
+
+    def _vrf_seeds(self) -> Iterator[Seed]:
+        by_vrf: dict[int, list[Hashable]] = {index: [] for index in sorted(self._vrfs)}
+        for vxlan in self._vxlans:
+            via = self._nexthops.get(vxlan.vxlanr_nhid)
+            if via is not None and via.nhr_type == NexthopType.VRF_TRANSLATE:
+                by_vrf.setdefault(via.nhr_vrf, []).append(vni_recognition(vxlan.vxlanr_vnid))
+        named = {index for index, known in by_vrf.items() if known}
+        for vif in self._vifs:
+            index = vif.vifr_vrf & NO_VRF
+            if vif.vifr_type == VifType.VIRTUAL and index != NO_VRF and index not in named:
+                by_vrf.setdefault(index, []).append(vif_recognition(vif.vifr_name))
+        for index, known in by_vrf.items():
+            yield Seed(Kind.VRF, index, tuple(known))
+
+    def _recognition(self, one: VrNexthopReq, neighbour: IPv4Address | None) -> Hashable | None:
+        if neighbour is not None:
+            return nexthop.arp_recognition(neighbour)
+        vif = one.nhr_encap_oif_id[0] if one.nhr_encap_oif_id else None
+        if one.nhr_type == NexthopType.ENCAP and vif is not None:
+            if vif == FABRIC_VIF and one.nhr_encap[:6] != one.nhr_encap[6:12]:
+                return None  # to a neighbour that no route names any more
+            return nexthop.encap_recognition(vif, one.nhr_family, one.nhr_flags)
+        if one.nhr_type == NexthopType.RECEIVE and vif is not None:
+            return nexthop.receive_recognition(vif, one.nhr_flags)
+        alone = (NexthopType.RESOLVE, NexthopType.VRF_TRANSLATE, NexthopType.COMPOSITE)
+        for kind in alone:
+            if one.nhr_type == kind:
+                return nexthop.vrf_recognition(kind, one.nhr_vrf, one.nhr_flags)
+        return None
+
+    def _neighbours(self) -> Iterator[tuple[IPv4Address, int]]:
+        """The host routes of the fabric VRF whose nexthop leaves by the fabric vif."""
+        for route in self._routes:
+            if route.rtr_vrf_id == 0 and _is_host4(route):
+                via = self._nexthops.get(route.rtr_nh_id)
+                if via is not None and _leaves_by(via, FABRIC_VIF):
+                    yield IPv4Address(route.rtr_prefix), route.rtr_nh_id
+
+    def arp(self) -> list[ArpResolved]:
+        """The neighbours whose MAC addresses the datapath uses."""
+        return [
+            ArpResolved(0, address, Mac(self._nexthops[index].nhr_encap[:6]), FABRIC_VIF)
+            for address, index in self._neighbours()
+            if len(self._nexthops[index].nhr_encap) >= 6
+        ]
+
+    def traffic(self) -> list[TrafficSeen]:
+        """The VMs that were seen to use their address: their ARP is not trapped any more."""
+        return list(filter(None, map(self._seen, self._routes)))
+
+    def _seen(self, route: VrRouteReq) -> TrafficSeen | None:
+        via = self._nexthops.get(route.rtr_nh_id)
+        if via is None or via.nhr_type != NexthopType.ENCAP or not via.nhr_encap_oif_id:
+            return None
+        vif, to = via.nhr_encap_oif_id[0], route.rtr_prefix
+        host = len(to) in (4, 16) and route.rtr_prefix_len == 8 * len(to)
+        trapped = route.rtr_label_flags & InetFlag.ARP_TRAP
+        if vif <= PKT0_VIF or not host or trapped or len(via.nhr_encap) < 6:
+            return None
+        return TrafficSeen(vif, ip_address(to), Mac(via.nhr_encap[:6]))
+
+
+def _is_host4(route: VrRouteReq) -> bool:
+    return (
+        route.rtr_family == Family.INET
+        and route.rtr_prefix_len == 32
+        and len(route.rtr_prefix) == 4
+    )
+
+
+def _leaves_by(via: VrNexthopReq, vif: int) -> bool:
+    return via.nhr_type == NexthopType.ENCAP and tuple(via.nhr_encap_oif_id) == (vif,)

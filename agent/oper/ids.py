@@ -1,0 +1,186 @@
+"""Indexes and labels: who has which, kept over changes and over a restart of the agent.
+
+An index belongs to a key from its first claim until the datapath has acknowledged that
+nothing of it is left (`release`), or, when it was never handed to the datapath, until
+nobody reads it any more. The lowest free number is given first.
+
+After a restart the datapath still holds objects under the indexes of the agent before.
+They are `seed`ed with what recognises them (never a key, which the datapath does not
+know): a claim brings its own recognitions and gets the index of the first that matches.
+Seeded numbers that nobody claims stay taken until they are released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+
+from agent.errors import AgentError
+from agent.objects import Key, Kind
+from agent.oper.incremental import Source, View
+
+# Nexthops: 0 the datapath's discard, 1 discard, 2 a hole, 3 L2 receive. VRFs: 0 fabric,
+# 1 fabric policy. Vifs: 0 fabric, 1 vhost0, 2 pkt0. Labels below 16 are reserved.
+FIRST = {Kind.VIF: 3, Kind.NEXTHOP: 4, Kind.LABEL: 16, Kind.VRF: 2}
+# How many there are while the datapath has not told otherwise (facts datapath-behaviour.md 9).
+LIMITS = {Kind.VIF: 4352, Kind.NEXTHOP: 524288, Kind.LABEL: 5120, Kind.VRF: 4096}
+
+
+class ExhaustedError(AgentError):
+    """All numbers of a kind are in use."""
+
+
+@dataclass(slots=True)
+class _Space:
+    next: int
+    limit: int
+    freed: list[int] = field(default_factory=list)
+    owners: dict[int, Key] = field(default_factory=dict)
+    seeded: set[int] = field(default_factory=set)
+
+    def take(self) -> int | None:
+        while self.freed:
+            index = heappop(self.freed)
+            if index not in self.owners and index not in self.seeded:
+                return index
+        while self.next in self.owners or self.next in self.seeded:
+            self.next += 1
+        if self.next >= self.limit:
+            return None
+        self.next += 1
+        return self.next - 1
+
+
+class Ids:
+    """The numbers of this host's vifs, nexthops, labels and VRFs.
+
+    `freed(kind)` is called when a number becomes free after claims were refused.
+    """
+
+    def __init__(self, freed: Callable[[Kind], None]) -> None:
+        self._freed = freed
+        self._spaces = {kind: _Space(first, LIMITS[kind]) for kind, first in FIRST.items()}
+        self._bound: dict[Key, int] = {}
+        self._live: set[Key] = set()
+        self._handed: set[Key] = set()
+        self._known: dict[tuple[Kind, Hashable], int] = {}
+        self._refused: set[Kind] = set()
+
+    def bound(self, key: Key) -> int | None:
+        """The number of `key`, if it has one."""
+        return self._bound.get(key)
+
+    def claim(self, key: Key, recognitions: Iterable[Hashable]) -> int:
+        """The number of `key`: its own, a recognised one, or the lowest free one.
+
+        ExhaustedError when there is none; the claim is worth repeating after `freed`.
+        """
+        self._live.add(key)
+        index = self._bound.get(key)
+        if index is None:
+            space = self._spaces[key.kind]
+            index = self._recognise(key.kind, recognitions)
+            if index is None:
+                index = space.take()
+            if index is None:
+                self._refused.add(key.kind)
+                raise ExhaustedError(f"all {space.limit} {key.kind.value} numbers are in use")
+            space.owners[index] = key
+            self._bound[key] = index
+        return index
+
+    def _recognise(self, kind: Kind, recognitions: Iterable[Hashable]) -> int | None:
+        seeded = self._spaces[kind].seeded
+        if not seeded:
+            return None
+        for recognition in recognitions:
+            index = self._known.get((kind, recognition))
+            if index in seeded:
+                seeded.discard(index)
+                return index
+        return None
+
+    def seed(self, kind: Kind, index: int, *recognitions: Hashable) -> None:
+        """The datapath holds number `index`, which whoever claims a recognition shall have."""
+        space = self._spaces[kind]
+        if index < FIRST[kind] or index in space.owners:
+            return
+        space.seeded.add(index)
+        for recognition in recognitions:
+            self._known.setdefault((kind, recognition), index)
+
+    def limit(self, kind: Kind, count: int) -> None:
+        """The datapath has room for the numbers below `count`."""
+        self._spaces[kind].limit = count
+        self._tell(kind)
+
+    def handed(self, key: Key) -> None:
+        """The object of `key` was given to the datapath's side."""
+        if key in self._bound:
+            self._handed.add(key)
+
+    def unread(self, key: Key) -> None:
+        """Nobody claims `key` any more; a number that the datapath never saw is free again."""
+        self._live.discard(key)
+        if key not in self._handed:
+            self._free(key)
+
+    def release(self, kind: Kind, index: int) -> None:
+        """The datapath holds nothing of number `index` any more."""
+        space = self._spaces.get(kind)
+        if space is None:
+            return
+        key = space.owners.get(index)
+        if key is not None:
+            self._handed.discard(key)
+            if key not in self._live:
+                self._free(key)
+        elif index in space.seeded:
+            space.seeded.discard(index)
+            self._give_back(kind, index)
+
+    def owner(self, kind: Kind, index: int) -> Key | None:
+        """Who has a number."""
+        space = self._spaces.get(kind)
+        return space.owners.get(index) if space else None
+
+    def in_use(self, kind: Kind) -> dict[int, Key]:
+        """The numbers that have an owner."""
+        return dict(self._spaces[kind].owners)
+
+    def _free(self, key: Key) -> None:
+        index = self._bound.pop(key, None)
+        self._handed.discard(key)
+        if index is not None:
+            del self._spaces[key.kind].owners[index]
+            self._give_back(key.kind, index)
+
+    def _give_back(self, kind: Kind, index: int) -> None:
+        heappush(self._spaces[kind].freed, index)
+        self._tell(kind)
+
+    def _tell(self, kind: Kind) -> None:
+        if kind in self._refused:
+            self._refused.discard(kind)
+            self._freed(kind)
+
+
+INDEX: Source[Key, int | None] = Source("index")
+ALLOCATOR: Source[None, Ids] = Source("allocator")
+FREED: Source[Kind, None] = Source("freed")
+
+
+def index(view: View, key: Key, recognitions: Callable[[], Iterable[Hashable]]) -> int:
+    """The number of `key`, claimed for as long as the calling function is demanded.
+
+    `recognitions()` tells how a seeded object would be recognised; it is asked only when
+    `key` has no number yet.
+    """
+    bound = view.read(INDEX, key)
+    ids = view.read(ALLOCATOR, None)
+    try:
+        return ids.claim(key, recognitions() if bound is None else ())
+    except ExhaustedError:
+        view.read(FREED, key.kind)
+        raise

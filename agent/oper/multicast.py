@@ -1,0 +1,45 @@
+"""Broadcast in a VRF: the composite of the local VMIs and the bridge entry of ff:ff:ff:ff:ff:ff."""
+
+from __future__ import annotations
+
+from agent.ifmap import NodeRef
+from agent.oper import nexthop
+from agent.oper.datapath import BridgeFlag, Nexthop, NexthopFlag, Output, Peer, Route
+from agent.oper.incremental import View
+from agent.oper.rows import Vn, Vrf
+from agent.oper.vmi import plugged_in, vmi
+from agent.oper.vmi_objects import nexthops
+from agent.values import BROADCAST_MAC
+
+
+def members(view: View, network: NodeRef, vrf_name: str) -> tuple[Nexthop, ...]:
+    """The VMIs that take part in the broadcast domain of a network: their plain L2 nexthops."""
+    found = []
+    for uuid in plugged_in(view, network):
+        row, made = view(vmi, uuid), view(nexthops, uuid)
+        if row is None or made is None or made.l2 is None or row.vrf is None:
+            continue
+        if row.vrf.name == vrf_name:
+            found.append(made.l2.nexthop)
+    return tuple(sorted(found, key=lambda one: one.vif or 0))
+
+
+def output(view: View, ref: NodeRef, network: Vn, vrf: Vrf) -> Output:
+    """The broadcast entry; with no member its composite is empty."""
+    local = view(members, ref, vrf.name)
+    parts: list[Nexthop] = []
+    if local:
+        flag = NexthopFlag.COMPOSITE_ENCAP
+        parts = [nexthop.composite(view, "members", vrf, flag, list(local))]
+    group = nexthop.composite(view, "broadcast", vrf, NexthopFlag.MCAST, parts)
+    route = Route(
+        vrf.name,
+        vrf.index,
+        BROADCAST_MAC,
+        Peer.MULTICAST,
+        group.key,
+        group.index,
+        BridgeFlag.LABEL_VALID | BridgeFlag.FLOOD_DHCP,
+        network.vxlan_id,
+    )
+    return Output((*parts, group, nexthop.label(view, group)), (route,))

@@ -1,0 +1,160 @@
+"""Nexthops and their labels: one constructor a kind, each with how a restart recognises it.
+
+A recognition names what a nexthop is for in terms of the datapath alone, without what may
+change in place (the MAC address of an encapsulation, the members of a composite).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from ipaddress import IPv4Address
+
+from agent.objects import Key, Kind
+from agent.oper import ids
+from agent.oper.datapath import Family, Label, Nexthop, NexthopFlag, NexthopType, Vif, vrf_key
+from agent.oper.incremental import View
+from agent.oper.rows import Vrf
+from agent.values import VRRP_MAC, Mac
+
+_BASE = NexthopFlag.VALID | NexthopFlag.ETREE_ROOT
+_POLICY = NexthopFlag.POLICY
+_MCAST = NexthopFlag.MCAST
+_ETHERTYPE_IP = b"\x08\x00"
+
+DISCARD = Nexthop(Key(Kind.NEXTHOP, "discard"), 1, NexthopType.DISCARD, _BASE)
+L2_RECEIVE = Nexthop(Key(Kind.NEXTHOP, "l2-receive"), 3, NexthopType.L2_RECEIVE, _BASE)
+
+
+def encap_recognition(vif: int, family: int, flags: int) -> Hashable:
+    """An interface nexthop: by vif, family, and whether it is for policy or multicast."""
+    return "encap", vif, int(family), int(flags) & (_POLICY | _MCAST)
+
+
+def receive_recognition(vif: int, flags: int) -> Hashable:
+    """A receive nexthop: by vif and policy."""
+    return "receive", vif, int(flags) & _POLICY
+
+
+def vrf_recognition(kind: NexthopType, vrf: int, flags: int) -> Hashable:
+    """The one nexthop of its kind in a VRF: resolve, translate, broadcast and members."""
+    return int(kind), vrf, int(flags) & (_MCAST | NexthopFlag.COMPOSITE_ENCAP)
+
+
+def arp_recognition(address: IPv4Address) -> Hashable:
+    """The nexthop to a neighbour on the fabric."""
+    return "arp", address
+
+
+def label_recognition(nexthop: int) -> Hashable:
+    """A label: by the nexthop that it is bound to."""
+    return "nexthop", nexthop
+
+
+def _key(*name: Hashable) -> Key:
+    return Key(Kind.NEXTHOP, name)
+
+
+def interface(
+    view: View,
+    owner: tuple[Hashable, ...],
+    vif: Vif | tuple[Key, int],
+    mac: Mac,
+    flags: NexthopFlag = NexthopFlag.NONE,
+    *,
+    family: Family = Family.INET,
+    vrf: Vrf | None = None,
+    source: Mac = VRRP_MAC,
+) -> Nexthop:
+    """Out of a vif to `mac`: what `owner` (a part of the key) wants of that vif."""
+    vif_key, vif_index = (vif.key, vif.index) if isinstance(vif, Vif) else vif
+    key = _key("interface", *owner)
+    return Nexthop(
+        key,
+        ids.index(view, key, lambda: [encap_recognition(vif_index, family, flags)]),
+        NexthopType.ENCAP,
+        _BASE | flags,
+        family,
+        vrf.index if vrf else 0,
+        vif_index,
+        mac + source + _ETHERTYPE_IP,
+        refs=(vif_key, vrf_key(vrf.name)) if vrf else (vif_key,),
+    )
+
+
+def receive(view: View, vif: Vif, *, policy: bool) -> Nexthop:
+    """To the host itself."""
+    flags = _POLICY if policy else NexthopFlag.RELAXED_POLICY
+    key = _key("receive", "policy" if policy else "relaxed")
+    return Nexthop(
+        key,
+        ids.index(view, key, lambda: [receive_recognition(vif.index, flags)]),
+        NexthopType.RECEIVE,
+        _BASE | flags,
+        vif=vif.index,
+        refs=(vif.key,),
+    )
+
+
+def resolve(view: View) -> Nexthop:
+    """Neighbours of the fabric that must be asked for by ARP."""
+    key = _key("resolve")
+    recognition = vrf_recognition(NexthopType.RESOLVE, 0, 0)
+    return Nexthop(key, ids.index(view, key, lambda: [recognition]), NexthopType.RESOLVE, _BASE)
+
+
+def arp(view: View, vif: Vif, address: IPv4Address, mac: Mac) -> Nexthop:
+    """To a neighbour on the fabric whose MAC address is known."""
+    key = _key("arp", address)
+    return Nexthop(
+        key,
+        ids.index(view, key, lambda: [arp_recognition(address)]),
+        NexthopType.ENCAP,
+        _BASE,
+        vif=vif.index,
+        encap=mac + vif.mac + _ETHERTYPE_IP,
+        refs=(vif.key,),
+    )
+
+
+def translate(view: View, vrf: Vrf, *, flood: bool) -> Nexthop:
+    """Into the bridge table of a VRF: what a VNI and the network's label point to."""
+    key = _key("vrf", vrf.name)
+    recognition = vrf_recognition(NexthopType.VRF_TRANSLATE, vrf.index, 0)
+    return Nexthop(
+        key,
+        ids.index(view, key, lambda: [recognition]),
+        NexthopType.VRF_TRANSLATE,
+        _BASE | (NexthopFlag.UNKNOWN_UC_FLOOD if flood else NexthopFlag.NONE),
+        Family.BRIDGE,
+        vrf.index,
+        refs=(vrf_key(vrf.name),),
+    )
+
+
+def composite(
+    view: View, name: str, vrf: Vrf, flag: NexthopFlag, members: list[Nexthop]
+) -> Nexthop:
+    """A copy to each member, in the bridge family; `flag` says of which kind it is."""
+    key = _key(name, vrf.name)
+    recognition = vrf_recognition(NexthopType.COMPOSITE, vrf.index, flag)
+    return Nexthop(
+        key,
+        ids.index(view, key, lambda: [recognition]),
+        NexthopType.COMPOSITE,
+        _BASE | flag,
+        Family.BRIDGE,
+        vrf.index,
+        members=tuple(member.index for member in members),
+        refs=(vrf_key(vrf.name), *(member.key for member in members)),
+    )
+
+
+def label(view: View, nexthop: Nexthop) -> Label:
+    """The label of a nexthop."""
+    key = Key(Kind.LABEL, nexthop.key.name)
+    return Label(
+        key,
+        ids.index(view, key, lambda: [label_recognition(nexthop.index)]),
+        nexthop.index,
+        (nexthop.key,),
+    )

@@ -1,0 +1,102 @@
+"""Plugged ports: which VMIs have a device on this host, whoever plugged it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from uuid import UUID
+
+from agent.ifmap import Identity, NodeRef, uuid_of
+from agent.inputs import ContainerPort
+from agent.oper.incremental import View
+from agent.oper.world import BY_UUID, CONTAINERS, PORT, PORTS, neighbours, node
+from agent.values import Mac
+
+_NIL = UUID(int=0)
+_REMOTE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """What plugging says of a VMI; addresses are hints that configuration overrides.
+
+    `needs_device`: the interface forwards only while its device exists and is up.
+    """
+
+    uuid: UUID
+    device: str
+    vm_uuid: UUID
+    vm_name: str
+    link_state: bool = True
+    needs_device: bool = True
+    mac: Mac | None = None
+    ip: IPv4Address | None = None
+    ip6: IPv6Address | None = None
+    tx_vlan_id: int | None = None
+
+
+def plugged(view: View) -> tuple[UUID, ...]:
+    """The VMIs that have an attachment, in the order in which they were plugged."""
+    ports = view.read(PORTS, None)
+    return tuple(dict.fromkeys([*ports, *view(containers)]))
+
+
+def attachment(view: View, uuid: UUID) -> Attachment | None:
+    """How the VMI is attached; a port wins over a container that names the same VMI."""
+    port = view.read(PORT, uuid)
+    if port is not None:
+        return Attachment(
+            uuid,
+            port.system_name,
+            port.instance_uuid,
+            port.display_name,
+            port.link_state,
+            port.port_type != _REMOTE,
+            port.mac,
+            None if port.ip.is_unspecified else port.ip,
+            None if port.ip6.is_unspecified else port.ip6,
+            None if port.tx_vlan_id == 0xFFFF else port.tx_vlan_id,
+        )
+    container = view(containers).get(uuid)
+    if container is None:
+        return None
+    return Attachment(uuid, container.host_ifname, container.vm_uuid, container.vm_name)
+
+
+def containers(view: View) -> Mapping[UUID, ContainerPort]:
+    """Container ports by VMI; one without a VMI waits for a VMI of its VM and network."""
+    unsorted = view.read(CONTAINERS, None)
+    rows = sorted(unsorted, key=lambda row: (row.vm_uuid, row.host_ifname))
+    found = {row.vmi_uuid: row for row in rows if row.vmi_uuid != _NIL}
+    for row in rows:
+        if row.vmi_uuid == _NIL:
+            free = [uuid for uuid in _configured(view, row) if uuid not in found]
+            if free:
+                found[min(free)] = row
+    return found
+
+
+def _configured(view: View, row: ContainerPort) -> Iterable[UUID]:
+    """The VMIs that configuration ties to the container's VM and network."""
+    vm = view.read(BY_UUID, Identity("virtual-machine", row.vm_uuid))
+    if vm is None:
+        return
+    metadata = "virtual-machine-interface-virtual-machine"
+    for ref in neighbours(view, vm, metadata, "virtual-machine-interface"):
+        uuid = node_uuid(view, ref)
+        if uuid is not None and row.vn_uuid in (_NIL, _network(view, ref)):
+            yield uuid
+
+
+def _network(view: View, vmi: NodeRef) -> UUID | None:
+    metadata = "virtual-machine-interface-virtual-network"
+    for ref in neighbours(view, vmi, metadata, "virtual-network"):
+        return node_uuid(view, ref)
+    return None
+
+
+def node_uuid(view: View, ref: NodeRef) -> UUID | None:
+    """The UUID of a configuration node."""
+    found = node(view, ref)
+    return uuid_of(found) if found else None

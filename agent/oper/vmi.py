@@ -1,0 +1,265 @@
+"""Virtual machine interfaces: configuration, plugged port and device joined into one row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from uuid import UUID
+
+from agent.ifmap import Identity, NodeRef, uuid_of
+from agent.inputs import GraphNode, Link
+from agent.objects import Key, Kind
+from agent.oper import ids
+from agent.oper.incremental import View
+from agent.oper.ipam import containing, scope
+from agent.oper.ports import Attachment, attachment, node_uuid
+from agent.oper.rows import DhcpScope, Vmi, Vn
+from agent.oper.vn import vn
+from agent.oper.vrf import reserved_macs, vrf
+from agent.oper.world import (
+    BY_UUID,
+    LINK,
+    BadConfig,
+    address4,
+    address6,
+    attributes,
+    enabled,
+    items,
+    mac,
+    member,
+    neighbours,
+    node,
+)
+from agent.values import Mac
+
+_TYPE = "virtual-machine-interface"
+_IP = "instance-ip-virtual-machine-interface"
+_NO_DHCP = DhcpScope()
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What configuration says of a VMI; `problem` is why it cannot be used, or ""."""
+
+    name: str
+    problem: str = ""
+    mac: Mac | None = None
+    network: NodeRef | None = None
+    vrf_name: str | None = None
+    vm_uuid: UUID | None = None
+    vm_name: str = ""
+    ip: IPv4Address | None = None
+    ip6: IPv6Address | None = None
+    policy: bool = True
+    dhcp: DhcpScope = _NO_DHCP
+
+
+def config(view: View, uuid: UUID) -> Config | None:
+    """The configuration of a VMI; None while there is none."""
+    ref = view.read(BY_UUID, Identity(_TYPE, uuid))
+    found = node(view, ref) if ref else None
+    if ref is None or found is None:
+        return None
+    try:
+        return _config(view, ref, found)
+    except BadConfig as error:
+        return Config(ref.name, str(error), network=_first(view, ref, "virtual-network"))
+
+
+def network_of(view: View, uuid: UUID) -> NodeRef | None:
+    """The network of a VMI."""
+    found = view(config, uuid)
+    return found.network if found else None
+
+
+def vrf_name_of(view: View, uuid: UUID) -> str | None:
+    """The VRF of a VMI."""
+    found = view(config, uuid)
+    return found.vrf_name if found else None
+
+
+def _config(view: View, ref: NodeRef, found: GraphNode) -> Config:
+    properties = found.properties
+    macs = items(properties, "virtual-machine-interface-mac-addresses", "mac-address")
+    vm = _first(view, ref, "virtual-machine")
+    machine = node(view, vm) if vm else None
+    ip, ip6 = _addresses(view, ref)
+    return Config(
+        ref.name,
+        "" if enabled(properties) else "the port is administratively down",
+        mac(macs[0], "virtual-machine-interface-mac-addresses") if macs else None,
+        _first(view, ref, "virtual-network"),
+        _vrf_name(view, ref),
+        uuid_of(machine) if machine else None,
+        str(member(machine.properties, "display-name") or "") if machine else "",
+        ip,
+        ip6,
+        member(properties, "virtual-machine-interface-disable-policy") is not True,
+        scope(
+            member(properties, "virtual-machine-interface-dhcp-option-list"),
+            member(properties, "virtual-machine-interface-host-routes"),
+        ),
+    )
+
+
+def _first(view: View, ref: NodeRef, kind: str) -> NodeRef | None:
+    return next(iter(neighbours(view, ref, f"{_TYPE}-{kind}", kind)), None)
+
+
+def _vrf_name(view: View, ref: NodeRef) -> str | None:
+    """The routing instance of plain traffic; other links are service VLANs."""
+    for attribute, instance in attributes(
+        view, ref, f"{_TYPE}-routing-instance", "routing-instance"
+    ):
+        rule = member(attribute.properties, "value")
+        service = [member(rule, name) for name in ("vlan-tag", "protocol", "service-chain-address")]
+        if member(rule, "direction") and not any(service):
+            return instance.name
+    return None
+
+
+def _addresses(view: View, ref: NodeRef) -> tuple[IPv4Address | None, IPv6Address | None]:
+    """The primary addresses: the smallest that are neither secondary nor a service's."""
+    v4: list[IPv4Address] = []
+    v6: list[IPv6Address] = []
+    for end in neighbours(view, ref, _IP, "instance-ip"):
+        instance = node(view, end)
+        properties = instance.properties if instance else {}
+        names = ("instance-ip-secondary", "service-instance-ip", "service-health-check-ip")
+        if not any(member(properties, name) for name in names):
+            text = member(properties, "instance-ip-address")
+            v4 += filter(None, [address4(text, "instance-ip-address")])
+            v6 += filter(None, [address6(text, "instance-ip-address")])
+    return min(v4, default=None), min(v6, default=None)
+
+
+def vif_key(uuid: UUID, device: str) -> Key:
+    """The key of a VMI's vif: another device is another vif."""
+    return Key(Kind.VIF, (str(uuid), device))
+
+
+def device_recognition(device: str) -> tuple[str, str]:
+    """A vif: by the name of its device."""
+    return "device", device
+
+
+def vmi(view: View, uuid: UUID) -> Vmi | None:
+    """The row of a plugged VMI; None when it is not plugged."""
+    attached = view(attachment, uuid)
+    if attached is None:
+        return None
+    device = attached.device
+    number = ids.index(view, vif_key(uuid, device), lambda: [device_recognition(device)])
+    link = view.read(LINK, device)
+    found = view(config, uuid)
+    if found is None:
+        return _unconfigured(attached, number, link)
+    network = view(vn, found.network) if found.network else None
+    reason = _reason(view, attached, found, network, link)
+    return _joined(view, attached, found, network, reason, number, link)
+
+
+def _unconfigured(attached: Attachment, number: int, link: Link | None) -> Vmi:
+    return Vmi(
+        attached.uuid,
+        attached.device,
+        number,
+        link.index if link else 0,
+        attached.mac or Mac(bytes(6)),
+        False,
+        "no configuration for this port yet",
+        attached.vm_uuid,
+        attached.vm_name,
+        None,
+        None,
+        attached.ip,
+        attached.ip6,
+        None,
+        None,
+        tx_vlan_id=attached.tx_vlan_id,
+    )
+
+
+def _reason(
+    view: View, attached: Attachment, found: Config, network: Vn | None, link: Link | None
+) -> str:
+    """The first condition of facts oper-db.md 1.3.1 that does not hold, or ""."""
+    if found.problem:
+        return found.problem
+    if network is None:
+        return "no virtual network"
+    if not network.active:
+        return f"virtual network {network.name}: {network.reason}"
+    if found.vrf_name is None:
+        return "no routing instance"
+    own = found.mac or attached.mac
+    if own is None:
+        return "no MAC address"
+    if own in view(reserved_macs):
+        return f"MAC address {own} is the vRouter's own"
+    return _device_reason(attached, link) or _address_reason(found, network)
+
+
+def _device_reason(attached: Attachment, link: Link | None) -> str:
+    if not attached.link_state:
+        return "the port's link is disabled"
+    if attached.needs_device and link is None:
+        return f"interface {attached.device} not found on this host"
+    if attached.needs_device and link is not None and not link.up:
+        return f"interface {attached.device} is down"
+    return ""
+
+
+def _address_reason(found: Config, network: Vn) -> str:
+    if not network.l2 and found.ip is None and found.ip6 is None:
+        return "no address in a network without bridging"
+    return ""
+
+
+def _joined(
+    view: View,
+    attached: Attachment,
+    found: Config,
+    network: Vn | None,
+    reason: str,
+    number: int,
+    link: Link | None,
+) -> Vmi:
+    active = not reason
+    rows = network.subnets if network else ()
+    subnet, subnet6 = containing(rows, found.ip), containing(rows, found.ip6)
+    services = [row.dhcp_enabled for row in (subnet, subnet6) if row]
+    l3 = active and network is not None and network.l3
+    return Vmi(
+        attached.uuid,
+        attached.device,
+        number,
+        link.index if link else 0,
+        found.mac or attached.mac or Mac(bytes(6)),
+        active,
+        reason,
+        found.vm_uuid or attached.vm_uuid,
+        found.vm_name or attached.vm_name,
+        network,
+        view(vrf, found.vrf_name) if found.vrf_name else None,
+        found.ip,
+        found.ip6,
+        subnet,
+        subnet6,
+        any(services) if services else True,
+        found.policy,
+        found.dhcp,
+        attached.tx_vlan_id,
+        l2_active=active and network is not None and network.l2,
+        ip4_active=l3 and found.ip is not None,
+        ip6_active=l3 and found.ip6 is not None,
+        config_name=found.name,
+    )
+
+
+def plugged_in(view: View, network: NodeRef) -> list[UUID]:
+    """The VMIs of a network that are plugged, by their configuration's name."""
+    metadata = f"{_TYPE}-virtual-network"
+    refs = neighbours(view, network, metadata, _TYPE)
+    uuids = [node_uuid(view, ref) for ref in refs]
+    return [uuid for uuid in uuids if uuid is not None and view(attachment, uuid) is not None]

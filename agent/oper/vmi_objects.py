@@ -1,0 +1,200 @@
+"""What a VMI wants in the datapath: vif, five nexthops with labels, routes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from uuid import UUID
+
+from agent.oper import nexthop
+from agent.oper.datapath import (
+    BridgeFlag,
+    Family,
+    InetFlag,
+    Label,
+    Nexthop,
+    Object,
+    Output,
+    Peer,
+    Route,
+    Vif,
+    VifFlag,
+    VifType,
+    vrf_key,
+)
+from agent.oper.fabric import FABRIC_VRF, VMI_NEXTHOPS
+from agent.oper.incremental import View
+from agent.oper.ports import attachment
+from agent.oper.rows import Vmi, Vn, Vrf
+from agent.oper.vmi import vif_key, vmi
+from agent.oper.world import TRAFFIC
+from agent.values import VRRP_MAC, Address, Prefix
+
+METADATA = IPv4Address("169.254.0.0")
+_LOW, _HIGH = 100, 200
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A nexthop with its label."""
+
+    nexthop: Nexthop
+    label: Label
+
+
+@dataclass(frozen=True, slots=True)
+class VmiNexthops:
+    """The nexthops of an active VMI: those of layer 3 or of layer 2 lack where VN has not both."""
+
+    l3_policy: Bound | None = None
+    l3: Bound | None = None
+    l3_multicast: Bound | None = None
+    l2: Bound | None = None
+    l2_policy: Bound | None = None
+
+    @property
+    def flow_key(self) -> Nexthop | None:
+        """The nexthop that names the VMI in flow keys: with policy, of layer 3 if there is."""
+        bound = self.l3_policy or self.l2_policy
+        return bound.nexthop if bound else None
+
+    def __iter__(self) -> Iterator[Bound]:
+        five = (self.l3_policy, self.l3, self.l3_multicast, self.l2, self.l2_policy)
+        return (bound for bound in five if bound is not None)
+
+
+def nexthops(view: View, uuid: UUID) -> VmiNexthops | None:
+    """The five nexthops; None while the VMI is not active."""
+    row = view(vmi, uuid)
+    if row is None or not row.active or row.vn is None or row.vrf is None:
+        return None
+    vif = (vif_key(uuid, row.name), row.vif_index)
+    made: dict[str, Bound] = {}
+    for name, family, flags in VMI_NEXTHOPS:
+        wanted = row.vn.l2 if family is Family.BRIDGE else row.vn.l3
+        if wanted:
+            owner = (str(uuid), row.name, name)
+            one = nexthop.interface(view, owner, vif, row.mac, flags, family=family, vrf=row.vrf)
+            made[name.replace("-", "_")] = Bound(one, nexthop.label(view, one))
+    return VmiNexthops(**made)
+
+
+def output(view: View, uuid: UUID) -> tuple[Vmi, Output] | None:
+    """The row and everything that it wants; None when the VMI is not plugged."""
+    row, attached = view(vmi, uuid), view(attachment, uuid)
+    if row is None or attached is None:
+        return None
+    if attached.needs_device and not row.os_index:
+        return row, Output()  # the datapath cannot take a vif without its device
+    made = view(nexthops, uuid)
+    vif = _vif(row, made)
+    if made is None or row.vrf is None:
+        return row, Output((vif,))
+    objects: list[Object] = [vif]
+    objects += [bound.nexthop for bound in made]
+    objects += [bound.label for bound in made]
+    return row, Output(tuple(objects), tuple(_routes(view, row, row.vrf, made)))
+
+
+def _vif(row: Vmi, made: VmiNexthops | None) -> Vif:
+    """The vif: in its VRF while it forwards, else there but outside of all."""
+    vif = Vif(
+        vif_key(row.uuid, row.name),
+        row.vif_index,
+        row.name,
+        VifType.VIRTUAL,
+        VifFlag.ETREE_ROOT | VifFlag.L3 | VifFlag.L2 | VifFlag.DHCP,
+        VRRP_MAC,
+        os_index=row.os_index,
+        ip=row.ip,
+        ip6=row.ip6,
+    )
+    if made is None or row.vn is None or row.vrf is None:
+        return vif
+    return replace(
+        vif,
+        flags=_flags(row, row.vn),
+        vrf=row.vrf.index,
+        mcast_vrf=row.vrf.index,
+        nexthop=made.flow_key.index if made.flow_key else 0,
+        refs=(vrf_key(row.vrf.name),),
+    )
+
+
+def _flags(row: Vmi, network: Vn) -> VifFlag:
+    flags = VifFlag.ETREE_ROOT
+    if network.l3:
+        flags |= VifFlag.L3 | (VifFlag.POLICY if row.policy else VifFlag.NONE)
+    if network.l2:
+        flags |= VifFlag.L2
+    if row.dhcp_enabled:
+        flags |= VifFlag.DHCP
+    if network.flood_unknown_unicast:
+        flags |= VifFlag.UNKNOWN_UC_FLOOD
+    return flags
+
+
+def _routes(view: View, row: Vmi, vrf: Vrf, made: VmiNexthops) -> Iterator[Route]:
+    l2 = made.l2_policy if row.policy else made.l2
+    if row.l2_active and l2 is not None:
+        # The datapath may flood the DHCP of those that we do not answer.
+        flags = BridgeFlag.NONE if row.dhcp_enabled else BridgeFlag.FLOOD_DHCP
+        yield Route(
+            vrf.name,
+            vrf.index,
+            row.mac,
+            Peer.EVPN,
+            l2.nexthop.key,
+            l2.nexthop.index,
+            flags,
+            l2.label.label,
+            order=row.vif_index,
+        )
+    l3 = made.l3_policy if row.policy else made.l3
+    if l3 is None:
+        return
+    if row.ip4_active and row.ip is not None:
+        yield _host_route(view, row, vrf, l3, row.ip, IPv4Network(row.ip))
+    if row.ip6_active and row.ip6 is not None:
+        yield _host_route(view, row, vrf, l3, row.ip6, IPv6Network(row.ip6))
+    if row.ip4_active and made.l3_policy is not None:
+        yield _metadata_route(row, made.l3_policy)
+
+
+def _host_route(
+    view: View, row: Vmi, vrf: Vrf, bound: Bound, address: Address, prefix: Prefix
+) -> Route:
+    """The route to the VM; the datapath traps its first ARP until traffic was seen."""
+    seen = view.read(TRAFFIC, (row.vif_index, address))
+    waits = seen is None or seen.mac != row.mac
+    return Route(
+        vrf.name,
+        vrf.index,
+        prefix,
+        Peer.LOCAL_VM_PORT,
+        bound.nexthop.key,
+        bound.nexthop.index,
+        InetFlag.ARP_PROXY | (InetFlag.ARP_TRAP if waits else InetFlag.NONE),
+        mac=row.mac if row.l2_active else None,
+        preference=_LOW if waits else _HIGH,
+        order=row.vif_index,
+    )
+
+
+def metadata_address(vif_index: int) -> IPv4Address:
+    """The link-local address by which the host knows a VMI."""
+    return METADATA + vif_index
+
+
+def _metadata_route(row: Vmi, bound: Bound) -> Route:
+    return Route(
+        FABRIC_VRF,
+        0,
+        IPv4Network(metadata_address(row.vif_index)),
+        Peer.LINK_LOCAL,
+        bound.nexthop.key,
+        bound.nexthop.index,
+        InetFlag.ARP_PROXY,
+        order=row.vif_index,
+    )

@@ -1,0 +1,87 @@
+"""Virtual networks: the row that services read."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from agent.ifmap import NodeRef, uuid_of
+from agent.inputs import GraphNode
+from agent.oper.incremental import View
+from agent.oper.ipam import subnets, vn_host_routes
+from agent.oper.rows import Vn
+from agent.oper.world import BadConfig, enabled, member, neighbours, node, number
+
+_GLOBAL = NodeRef(
+    "global-vrouter-config", "default-global-system-config:default-global-vrouter-config"
+)
+_INSTANCE = "virtual-network-routing-instance"
+_NIL = UUID(int=0)
+
+
+def global_vrouter(view: View) -> GraphNode:
+    """The global configuration; an empty node while there is none."""
+    return node(view, _GLOBAL) or GraphNode(*_GLOBAL)
+
+
+def vn(view: View, ref: NodeRef) -> Vn | None:
+    """The network; inactive with a reason when it cannot be used, None when it is not there."""
+    found = node(view, ref)
+    if found is None:
+        return None
+    try:
+        return _vn(view, ref, found)
+    except BadConfig as error:
+        return Vn(uuid_of(found) or _NIL, ref.name, None, 0, active=False, reason=str(error))
+
+
+def _vn(view: View, ref: NodeRef, found: GraphNode) -> Vn:
+    uuid = uuid_of(found)
+    if uuid is None:
+        raise BadConfig("id-perms: no UUID")
+    if not enabled(found.properties):
+        raise BadConfig("administratively down")
+    shared = view(global_vrouter).properties
+    mode = (
+        member(found.properties, "virtual-network-properties", "forwarding-mode")
+        or member(shared, "forwarding-mode")
+        or "l2_l3"
+    )
+    return Vn(
+        uuid,
+        ref.name,
+        _vrf_name(view, ref),
+        _vni(found, member(shared, "vxlan-network-identifier-mode") == "configured"),
+        subnets(view, ref),
+        l2=mode != "l3",
+        l3=mode != "l2",
+        flood_unknown_unicast=member(found.properties, "flood-unknown-unicast") is True,
+        host_routes=vn_host_routes(view, ref),
+    )
+
+
+def _vni(found: GraphNode, configured: bool) -> int:
+    own = member(found.properties, "virtual-network-properties")
+    if configured:
+        return number(member(own, "vxlan-network-identifier"), "vxlan-network-identifier")
+    automatic = member(found.properties, "virtual-network-network-id")
+    if automatic is None:
+        automatic = member(own, "network-id")
+    return number(automatic, "virtual-network-network-id")
+
+
+def _vrf_name(view: View, ref: NodeRef) -> str | None:
+    """The primary routing instance; an instance of several networks belongs to the first."""
+    for instance in neighbours(view, ref, _INSTANCE, "routing-instance"):
+        if _primary(ref.name, instance.name) and networks_of(view, instance)[:1] == [ref]:
+            return instance.name
+    return None
+
+
+def _primary(network: str, instance: str) -> bool:
+    parts = instance.split(":")
+    return len(parts) == 1 or parts[-2:] == [network.split(":")[-1]] * 2
+
+
+def networks_of(view: View, instance: NodeRef) -> list[NodeRef]:
+    """The networks that a routing instance is linked to."""
+    return neighbours(view, instance, _INSTANCE, "virtual-network")

@@ -1,0 +1,82 @@
+"""What a virtual network wants in the datapath: VNI, label, subnet routes, broadcast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from agent.ifmap import NodeRef
+from agent.objects import Key, Kind
+from agent.oper import multicast, nexthop
+from agent.oper.datapath import InetFlag, Nexthop, Output, Peer, Route, VxlanId
+from agent.oper.fabric import FABRIC_VRF, POLICY_VRF, pkt0_nexthops
+from agent.oper.incremental import View
+from agent.oper.ports import plugged
+from agent.oper.rows import Subnet, Vn, Vrf
+from agent.oper.vmi import network_of, vrf_name_of
+from agent.oper.vn import vn
+from agent.oper.vrf import vrf
+from agent.values import Address, Prefix, prefix
+
+
+def networks(view: View) -> tuple[NodeRef, ...]:
+    """The networks in use on this host: those of plugged VMIs."""
+    found = (view(network_of, uuid) for uuid in view(plugged))
+    return tuple(dict.fromkeys(ref for ref in found if ref is not None))
+
+
+def vrfs(view: View) -> tuple[str, ...]:
+    """The VRFs in use: the host's own, those of the networks and of plugged VMIs."""
+    rows = (view(vn, ref) for ref in view(networks))
+    names = [row.vrf_name for row in rows if row is not None]
+    names += [view(vrf_name_of, uuid) for uuid in view(plugged)]
+    used = (name for name in names if name is not None)
+    return tuple(dict.fromkeys([FABRIC_VRF, POLICY_VRF, *used]))
+
+
+def vni_owners(view: View) -> Mapping[int, NodeRef]:
+    """Of several networks that claim one VNI the first by name has it."""
+    owners: dict[int, NodeRef] = {}
+    for ref in sorted(view(networks), reverse=True):
+        row = view(vn, ref)
+        if row is not None and row.vrf_name is not None and row.vxlan_id:
+            owners[row.vxlan_id] = ref
+    return owners
+
+
+def output(view: View, ref: NodeRef) -> Output:
+    """Everything of a network; nothing while it is inactive or has no VRF."""
+    row = view(vn, ref)
+    if row is None or not row.active or row.vrf_name is None:
+        return Output()
+    instance = view(vrf, row.vrf_name)
+    translate = nexthop.translate(view, instance, flood=row.flood_unknown_unicast)
+    label = nexthop.label(view, translate)
+    group = multicast.output(view, ref, row, instance)
+    vxlan = tuple(_vxlan(view, ref, row, translate))
+    routes = tuple(_subnet_routes(view, row, instance)) if row.l3 else ()
+    return Output((translate, label, *vxlan, *group.objects), (*routes, *group.routes))
+
+
+def _vxlan(view: View, ref: NodeRef, row: Vn, via: Nexthop) -> Iterator[VxlanId]:
+    if row.vxlan_id and view(vni_owners).get(row.vxlan_id) == ref:
+        key = Key(Kind.VXLAN, row.vxlan_id)
+        yield VxlanId(key, row.vxlan_id, via.index, (via.key,))
+
+
+def _subnet_routes(view: View, row: Vn, instance: Vrf) -> Iterator[Route]:
+    """Services answer for gateway and DNS; who is unknown in the subnet is asked by flooding."""
+    agent = view(pkt0_nexthops)[1]
+    for subnet in row.subnets:
+        for service in _services(subnet):
+            yield _route(instance, prefix(str(service)), agent, InetFlag.ARP_PROXY, 200)
+        yield _route(instance, subnet.prefix, nexthop.DISCARD, InetFlag.ARP_FLOOD, 100)
+
+
+def _services(subnet: Subnet) -> list[Address]:
+    both = (subnet.gateway, subnet.dns_server)
+    return list(dict.fromkeys(address for address in both if address is not None))
+
+
+def _route(instance: Vrf, to: Prefix, via: Nexthop, flags: InetFlag, preference: int) -> Route:
+    own = (instance.name, instance.index, to, Peer.LOCAL)
+    return Route(*own, via.key, via.index, flags, preference=preference)
