@@ -15,7 +15,9 @@ cdef extern from "packet.h" nogil:
         PORT_DNS
         PORT_TUNNEL
         PORT_ANY_GATEWAY
-        CMD_SWITCH
+        DHCP_SHORT_HEADER
+        DHCP_BAD_COOKIE
+        DHCP_MIN_LIMIT
 
     cdef enum label_kind:
         LABEL_UNKNOWN
@@ -167,7 +169,8 @@ cdef class Packet:
     cpdef int open(self, frame, bint encapsulated=*) except -1
     cpdef int open_slot(self, FrameBatch batch, Py_ssize_t slot) except -1
     cpdef int parse(self, Port port) except -1
-    cpdef bytes arp_reply(self, bytes mac, int vlan=*)
+    cpdef bytes arp_reply(self, mac, int vlan=*)
+    cpdef int dhcp_kind(self, bytes mac) except -100
 
 
 cdef class DhcpAnswer:

@@ -11,7 +11,7 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport PyObject
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 
 cdef extern from "sys/uio.h" nogil:
@@ -51,8 +51,8 @@ cdef label_kind label_of(void *labels, uint32_t label) noexcept:
     return <label_kind><int><object>kind if kind is not NULL else LABEL_UNKNOWN
 
 
-cdef int copy_mac(uint8_t *into, bytes mac) except -1:
-    if mac is None or PyBytes_GET_SIZE(mac) != 6:
+cdef int copy_mac(uint8_t *into, object mac) except -1:
+    if not isinstance(mac, bytes) or PyBytes_GET_SIZE(mac) != 6:
         raise ValueError(f"a MAC address has 6 bytes: {mac!r}")
     memcpy(into, PyBytes_AS_STRING(mac), 6)
     return 0
@@ -237,7 +237,7 @@ cdef class Packet:
     cdef bytes span(self, span where):
         return PyBytes_FromStringAndSize(<const char *>self.frame + where.offset, where.length)
 
-    cpdef bytes arp_reply(self, bytes mac, int vlan=-1):
+    cpdef bytes arp_reply(self, mac, int vlan=-1):
         """The answer to this ARP request: its target is at `mac`."""
         cdef arp_frame answer
         cdef bytes out = PyBytes_FromStringAndSize(NULL, ARP_FRAME_MAX - (4 if vlan < 0 else 0))
@@ -351,6 +351,17 @@ cdef class Packet:
     def arp_tpa(self): return self.raw.arp.target
 
     # DHCP
+    cpdef int dhcp_kind(self, bytes mac) except -100:
+        """The message type, 0 when it has none; negative when the client at `mac` cannot have sent it.
+
+        -1 short header, -2 another hardware address, -3 bad cookie, checked in this order.
+        """
+        if self.raw.dhcp.status == DHCP_SHORT_HEADER:
+            return -1
+        if PyBytes_GET_SIZE(mac) != 6 or memcmp(self.raw.dhcp.chaddr, PyBytes_AS_STRING(mac), 6):
+            return -2
+        return -3 if self.raw.dhcp.status == DHCP_BAD_COOKIE else self.raw.dhcp.msg_type
+
     @property
     def dhcp_status(self): return self.raw.dhcp.status
     @property
@@ -388,8 +399,8 @@ cdef class Packet:
 
 
 def arp_frame_bytes(
-    *, uint16_t ifindex, uint16_t vrf, uint16_t op, bytes eth_dst, bytes eth_src, bytes sender_mac,
-    uint32_t sender, bytes target_mac, uint32_t target, int vlan=-1,
+    *, uint16_t ifindex, uint16_t vrf, uint16_t op, eth_dst, eth_src, sender_mac, uint32_t sender,
+    target_mac, uint32_t target, int vlan=-1,
 ):
     """An ARP frame for pkt0 that the datapath transmits on vif `ifindex`."""
     cdef arp_frame frame
@@ -415,8 +426,8 @@ cdef class DhcpAnswer:
     """
 
     def __cinit__(
-        self, *, uint16_t ifindex, uint16_t vrf, bytes source_mac, uint32_t source,
-        uint32_t next_server, uint32_t address, bytes head, bytes lease=b"", bytes routes=b"",
+        self, *, uint16_t ifindex, uint16_t vrf, source_mac, uint32_t source, uint32_t next_server,
+        uint32_t address, bytes head, bytes lease=b"", bytes routes=b"",
         bytes router=b"", bytes tail=b"", int vlan=-1,
     ):
         copy_mac(self.raw.source_mac, source_mac)
@@ -444,8 +455,14 @@ cdef class DhcpAnswer:
             raise ValueError(f"an answer of {self.bound} bytes does not fit into a frame")
 
     cpdef bytes build(self, Packet request, int type):
-        """The complete pkt0 frame of message type `type` that answers `request`."""
+        """The complete pkt0 frame of message type `type` that answers `request`.
+
+        None when the client said that it takes no datagram of that size (option 57).
+        """
         cdef uint8_t buffer[PKT0_MAX_FRAME]
+        cdef size_t limit = request.raw.dhcp.max_size
+        if limit and self.bound > PKT0_ENCAP + 18 + (limit if limit > DHCP_MIN_LIMIT else DHCP_MIN_LIMIT):
+            return None
         return PyBytes_FromStringAndSize(
             <char *>buffer, dhcp_build(buffer, &self.raw, &request.raw, <uint8_t>type)
         )

@@ -29,7 +29,7 @@ def batch_of(*frames: bytes) -> FrameBatch:
     return batch
 
 
-@pytest.fixture()
+@pytest.fixture
 def recorder() -> Recorder:
     return Recorder()
 

@@ -203,7 +203,12 @@ struct dhcp_answer {
     size_t head_length, lease_length, routes_length, router_length, tail_length;
 };
 
-enum { DHCP_FIXED = 240, DHCP_MIN = 300, DHCP_NO_OPTIONS = PKT0_ENCAP + 14 + 4 + 20 + 8 + DHCP_FIXED };
+enum {
+    DHCP_FIXED = 240,
+    DHCP_MIN = 300,       /* bytes of message */
+    DHCP_MIN_LIMIT = 576, /* bytes of IP datagram that every client takes (RFC 2131 section 2) */
+    DHCP_NO_OPTIONS = PKT0_ENCAP + 14 + 4 + 20 + 8 + DHCP_FIXED
+};
 /* Bytes that dhcp_build() may write at most. */
 size_t dhcp_build_bound(const struct dhcp_answer *answer);
 /* Write the answer of type `type` to `packet`; returns its length. */
