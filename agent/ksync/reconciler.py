@@ -253,7 +253,7 @@ class Reconciler:
 
     def _is_due(self, record: Record) -> bool:
         if record.is_deletable(self._complete):
-            return record.users == 0
+            return not record.in_use
         if record.desired is None or record.missing:
             return False
         return record.programmed is None or record.differs
@@ -262,7 +262,9 @@ class Reconciler:
         assert record.identity is not None
         key = record.key or record.programmed_key
         self._events.append(Released(record.identity, key))
-        self._registry.drop(record)
+        emptied = self._registry.drop(record)
+        if emptied is not None:
+            self._update(emptied)
 
     # ---- sending
 

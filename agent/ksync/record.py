@@ -43,6 +43,7 @@ class Record:
         "identity",
         "key",
         "missing",
+        "occupants",
         "programmed",
         "programmed_key",
         "programmed_refs",
@@ -69,6 +70,7 @@ class Record:
         self.programmed_key: Key | None = None
         self.programmed_refs: tuple[Record, ...] = ()
         self.users = 0
+        self.occupants = 0  # of a VRF: the routes that have a slot in it
         self.sent: DatapathMessage | None = None
         self.sent_key: Key | None = None
         self.sent_refs: tuple[Record, ...] = ()
@@ -84,6 +86,11 @@ class Record:
         self.refusals = 0
         self.queued = False
         self.counted_open = False
+
+    @property
+    def in_use(self) -> bool:
+        """Others must leave the datapath before this one can."""
+        return self.users > 0 or self.occupants > 0
 
     def is_deletable(self, complete: bool) -> bool:
         """Programmed and not to stay, or to leave for a moment; referrers apart."""
@@ -105,7 +112,7 @@ class Record:
         if self.held:
             return State.HELD
         if self.is_deletable(complete):
-            return State.WAIT if self.users else State.DUE
+            return State.WAIT if self.in_use else State.DUE
         if self.desired is None:
             return State.WAIT
         if self.programmed is not None and not self.differs:
@@ -149,7 +156,8 @@ def _waits_for(record: Record, complete: bool) -> str:
     if record.held:
         return "the next attempt"
     if record.is_deletable(complete):
-        return f"{record.users} objects that use it" if record.users else ""
+        users = record.users + record.occupants
+        return f"{users} objects that use it" if users else ""
     if record.desired is None and record.stale:
         return "complete configuration"
     if record.missing and (record.programmed is None or record.differs):

@@ -6,11 +6,14 @@ it has a record without a slot, so that its dependents are found when it appears
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from agent.ksync.objects import Identity, masked
 from agent.ksync.record import Record
 from agent.objects import Desired, Key, Kind
+
+_ROUTES = frozenset({Kind.INET_ROUTE, Kind.BRIDGE_ROUTE})
 
 
 class Registry:
@@ -24,6 +27,7 @@ class Registry:
         self._rivalry: dict[Key, Identity] = {}
         # (vrf, family) -> how many slots there are of each prefix length.
         self._lengths: dict[tuple[int, int], list[int]] = {}
+        self._occupants: Counter[int] = Counter()  # route slots by VRF
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.slots.values())
@@ -41,18 +45,31 @@ class Registry:
         record = self.slots.get(identity)
         if record is None:
             record = self.slots[identity] = Record(identity, None)
-            self._count_route(identity, 1)
+            if identity.kind is Kind.VRF:
+                record.occupants = self._occupants[identity.number]
+            elif identity.kind in _ROUTES:
+                self._count_route(identity, 1)
         return record
 
-    def _count_route(self, identity: Identity, change: int) -> None:
+    def _count_route(self, identity: Identity, change: int) -> Record | None:
+        """Keep the counts by VRF and length. Returns the VRF's record if it became empty."""
+        vrf = identity.number[0]
         if identity.kind is Kind.INET_ROUTE:
-            vrf, family, prefix, plen = identity.number
+            _, family, prefix, plen = identity.number
             lengths = self._lengths.get((vrf, family))
             if lengths is None:
                 lengths = self._lengths[vrf, family] = [0] * (8 * len(prefix) + 1)
             lengths[plen] += change
-            if change < 0 and not any(lengths):
-                del self._lengths[vrf, family]
+        self._occupants[vrf] += change
+        owner = self.slots.get(Identity(Kind.VRF, vrf))
+        if owner is not None:
+            owner.occupants += change
+        if self._occupants[vrf]:
+            return None
+        del self._occupants[vrf]
+        for table in [table for table in self._lengths if table[0] == vrf]:
+            del self._lengths[table]
+        return owner
 
     def cover(self, record: Record) -> Record | None:
         """The closest covering inet route that is in the datapath or on its way."""
@@ -71,18 +88,21 @@ class Registry:
 
     def vrfs(self) -> set[int]:
         """The VRFs in which this side knows routes."""
-        known = {vrf for vrf, _ in self._lengths}
-        bridged = (slot.number[0] for slot in self.slots if slot.kind is Kind.BRIDGE_ROUTE)
-        return known.union(bridged)
+        return set(self._occupants)
 
-    def drop(self, record: Record) -> None:
-        """Forget a slot, whose record loses its identity; its key stays while referred to."""
-        assert record.identity is not None
-        del self.slots[record.identity]
-        self._count_route(record.identity, -1)
+    def drop(self, record: Record) -> Record | None:
+        """Forget a slot, whose record loses its identity; its key stays while referred to.
+
+        Returns the record of the VRF that has lost its last route, if so.
+        """
+        identity = record.identity
+        assert identity is not None
+        del self.slots[identity]
+        emptied = self._count_route(identity, -1) if identity.kind in _ROUTES else None
         record.identity = None
         self.set_refs(record, ())
         self.detach(record)
+        return emptied
 
     # ---- keys and slots
 

@@ -344,6 +344,10 @@ def _in_use(dp: FakeDatapath, kind: str, index: Any) -> None:
         users += [i for i in dp.objects["vrf-assign"] if i[0] == index]
         if users:
             dp.breach(f"vif {index} deleted while used by {users}")
+    if kind == "vrf":
+        routes = [r for r in dp.inet_routes() if r[0] == index]
+        if routes or any(at[0] == index for at in dp.objects["bridge"]):
+            dp.breach(f"vrf {index} deleted before its routes")
     if kind == "mirror":
         users = [i for i, v in dp.objects["vif"].items() if v.vifr_flags & 0x18]
         if any(dp.objects["vif"][i].vifr_mir_id == index for i in users):

@@ -136,11 +136,13 @@ class KsyncMachine(RuleBasedStateMachine):
         self.datapath = FakeDatapath(page=page)
         self.world = w.World(self.datapath, **self.options)
         self.owner = Owner()
+        self.apply([])
 
     # ---- the owner
 
     def apply(self, keys: Iterable[Key], removed: Iterable[Key] = ()) -> None:
         changes = [self.owner.build(key) for key in dict.fromkeys(keys) if key in self.owner.chosen]
+        changes.append(w.vrf(2))
         self.world.apply(*changes, removed=removed)
 
     @rule(changes=st.lists(choices, min_size=1, max_size=6))
