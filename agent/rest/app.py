@@ -86,7 +86,9 @@ def build_app(backend: Backend, max_body: int = MAX_BODY) -> AsgiApp:
     async def with_raw_path(scope: Scope, receive: Receive, send: Send) -> None:
         """Route on the path as the client sent it: names in it are never percent-decoded."""
         if scope["type"] == "http":
-            scope = {**scope, "path": scope["raw_path"].decode("latin-1")}
+            path = scope["raw_path"].decode("latin-1")
+            # Falcon ignores further slashes at the start; the API has no route with them.
+            scope = {**scope, "path": "/" if path.startswith("//") else path}
         await app(scope, receive, send)
 
     return with_raw_path
