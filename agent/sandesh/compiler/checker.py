@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from agent.sandesh.compiler import tree
 from agent.sandesh.compiler.constants import check_value
@@ -41,11 +42,17 @@ def check(program: tree.Program, name: str, includes: dict[str, Module]) -> Modu
     """
     module = Module(name, program.file, dict(program.namespaces), includes)
     _declare(program, module)
+    # Constants may be structs and defaults may be constants, hence this order.
     for definition in program.definitions:
         if isinstance(definition, tree.Struct):
             _fill_struct(definition, module)
-        elif isinstance(definition, tree.Const):
+    for definition in program.definitions:
+        if isinstance(definition, tree.Const):
             _check_const(definition, module)
+    for definition in program.definitions:
+        if isinstance(definition, tree.Struct):
+            struct = module.structs[definition.name]
+            struct.fields = _with_defaults(definition.fields, struct.fields, module)
         elif isinstance(definition, tree.Service):
             _check_service(definition, module)
     _check_embedding(module)
@@ -140,6 +147,18 @@ def _fields(fields: tuple[tree.Field, ...], kind: str, where: str, module: Modul
     return result
 
 
+def _with_defaults(
+    written: tuple[tree.Field, ...], fields: list[Field], module: Module
+) -> list[Field]:
+    """`fields` with the defaults that are written; hidden ones come after and have none."""
+    result = list(fields)
+    for index, field in enumerate(written):
+        if field.default is not None:
+            default = check_value(field.default, fields[index].type, module)
+            result[index] = replace(fields[index], default=default)
+    return result
+
+
 def _check_new(field: Field, ids: dict[int, str], names: set[str], where: str) -> None:
     if not -(1 << 15) <= field.id < 1 << 15:
         raise IdlError(field.position, f"expected an id of 16 bits, found {field.id}")
@@ -169,14 +188,12 @@ def _field(field: tree.Field, number: int, kind: str, module: Module) -> Field:
         )
     resolved = resolve_type(field.type, module)
     _check_type(resolved, field)
-    default = None if field.default is None else check_value(field.default, resolved, module)
     return Field(
         number,
         field.name,
         resolved,
         field.position,
         field.requirement == "optional",
-        default,
         annotations=field.type.annotations + field.annotations,
         doc=field.doc,
     )
@@ -241,6 +258,7 @@ def _function(function: tree.Function, module: Module) -> Function:
         )
     throws = _thrown(function, where, module)
     parameters = _fields(function.parameters, "struct", where, module)
+    parameters = _with_defaults(function.parameters, parameters, module)
     return Function(
         function.name,
         returns,

@@ -19,7 +19,7 @@ from agent.sandesh.compiler.model import (
     Type,
     Value,
 )
-from agent.sandesh.compiler.words import words
+from agent.sandesh.compiler.words import RESERVED, words
 
 _TYPES = {
     Kind.BOOL: ("bool", "False", "BOOL"),
@@ -41,8 +41,8 @@ _TYPES = {
 }
 _CONTAINERS = {Kind.LIST: "ListOf", Kind.SET: "SetOf", Kind.MAP: "MapOf"}
 _EMPTY = {Kind.LIST: "list", Kind.SET: "set", Kind.MAP: "dict"}
-# Names that the generated text uses itself.
-_TAKEN = words(
+# Names that the generated text uses itself, and Python's words that are names in the IDL.
+_TAKEN = (frozenset(keyword.kwlist) - RESERVED) | words(
     "SPEC encode decode MESSAGES runtime dataclass field bool int float str bytes list set dict "
     "ClassVar Final IPv4Address IPv6Address IntEnum Protocol TypeAlias UUID"
 )
@@ -56,7 +56,7 @@ def generate(module: Module, name: str, package: str = "") -> dict[str, str]:
 def python_name(name: str) -> str:
     """The Python name of `name`: one that is taken, with or without `_`, gets a `_` more."""
     stem = name.rstrip("_")
-    return f"{name}_" if keyword.iskeyword(stem) or stem in _TAKEN else name
+    return f"{name}_" if stem in _TAKEN else name
 
 
 class _Writer:
