@@ -14,6 +14,7 @@ from agent.lab.launch import Launch, load_plan
 from agent.lab.plan import Plan
 from agent.lab.processes import tail
 from agent.lab.rundir import RunDir
+from agent.topology import Topology
 
 
 def demo(topology_file: Path, run_dir: RunDir) -> None:
@@ -30,7 +31,7 @@ def demo(topology_file: Path, run_dir: RunDir) -> None:
         _check(connection, plan, progress, run_dir.logs)
         print(f"\n{show_state(connection.state())}")
         for host in plan.topology.hosts:
-            print(f"\n{_tables(connection, host)}\n")
+            print(f"\n{_tables(connection, plan.topology, host)}\n")
         connection.close()
     except BaseException:
         launch.end()
@@ -61,9 +62,10 @@ def _check(connection: Connection, plan: Plan, progress: Progress, logs: Path) -
         raise LabError("\n".join([str(error), *tails])) from None
 
 
-def _tables(connection: Connection, host: str) -> str:
+def _tables(connection: Connection, topology: Topology, host: str) -> str:
     vifs = json.loads(checks.output_of(connection, host, ["vif", "--list", "--json"]))
-    vrfs = sorted({vif["vrf"] for vif in vifs if vif["vrf"] >= 0})
+    taps = {vm.tap for vm in topology.on_host(host)}
+    vrfs = sorted({vif["vrf"] for vif in vifs if vif["name"] in taps})
     commands = [["vif", "--list"], ["nh", "--list"]]
     commands += [["rt", "--dump", str(vrf)] for vrf in vrfs]
     return "\n\n".join(
