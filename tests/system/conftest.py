@@ -201,55 +201,63 @@ def lab(vrouter_lab: VrouterLab) -> Iterator[RunningLab]:
             running.close()
 
 
-class Traces:
-    """What a lab could leave on the machine: processes, namespaces, mounts, files."""
+class Watched:
+    """A sandbox that is expected to end. `pid` is any process of it."""
 
-    def __init__(self) -> None:
-        self._mounts = Path("/proc/self/mounts").read_text()
-        self._namespaces = self._named_namespaces()
+    def __init__(self, pid: int) -> None:
+        self._namespace = os.readlink(f"/proc/{pid}/ns/pid")
+        self._init = os.pidfd_open(next(p for p in self.processes() if _number_inside(p) == 1))
 
-    @staticmethod
-    def _named_namespaces() -> list[str]:
-        return sorted(os.listdir("/run/netns")) if os.path.isdir("/run/netns") else []
-
-    @staticmethod
-    def of_sandbox(pid: int) -> str:
-        """The PID namespace of a process: what marks every process of its sandbox."""
-        return os.readlink(f"/proc/{pid}/ns/pid")
-
-    @staticmethod
-    def processes(pid_namespace: str) -> list[int]:
-        """Processes that still live in that PID namespace."""
+    def processes(self) -> list[int]:
+        """The processes that live in it; one that ended but is not yet reaped does not."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
-                    if os.readlink(entry / "ns/pid") == pid_namespace:
+                    state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+                    if os.readlink(entry / "ns/pid") == self._namespace and state not in "ZX":
                         found.append(int(entry.name))
                 except OSError:
                     continue  # ended while we looked
         return found
 
-    def assert_none(self, pid_namespace: str, limit: float = 10.0) -> None:
-        """Wait until the last process of the sandbox is gone; nothing else may be new."""
-        descriptors = []
-        for pid in self.processes(pid_namespace):
-            try:
-                descriptors.append(os.pidfd_open(pid))
-            except ProcessLookupError:
-                continue
-        for descriptor in descriptors:
-            _await_end(descriptor, limit)
-        assert self.processes(pid_namespace) == []
-        assert Path("/proc/self/mounts").read_text() == self._mounts
-        assert self._named_namespaces() == self._namespaces
+    def wait(self, limit: float = 10.0) -> None:
+        """Wait until its first process, and so the last one, is gone."""
+        try:
+            ended = select.select([self._init], [], [], limit)[0]
+        finally:
+            os.close(self._init)
+        assert ended, f"processes of the lab live on: {self.processes()}"
+        assert self.processes() == []
 
 
-def _await_end(descriptor: int, limit: float) -> None:
+def _number_inside(pid: int) -> int:
+    """A process's number in its own PID namespace; 0 if it has ended."""
     try:
-        assert select.select([descriptor], [], [], limit)[0], "a process of the lab lives on"
-    finally:
-        os.close(descriptor)
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next(int(line.split()[-1]) for line in text.splitlines() if line.startswith("NSpid"))
+
+
+class Traces:
+    """What a lab could leave on the machine: processes, namespaces, mounts."""
+
+    def __init__(self) -> None:
+        self._before = self._look()
+
+    @staticmethod
+    def _look() -> tuple[str, list[str]]:
+        named = sorted(os.listdir("/run/netns")) if os.path.isdir("/run/netns") else []
+        return Path("/proc/self/mounts").read_text(), named
+
+    def watch(self, pid: int) -> Watched:
+        """The sandbox of a process, to be watched until its end."""
+        return Watched(pid)
+
+    def assert_none(self) -> None:
+        """No mount and no named namespace more than before the test."""
+        assert self._look() == self._before
 
 
 @pytest.fixture

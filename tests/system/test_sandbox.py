@@ -17,11 +17,12 @@ def test_links_and_commands_inside(sandbox, traces):
 
 
 def test_nothing_stays(sandbox, traces):
-    inside = traces.of_sandbox(sandbox.pid)
+    inside = traces.watch(sandbox.pid)
     sandbox.netns("a")
     sleeper = sandbox.popen("sh", "-c", "echo up; exec sleep infinity", netns="a")
     assert sleeper.stdout.readline() == "up\n"
-    assert len(traces.processes(inside)) >= 2
+    assert len(inside.processes()) >= 2
     sandbox.close()
     sleeper.communicate(timeout=10)
-    traces.assert_none(inside)
+    inside.wait()
+    traces.assert_none()
