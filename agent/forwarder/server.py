@@ -120,6 +120,11 @@ class ControlServer:
         self._sessions: set[Session] = set()
         self._listener: asyncio.Server | None = None
 
+    @property
+    def clients(self) -> int:
+        """How many are connected."""
+        return len(self._sessions)
+
     async def start(self) -> None:
         """Bind the socket (0660, replacing one that a dead process left) and listen."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
