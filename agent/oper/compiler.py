@@ -81,6 +81,7 @@ class Delta:
 @dataclass(slots=True)
 class _Batch:
     touched: dict[Key, None] = field(default_factory=dict)
+    ports: dict[UUID, None] = field(default_factory=dict)
     vmis: dict[UUID, Vmi] = field(default_factory=dict)
     unplugged: list[Vmi] = field(default_factory=list)
 
@@ -90,6 +91,10 @@ class _Batch:
 
 def _host(_: View) -> tuple[Call, ...]:
     return Call(fabric.output, ()), Call(fabric.fabric, ()), Call(fabric.wanted_arp, ())
+
+
+def _rows(view: View) -> tuple[Call, ...]:
+    return tuple(Call(vmi, (uuid,)) for uuid in view(plugged))
 
 
 def _vrfs(view: View) -> tuple[Call, ...]:
@@ -150,7 +155,7 @@ class Compiler:
         engine.attach(INDEX, self._ids.bound, self._ids.unread)
         engine.attach(ALLOCATOR, lambda _: self._ids)
         engine.attach(FREED, lambda _: None)
-        for enumeration in (_host, _vrfs, _networks, _vmis, _neighbours):
+        for enumeration in (_host, _rows, _vrfs, _networks, _vmis, _neighbours):
             engine.enumerate(enumeration)
 
     # Inputs
@@ -247,27 +252,27 @@ class Compiler:
         batch = _Batch()
         for changed in self._engine.commit():
             self._take(changed, batch)
+        for uuid in batch.ports:
+            self._take_vmi(uuid, self._row(uuid), batch)
         return self._delta(batch)
 
     def _take(self, changed: Changed, batch: _Batch) -> None:
-        call, value = changed.call, changed.value
-        if call.function is vmi_objects.output:
-            row, value = self._split(call.args[0], value)
-            self._take_vmi(call.args[0], row, batch)
-        if call.function not in (fabric.wanted_arp, fabric.fabric):
-            self._own(call, value if isinstance(value, Output) else Output(), batch)
+        call = changed.call
+        if call.function in (vmi, vmi_objects.output):
+            batch.ports[call.args[0]] = None
+        if call.function not in (vmi, fabric.wanted_arp, fabric.fabric):
+            output = changed.value if isinstance(changed.value, Output) else Output()
+            self._own(call, output, batch)
 
-    def _split(self, uuid: UUID, value: Any) -> tuple[Vmi | None, Output]:
-        """Row and objects of a VMI; one that failed keeps its row, inactive with the reason."""
-        if isinstance(value, Failure):
-            row = self._value(vmi, uuid)
-            return _failed(row, value.reason) if isinstance(row, Vmi) else None, Output()
-        row, output = value or (None, Output())
-        return row, output
+    def _row(self, uuid: UUID) -> Vmi | None:
+        """The row of a plugged VMI; inactive with the reason when its objects cannot be made."""
+        row, output = self._value(vmi, uuid), self._value(vmi_objects.output, uuid)
+        if not isinstance(row, Vmi):
+            return None
+        return _failed(row, output.reason) if isinstance(output, Failure) else row
 
     def _take_vmi(self, uuid: UUID, row: Vmi | None, batch: _Batch) -> None:
         old = self._rows.pop(uuid, None)
-        batch.vmis.pop(uuid, None)
         if old is not None and (row is None or row.vif_index != old.vif_index):
             if self._by_vif.get(old.vif_index) == uuid:
                 del self._by_vif[old.vif_index]

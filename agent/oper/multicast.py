@@ -14,14 +14,10 @@ from agent.values import BROADCAST_MAC
 
 def members(view: View, network: NodeRef, vrf_name: str) -> tuple[Nexthop, ...]:
     """The VMIs that take part in the broadcast domain of a network: their plain L2 nexthops."""
-    found = []
-    for uuid in plugged_in(view, network):
-        row, made = view(vmi, uuid), view(nexthops, uuid)
-        if row is None or made is None or made.l2 is None or row.vrf is None:
-            continue
-        if row.vrf.name == vrf_name:
-            found.append(made.l2.nexthop)
-    return tuple(sorted(found, key=lambda one: one.vif or 0))
+    rows = (view(vmi, uuid) for uuid in plugged_in(view, network))
+    there = [row for row in rows if row is not None and row.vrf and row.vrf.name == vrf_name]
+    made = [view(nexthops, row.uuid) for row in sorted(there, key=lambda row: row.vif_index)]
+    return tuple(one.l2.nexthop for one in made if one is not None and one.l2 is not None)
 
 
 def output(view: View, ref: NodeRef, network: Vn, vrf: Vrf) -> Output:

@@ -80,21 +80,19 @@ def nexthops(view: View, uuid: UUID) -> VmiNexthops | None:
     return VmiNexthops(**made)
 
 
-def output(view: View, uuid: UUID) -> tuple[Vmi, Output] | None:
-    """The row and everything that it wants; None when the VMI is not plugged."""
+def output(view: View, uuid: UUID) -> Output:
+    """Everything that a VMI wants; nothing while the datapath could not take its vif."""
     row, attached = view(vmi, uuid), view(attachment, uuid)
-    if row is None or attached is None:
-        return None
-    if attached.needs_device and not row.os_index:
-        return row, Output()  # the datapath cannot take a vif without its device
+    if row is None or attached is None or (attached.needs_device and not row.os_index):
+        return Output()
     made = view(nexthops, uuid)
     vif = _vif(row, made)
     if made is None or row.vrf is None:
-        return row, Output((vif,))
+        return Output((vif,))
     objects: list[Object] = [vif]
     objects += [bound.nexthop for bound in made]
     objects += [bound.label for bound in made]
-    return row, Output(tuple(objects), tuple(_routes(view, row, row.vrf, made)))
+    return Output(tuple(objects), tuple(_routes(view, row, row.vrf, made)))
 
 
 def _vif(row: Vmi, made: VmiNexthops | None) -> Vif:
