@@ -85,6 +85,10 @@ class Session:
         """Every record with its derived state and what it waits for."""
         return self._reconciler.snapshot()
 
+    @property
+    def has_events(self) -> bool:
+        return bool(self._events)
+
     def events(self) -> list[Event]:
         """What happened since the last call, in order."""
         events, self._events = self._events, []

@@ -1,0 +1,161 @@
+"""The Unix-socket connection to a datapath, for as long as the daemon runs.
+
+Carries bytes between the socket and a `Session`, arms its one timer, and connects again
+with back-off whenever the connection is lost. It decides nothing about the protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from agent.errors import BugError
+from agent.ksync import Event, Session
+
+RECONNECT_FIRST = 0.1
+RECONNECT_MOST = 5.0
+
+EventHandler = Callable[[Sequence[Event]], None]
+
+
+class _Wire(asyncio.Protocol):
+    """One connection; tells its owner what happens to it."""
+
+    def __init__(self, owner: KsyncConnection) -> None:
+        self._owner = owner
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        self._owner._received(data)
+
+    def pause_writing(self) -> None:
+        self._owner._writable = False
+
+    def resume_writing(self) -> None:
+        self._owner._writable = True
+        self._owner.kick()
+
+    def connection_lost(self, problem: Exception | None) -> None:
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+
+class KsyncConnection:
+    """Keeps `session` connected to the datapath's stream socket at `path`.
+
+    `on_events` is called in the loop, with the events in order, outside of any session
+    call, so that it may apply changes. After `session.apply` or `complete` call `kick`.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        session: Session,
+        on_events: EventHandler,
+        *,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._path = str(path)
+        self._session = session
+        self._on_events = on_events
+        self._jitter = jitter
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._wake: asyncio.Handle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._writable = True
+        self.connects = 0
+        self.failed_connects = 0
+
+    def start(self) -> None:
+        """Begin to connect; needs a running loop. BugError when started twice."""
+        if self._task is not None:
+            raise BugError("the ksync connection is started already")
+        self._task = asyncio.get_running_loop().create_task(self._keep_connected(), name="ksync")
+
+    async def close(self) -> None:
+        """Disconnect for good. The datapath keeps everything that it was told."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        for handle in (self._timer, self._wake):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._wake = None
+
+    def kick(self) -> None:
+        """Soon carry what the session has to send and tell its events."""
+        if self._wake is None and self._task is not None:
+            self._wake = asyncio.get_running_loop().call_soon(self._pump)
+
+    async def _keep_connected(self) -> None:
+        loop = asyncio.get_running_loop()
+        failures = 0
+        while True:
+            began = loop.time()
+            try:
+                transport, wire = await loop.create_unix_connection(lambda: _Wire(self), self._path)
+            except OSError:
+                self.failed_connects += 1
+            else:
+                await self._carry(transport, wire)
+            # A connection that lasted was good: the next loss starts from the short pause.
+            failures = 0 if loop.time() - began > RECONNECT_MOST else failures + 1
+            pause = min(RECONNECT_MOST, RECONNECT_FIRST * 2.0 ** min(failures, 16))
+            await asyncio.sleep(pause * (0.5 + self._jitter()))
+
+    async def _carry(self, transport: asyncio.Transport, wire: _Wire) -> None:
+        """Serve one connection until it is gone."""
+        loop = asyncio.get_running_loop()
+        self.connects += 1
+        self._transport = transport
+        self._writable = True
+        self._session.connected(loop.time())
+        self.kick()
+        try:
+            await wire.lost
+        finally:
+            self._transport = None
+            transport.abort()
+            self._session.disconnected(loop.time())
+            self.kick()
+
+    def _received(self, data: bytes) -> None:
+        self._session.receive(data, asyncio.get_running_loop().time())
+        self.kick()
+
+    def _pump(self) -> None:
+        """Events first, since their handler may want more to be sent."""
+        self._wake = None
+        events = self._session.events()
+        if events:
+            self._on_events(events)
+        if self._transport is not None:
+            if self._session.broken:
+                self._transport.abort()
+            elif self._writable:
+                self._send(self._transport)
+        if self._session.has_events:
+            self.kick()
+        self._arm()
+
+    def _send(self, transport: asyncio.Transport) -> None:
+        """Fill the transport until it pauses us or nothing is left."""
+        while self._writable and (data := self._session.data_to_send()):
+            transport.write(data)
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._session.deadline()
+        if deadline is not None:
+            self._timer = asyncio.get_running_loop().call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._session.tick(asyncio.get_running_loop().time())
+        self.kick()
