@@ -40,19 +40,19 @@ class Link:
     up: bool
 
 
-def parse_messages(data: bytes) -> Iterator[tuple[int, int, Link | None]]:
-    """Read one datagram: (message type, sequence, link or None).
+def parse_messages(data: bytes) -> Iterator[tuple[int, tuple[int, int], Link | None]]:
+    """Read one datagram: (message type, (port, sequence) it answers, link or None).
 
     Raises WireError on lengths that do not fit.
     """
     at = 0
     while at + _HEADER.size <= len(data):
-        length, kind, _, sequence, _ = _HEADER.unpack_from(data, at)
+        length, kind, _, sequence, port = _HEADER.unpack_from(data, at)
         if length < _HEADER.size or at + length > len(data):
             raise WireError(f"netlink message of {length} bytes with {len(data) - at} left")
         body = data[at + _HEADER.size : at + length]
         link = _link(body) if kind in (_RTM_NEWLINK, _RTM_DELLINK) else None
-        yield kind, sequence, link
+        yield kind, (port, sequence), link
         at += (length + 3) & ~3
 
 
@@ -101,6 +101,7 @@ class LinkWatch:
         self._gone = gone
         self._sequence = 0
         self._seen: set[int] | None = None
+        self._once_more = False
         self._socket = socket.socket(
             socket.AF_NETLINK,
             socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC,
@@ -108,6 +109,7 @@ class LinkWatch:
         )
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self._socket.bind((0, _RTMGRP_LINK))
+        self._port: int = self._socket.getsockname()[0]
 
     def named(self, name: str) -> Link | None:
         """The link with this name now, or None."""
@@ -124,6 +126,9 @@ class LinkWatch:
         self._socket.close()
 
     def _dump(self) -> None:
+        if self._seen is not None:  # the kernel runs one dump of a socket at a time
+            self._once_more = True
+            return
         self._sequence += 1
         self._seen = set()
         self._socket.send(
@@ -141,20 +146,22 @@ class LinkWatch:
                 if error.errno != errno.ENOBUFS:
                     raise
                 self._dump()
-                return
+                continue
             self._apply(data)
 
     def _apply(self, data: bytes) -> None:
-        for kind, sequence, link in parse_messages(data):
+        for kind, answered, link in parse_messages(data):
+            dumped = answered == (self._port, self._sequence)
             if kind == _RTM_NEWLINK and link is not None:
-                self._there(link)
+                self._there(link, dumped)
             elif kind == _RTM_DELLINK and link is not None:
                 self._away(link.index)
-            elif kind in (_NLMSG_DONE, _NLMSG_ERROR) and sequence == self._sequence:
+            elif kind in (_NLMSG_DONE, _NLMSG_ERROR) and dumped:
                 self._dumped()
 
-    def _there(self, link: Link) -> None:
-        if self._seen is not None:
+    def _there(self, link: Link, dumped: bool) -> None:
+        # An event that was queued before the dump proves nothing about what is there now.
+        if self._seen is not None and dumped:
             self._seen.add(link.index)
         known = self.by_index.get(link.index)
         if known == link:
@@ -174,3 +181,6 @@ class LinkWatch:
         for index in set(self.by_index) - self._seen:
             self._away(index)
         self._seen = None
+        if self._once_more:
+            self._once_more = False
+            self._dump()
