@@ -11,7 +11,7 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport PyObject
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy, memset, strerror
 
 
 cdef extern from "sys/uio.h" nogil:
@@ -20,14 +20,23 @@ cdef extern from "sys/uio.h" nogil:
         size_t iov_len
 
 
+cdef extern from "sys/un.h" nogil:
+    cdef struct sockaddr_un:
+        unsigned short sun_family
+        char sun_path[108]
+
+
 cdef extern from "sys/socket.h" nogil:
     cdef struct msghdr:
+        void *msg_name
+        unsigned int msg_namelen
         iovec *msg_iov
         size_t msg_iovlen
     cdef struct mmsghdr:
         msghdr msg_hdr
         unsigned int msg_len
     enum:
+        AF_UNIX
         MSG_DONTWAIT
         MSG_NOSIGNAL
     int recvmmsg(int fd, mmsghdr *messages, unsigned int count, int flags, void *timeout)
@@ -146,7 +155,7 @@ cdef class FrameBatch:
         if got < 0:
             if error == EAGAIN or error == EINTR:
                 return 0
-            raise OSError(error, "cannot read trapped packets")
+            raise OSError(error, strerror(error).decode())
         for i in range(got):
             self.lengths[i] = headers[i].msg_len
         self.count = got
@@ -173,17 +182,24 @@ cdef class FrameBatch:
         return PyBytes_FromStringAndSize(<const char *>self.at(slot), self.lengths[slot])
 
 
-def send_frames(int fd, list frames):
-    """Send the first frames (64 at most) as datagrams; the number that the socket took.
+def send_frames(int fd, bytes path not None, list frames not None):
+    """Send the first frames (64 at most) as datagrams to the AF_UNIX socket at `path`.
 
-    0 when it is full for now. OSError on any other error, with nothing sent.
+    Returns how many left: fewer than offered when the receiver's queue is full. OSError with
+    nothing sent on any other error, e.g. when nobody is there.
     """
     cdef mmsghdr headers[SEND_BATCH]
     cdef iovec vectors[SEND_BATCH]
+    cdef sockaddr_un address
     cdef unsigned int i, count = <unsigned int>min(len(frames), SEND_BATCH)
     cdef int sent, error
     cdef bytes frame
+    if len(path) >= sizeof(address.sun_path):
+        raise ValueError(f"socket path of {len(path)} bytes is too long")
     memset(headers, 0, sizeof(headers))
+    memset(&address, 0, sizeof(address))
+    address.sun_family = AF_UNIX
+    memcpy(address.sun_path, PyBytes_AS_STRING(path), len(path))
     for i in range(count):
         frame = frames[i]
         if frame is None:
@@ -192,6 +208,8 @@ def send_frames(int fd, list frames):
         vectors[i].iov_len = PyBytes_GET_SIZE(frame)
         headers[i].msg_hdr.msg_iov = &vectors[i]
         headers[i].msg_hdr.msg_iovlen = 1
+        headers[i].msg_hdr.msg_name = &address
+        headers[i].msg_hdr.msg_namelen = sizeof(address)
     if not count:
         return 0
     with nogil:
@@ -200,7 +218,7 @@ def send_frames(int fd, list frames):
     if sent < 0:
         if error == EAGAIN or error == EINTR:
             return 0
-        raise OSError(error, "cannot send to the datapath")
+        raise OSError(error, strerror(error).decode())
     return sent
 
 

@@ -1,0 +1,205 @@
+"""pkt0 over AF_UNIX datagrams: the packet channel of a userspace datapath.
+
+`Pkt0Socket` is the transport, `TrapLoop` drives the services with it on the running loop.
+The agent is bound to RUN_DIR/agent_pkt0 and sends from that very socket, because the datapath's
+end is connected to it and a connected end takes datagrams from nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from agent._fast.packet import FrameBatch, send_frames
+from agent.errors import ConfigError
+from agent.services import ArpEvent, TrappedPackets
+
+AGENT_SOCKET = "agent_pkt0"
+DATAPATH_SOCKET = "dpdk_pkt0"
+
+_MAX_PATH = 107
+_SEND_QUEUE = 4096
+_RETRY_SECONDS = 0.005
+_RECEIVE_BUFFER = 1 << 22
+# Nobody is bound there, the peer died, or it is still connected to the agent's predecessor.
+_NOBODY_THERE = frozenset({errno.ENOENT, errno.ECONNREFUSED, errno.EPERM, errno.ENOTDIR})
+
+
+@dataclass(slots=True)
+class Pkt0Counters:
+    """Datagrams by what became of them; `not_connected`: the datapath was not there."""
+
+    received: int = 0
+    sent: int = 0
+    not_connected: int = 0
+    queue_full: int = 0
+    send_errors: int = 0
+
+
+class Pkt0Socket:
+    """The agent's end of pkt0. Never blocks; what waits to be sent is bounded."""
+
+    def __init__(self, run_dir: Path, received: Callable[[FrameBatch], None]) -> None:
+        """Bind the agent's end; ConfigError when the run directory does not allow it."""
+        self.counters = Pkt0Counters()
+        self._received = received
+        self._path = run_dir / AGENT_SOCKET
+        self._peer = os.fsencode(run_dir / DATAPATH_SOCKET)
+        self._batch = FrameBatch(64)
+        self._queue: deque[bytes] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._socket = _bind(self._path)
+
+    def start(self) -> None:
+        """Deliver batches to `received` on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket.fileno(), self._readable)
+
+    def close(self) -> None:
+        """Free the socket and its name; what waits is dropped."""
+        if self._retry is not None:
+            self._retry.cancel()
+        if self._loop is not None:
+            self._loop.remove_reader(self._socket.fileno())
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
+
+    def send(self, frames: Iterable[bytes]) -> None:
+        """Send now what the datapath takes, the rest as soon as it does."""
+        for frame in frames:
+            if len(self._queue) >= _SEND_QUEUE:
+                self.counters.queue_full += 1
+            else:
+                self._queue.append(frame)
+        if self._retry is None:
+            self._flush()
+
+    def _readable(self) -> None:
+        self.counters.received += self._batch.receive(self._socket.fileno())
+        if len(self._batch):
+            self._received(self._batch)
+
+    def _flush(self) -> None:
+        self._retry = None
+        while self._queue:
+            batch = list(islice(self._queue, 64))
+            sent = self._send_some(batch)
+            for _ in range(sent):
+                self._queue.popleft()
+            if sent < len(batch):
+                self._retry_soon()
+                return
+
+    def _send_some(self, batch: list[bytes]) -> int:
+        """How many of the batch are done with: sent, or without a chance of it."""
+        try:
+            sent = send_frames(self._socket.fileno(), self._peer, batch)
+        except OSError as error:
+            if error.errno in _NOBODY_THERE:
+                self.counters.not_connected += len(batch)
+                return len(batch)
+            self.counters.send_errors += 1
+            return 1  # the first one is what it refused
+        self.counters.sent += sent
+        return sent
+
+    def _retry_soon(self) -> None:
+        """The datapath's queue is full: a datagram socket cannot be waited for."""
+        loop = self._loop or asyncio.get_running_loop()
+        self._retry = loop.call_later(_RETRY_SECONDS, self._flush)
+
+
+def _bind(path: Path) -> socket.socket:
+    if len(os.fsencode(path)) > _MAX_PATH:
+        raise ConfigError(
+            f"{path}: a socket's path has at most {_MAX_PATH} bytes; use a shorter --run-dir"
+        )
+    end = socket.socket(
+        socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    )
+    try:
+        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        end.bind(os.fspath(path))
+        path.chmod(0o660)
+    except OSError as error:
+        end.close()
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    return end
+
+
+class TrapLoop:
+    """Runs the services on trapped packets and on time.
+
+    `learned` is called with the events of a turn, when there are any. Whoever makes a service
+    send by itself (e.g. `arp.wanted`) hands the frames to `send`.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        services: TrappedPackets,
+        learned: Callable[[list[ArpEvent]], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.socket = Pkt0Socket(run_dir, self._received)
+        self._services = services
+        self._learned = learned
+        self._clock = clock
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_for: float | None = None
+        self._turn: asyncio.Handle | None = None
+
+    def start(self) -> None:
+        """Begin on the running loop."""
+        self.socket.start()
+        self._settle()
+
+    def close(self) -> None:
+        """Stop and free the socket."""
+        for handle in (self._timer, self._turn):
+            if handle is not None:
+                handle.cancel()
+        self.socket.close()
+
+    def send(self, frames: Iterable[bytes]) -> None:
+        """Send frames of a service, and wake up for what it now waits for."""
+        self.socket.send(frames)
+        self._settle()
+
+    def _received(self, batch: FrameBatch) -> None:
+        self.send(self._services.receive(batch, self._clock()))
+
+    def _wait_over(self) -> None:
+        self._timer = self._armed_for = None
+        self.send(self._services.tick(self._clock()))
+
+    def _next_turn(self) -> None:
+        self._turn = None
+        self.send(self._services.turn(self._clock()))
+
+    def _settle(self) -> None:
+        """Report what was learned and arrange for the next call."""
+        loop = asyncio.get_running_loop()
+        if self._services.pending and self._turn is None:
+            self._turn = loop.call_soon(self._next_turn)
+        due = self._services.next_deadline()
+        if due != self._armed_for:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._armed_for = due
+            wait = 0.0 if due is None else max(0.0, due - self._clock())
+            self._timer = None if due is None else loop.call_later(wait, self._wait_over)
+        events = self._services.take_events()
+        if events:
+            self._learned(events)
