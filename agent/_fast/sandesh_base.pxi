@@ -2,10 +2,12 @@
 # The generated half includes it after declaring SANDESH_TYPES and SANDESH_TYPE_COUNT.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Calloc
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.string cimport memcmp, memcpy
+from cpython.ref cimport Py_INCREF, Py_XDECREF
+from libc.stdint cimport INT32_MAX, INT64_MAX, INT64_MIN
+from libc.string cimport memcmp, memcpy, memset
 
 from operator import index as as_index
 from sys import intern
@@ -17,27 +19,52 @@ cdef extern from "Python.h":
     object PySequence_Fast(object items, const char *message)
     Py_ssize_t PySequence_Fast_GET_SIZE(object items)
     PyObject **PySequence_Fast_ITEMS(object items)
+    ctypedef object (*vectorcallfunc)(object kind, PyObject **args, size_t count, PyObject *names)
     ctypedef struct TypeWithSlots "PyTypeObject":
         PyObject *tp_dict
         PyTypeObject *tp_base
         object (*tp_new)(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+        vectorcallfunc tp_vectorcall
     TypeWithSlots *TYPE_OF "Py_TYPE" (PyObject *thing)
+    size_t PyVectorcall_NARGS(size_t count)
+    int64_t PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
+    ctypedef struct PyMemberDef:
+        const char *name
+        int type
+        Py_ssize_t offset
+        int flags
+    ctypedef struct PyGetSetDef:
+        const char *name
+        object (*get)(object message, void *field)
+        void *closure
+    object PyDescr_NewMember(PyTypeObject *type, PyMemberDef *member)
+    object PyDescr_NewGetSet(PyTypeObject *type, PyGetSetDef *getter)
+
+cdef extern from "structmember.h":
+    enum:
+        READONLY
+        T_BOOL
+        T_BYTE
+        T_SHORT
+        T_INT
+        T_LONGLONG
+        T_USHORT
+        T_UINT
+        T_ULONGLONG
 
 
 cdef dict CLASSES = {}               # wire name -> class
 cdef list NAMES = []                 # by type index: the names of the fields
 cdef PyObject *CLASS_OF[SANDESH_TYPE_COUNT]
 cdef tuple NO_ARGUMENTS = ()
-cdef dict RANGES = {
-    KIND_BOOL: (0, 1),
-    KIND_I8: (-0x80, 0x7f),
-    KIND_I16: (-0x8000, 0x7fff),
-    KIND_I32: (-0x80000000, 0x7fffffff),
-    KIND_I64: (-0x8000000000000000, 0x7fffffffffffffff),
-    KIND_U16: (0, 0xffff),
-    KIND_U32: (0, 0xffffffff),
-    KIND_U64: (0, 0xffffffffffffffff),
-}
+cdef int64_t LOWEST[KIND_TEXT]       # by kind of number
+cdef int64_t HIGHEST[KIND_TEXT]
+LOWEST[:] = [0, -0x80, -0x8000, -0x80000000, INT64_MIN, 0, 0, 0]
+HIGHEST[:] = [1, 0x7f, 0x7fff, 0x7fffffff, INT64_MAX, 0xffff, 0xffffffff, INT64_MAX]
+cdef int MEMBER_TYPES[KIND_TEXT]
+MEMBER_TYPES[:] = [
+    T_BOOL, T_BYTE, T_SHORT, T_INT, T_LONGLONG, T_USHORT, T_UINT, T_ULONGLONG
+]
 
 
 # --- Values of fields ---------------------------------------------------------------------
@@ -124,54 +151,40 @@ cdef str described(Message message, const sandesh_field *field):
     return f"{message.type.name.decode()}.{field.name.decode()}"
 
 
-cdef object number(Message message, const sandesh_field *field, int kind, object value):
-    """`value` as an int that fits `kind`."""
-    try:
-        value = as_index(value)
-    except TypeError:
-        raise SandeshError(
-            f"{described(message, field)}: expected a whole number, found {value!r}"
-        ) from None
-    low, high = RANGES[kind]
-    if not low <= value <= high:
-        raise SandeshError(f"{described(message, field)}: {value} is outside {low} to {high}")
-    return value
+cdef int64_t number(Message message, const sandesh_field *field, int kind, object value) except? -1:
+    """`value` as it lies in memory when it fits `kind`; an u64 as the same 64 bits."""
+    cdef int overflow = 0
+    cdef int64_t small
+    if not isinstance(value, int):
+        try:
+            value = as_index(value)
+        except TypeError:
+            raise SandeshError(
+                f"{described(message, field)}: expected a whole number, found {value!r}"
+            ) from None
+    small = PyLong_AsLongLongAndOverflow(value, &overflow)
+    if overflow == 0 and LOWEST[kind] <= small <= HIGHEST[kind]:
+        return small
+    if kind == KIND_U64 and 0 <= value < 1 << 64:
+        return <int64_t><uint64_t>value
+    highest = (1 << 64) - 1 if kind == KIND_U64 else HIGHEST[kind]
+    raise SandeshError(
+        f"{described(message, field)}: {value} is outside {LOWEST[kind]} to {highest}"
+    )
 
 
 cdef int set_scalar(Message message, const sandesh_field *field, object value) except -1:
     cdef uint8_t *at = message.body + field.offset
     cdef int kind = field.kind
-    cdef int64_t small = 0
-    cdef bint fits = False
-    if type(value) is int:  # by far the most: no Python arithmetic
-        try:
-            small = value
-            fits = True
-        except OverflowError:
-            pass
-    if fits and kind == KIND_I32 and -(<int64_t>1 << 31) <= small < (<int64_t>1 << 31):
-        (<int32_t *>at)[0] = <int32_t>small
-        return 0
-    if fits and kind == KIND_I16 and -32768 <= small < 32768:
-        (<int16_t *>at)[0] = <int16_t>small
-        return 0
-    value = number(message, field, kind, value)
-    if kind == KIND_I32:
-        (<int32_t *>at)[0] = value
-    elif kind == KIND_U32:
-        (<uint32_t *>at)[0] = value
-    elif kind == KIND_I16:
-        (<int16_t *>at)[0] = value
-    elif kind == KIND_U16:
-        (<uint16_t *>at)[0] = value
-    elif kind == KIND_I64:
-        (<int64_t *>at)[0] = value
-    elif kind == KIND_U64:
-        (<uint64_t *>at)[0] = value
-    elif kind == KIND_I8:
-        (<int8_t *>at)[0] = value
+    cdef int64_t bits = number(message, field, kind, value)
+    if kind == KIND_I32 or kind == KIND_U32:
+        (<uint32_t *>at)[0] = <uint32_t>bits
+    elif kind == KIND_I16 or kind == KIND_U16:
+        (<uint16_t *>at)[0] = <uint16_t>bits
+    elif kind == KIND_I64 or kind == KIND_U64:
+        (<uint64_t *>at)[0] = <uint64_t>bits
     else:
-        at[0] = value
+        at[0] = <uint8_t>bits
     return 0
 
 
@@ -199,19 +212,24 @@ cdef bytes wire_of(Message message, const sandesh_field *field, object value):
 
 
 cdef bytes packed(Message message, const sandesh_field *field, object values):
-    cdef int size = field.elem_size
-    cdef bint signed = field.elem_kind < KIND_U16
-    cdef list pieces = []
+    cdef Py_ssize_t size = field.elem_size, index = 0, byte
+    cdef int64_t bits
+    cdef bytes out
+    cdef uint8_t *at
     try:
-        items = iter(values)
+        items = list(values)
     except TypeError:
         raise SandeshError(
             f"{described(message, field)}: expected a list of whole numbers, found {values!r}"
         ) from None
+    out = PyBytes_FromStringAndSize(NULL, len(items) * size)
+    at = <uint8_t *>PyBytes_AS_STRING(out)
     for value in items:
-        value = number(message, field, field.elem_kind, value)
-        pieces.append(value.to_bytes(size, "big", signed=signed))
-    return b"".join(pieces)
+        bits = number(message, field, field.elem_kind, value)
+        for byte in range(size):
+            at[byte] = <uint8_t>(<uint64_t>bits >> (8 * (size - 1 - byte)))
+        at += size
+    return out
 
 
 # --- Messages -----------------------------------------------------------------------------
@@ -232,49 +250,105 @@ cdef const sandesh_field *field_named(Message message, str name, Py_ssize_t *hin
     return &message.type.fields[names.index(name)]
 
 
-cdef list split(Message message):
-    """The wire bytes of each text, binary or list."""
-    cdef uint32_t *lengths = lengths_of(message)
-    cdef const char *at = <const char *>blob_of(message)
-    cdef list pieces = []
-    cdef uint32_t index
-    for index in range(message.type.blob_count):
-        pieces.append(b"" if lengths[index] == 0 else at[: lengths[index]])
-        at += lengths[index]
-    return pieces
+cdef struct Draft:
+    Py_ssize_t hint
+    bint used
+    PyObject *pieces[SANDESH_MOST_BLOBS]  # owned; NULL: as the message has it
 
 
-cdef int join(Message message, list pieces) except -1:
+cdef int put(Message message, Draft *draft, object name, object value) except -1:
+    """Sets one field; a text, binary or list only in `draft`, until `settle`."""
+    cdef const sandesh_field *field
+    cdef bytes piece
+    if type(name) is not str:
+        raise SandeshError(f"{message.type.name.decode()} has no field {name!r}")
+    field = field_named(message, <str>name, &draft.hint)
+    if field.kind < KIND_TEXT:
+        return set_scalar(message, field, value)
+    if not draft.used:
+        draft.used = True
+        memset(draft.pieces, 0, message.type.blob_count * sizeof(PyObject *))
+    piece = wire_of(message, field, value)
+    Py_INCREF(piece)
+    Py_XDECREF(draft.pieces[field.blob])
+    draft.pieces[field.blob] = <PyObject *>piece
+    return 0
+
+
+cdef int settle(Message message, Draft *draft) except -1:
+    """Makes the blob anew from the draft and, where it says nothing, the old blob."""
     cdef uint32_t *lengths = lengths_of(message)
-    cdef uint32_t index
+    cdef const uint8_t *old = blob_of(message)
+    cdef uint8_t *out
+    cdef bytes blob
+    cdef uint32_t index, length
     cdef uint64_t total = 0
     for index in range(message.type.blob_count):
-        total += <uint64_t>PyBytes_GET_SIZE(<bytes>pieces[index])
-    if total > 0x7fffffff:
+        if draft.pieces[index] != NULL:
+            total += <uint64_t>PyBytes_GET_SIZE(<bytes>draft.pieces[index])
+        else:
+            total += lengths[index]
+    if total > INT32_MAX:
         raise SandeshError(f"{message.type.name.decode()}: {total} bytes are too many")
+    blob = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>total)
+    out = <uint8_t *>PyBytes_AS_STRING(blob)
     for index in range(message.type.blob_count):
-        lengths[index] = <uint32_t>PyBytes_GET_SIZE(<bytes>pieces[index])
-    message.blob = b"".join(pieces) if total else None
+        length = lengths[index]
+        if draft.pieces[index] == NULL:
+            sandesh_copy(out, old, length)
+        old += length
+        if draft.pieces[index] != NULL:
+            length = <uint32_t>PyBytes_GET_SIZE(<bytes>draft.pieces[index])
+            sandesh_copy(out, <const uint8_t *>PyBytes_AS_STRING(<bytes>draft.pieces[index]), length)
+            lengths[index] = length
+        out += length
+    message.blob = blob if total else None
     return 0
+
+
+cdef void discard(Message message, Draft *draft) noexcept:
+    cdef uint32_t index
+    for index in range(message.type.blob_count):
+        Py_XDECREF(draft.pieces[index])
 
 
 cdef int assign(Message message, dict fields) except -1:
-    cdef const sandesh_field *field
-    cdef Py_ssize_t hint = 0
-    cdef list pieces = None
-    for name, value in fields.items():
-        if type(name) is not str:
-            raise SandeshError(f"{message.type.name.decode()} has no field {name!r}")
-        field = field_named(message, <str>name, &hint)
-        if field.kind < KIND_TEXT:
-            set_scalar(message, field, value)
-            continue
-        if pieces is None:
-            pieces = split(message)
-        pieces[field.blob] = wire_of(message, field, value)
-    if pieces is not None:
-        join(message, pieces)
+    cdef Draft draft
+    draft.hint = 0
+    draft.used = False
+    try:
+        for name, value in fields.items():
+            put(message, &draft, name, value)
+        if draft.used:
+            settle(message, &draft)
+    finally:
+        if draft.used:
+            discard(message, &draft)
     return 0
+
+
+cdef object construct(object kind, PyObject **args, size_t count, PyObject *names):
+    """What calling a message class does: a blank message, then the fields that are given."""
+    cdef Message message
+    cdef Draft draft
+    cdef Py_ssize_t index
+    if PyVectorcall_NARGS(count) != 0:
+        raise TypeError(f"{kind.__name__} takes its fields by name only")
+    message = <Message>(<TypeWithSlots *>kind).tp_new(<PyTypeObject *>kind,
+                                                     <PyObject *>NO_ARGUMENTS, NULL)
+    if names == NULL:
+        return message
+    draft.hint = 0
+    draft.used = False
+    try:
+        for index in range(len(<tuple>names)):
+            put(message, &draft, (<tuple>names)[index], <object>args[index])
+        if draft.used:
+            settle(message, &draft)
+    finally:
+        if draft.used:
+            discard(message, &draft)
+    return message
 
 
 cdef inline Py_ssize_t size_of(Message message) noexcept:
@@ -290,20 +364,6 @@ cdef inline Message blank(uint32_t index):
                                                   <PyObject *>NO_ARGUMENTS, NULL)
 
 
-cdef class Field:
-    """The descriptor of one field: reads it from a message."""
-
-    cdef const sandesh_field *field
-    cdef const sandesh_type *type
-
-    def __get__(self, message, owner):
-        if message is None:
-            return self
-        if not isinstance(message, Message) or (<Message>message).type != self.type:
-            raise TypeError("this field belongs to another message")
-        return value_of(<Message>message, self.field, False)
-
-
 cdef class Message:
     """Base of all messages: a value that is compared, hashed and copied by its fields.
 
@@ -313,10 +373,9 @@ cdef class Message:
     ints. Raises SandeshError for a field that does not exist or a value that does not fit.
     """
 
-    def __init__(self, **fields):
-        if self.type == NULL:
+    def __cinit__(self):
+        if TYPE_OF(<PyObject *>self) == <TypeWithSlots *>Message:
             raise TypeError("Message is the base of the messages: make one of them")
-        assign(self, fields)
 
     def encode(self):
         """The message as it goes on the wire."""
@@ -374,20 +433,45 @@ def _restore(data):
     return decode_messages(data)[0]
 
 
+cdef object get_part(object message, void *field):
+    return part(<Message>message, <const sandesh_field *>field, False)
+
+
+cdef object attribute(type kind, const sandesh_field *field, Py_ssize_t body):
+    """The descriptor of one field; `body` is where in the object the struct starts."""
+    cdef PyMemberDef *member
+    cdef PyGetSetDef *getter
+    if field.kind < KIND_TEXT:  # what is allocated here lives as long as the class: for ever
+        member = <PyMemberDef *>PyMem_Calloc(1, sizeof(PyMemberDef))
+        if member == NULL:
+            raise MemoryError
+        member.name = field.name
+        member.type = MEMBER_TYPES[field.kind]
+        member.offset = body + field.offset
+        member.flags = READONLY
+        return PyDescr_NewMember(<PyTypeObject *>kind, member)
+    getter = <PyGetSetDef *>PyMem_Calloc(1, sizeof(PyGetSetDef))
+    if getter == NULL:
+        raise MemoryError
+    getter.name = field.name
+    getter.get = get_part
+    getter.closure = <void *>field
+    return PyDescr_NewGetSet(<PyTypeObject *>kind, getter)
+
+
 cdef int finish(type kind, const sandesh_type *described) except -1:
-    """Gives a message class its NAME, FIELDS and one attribute per field."""
+    """Gives a message class its NAME, FIELDS, constructor and one attribute per field."""
     cdef dict attributes = <dict>(<TypeWithSlots *>kind).tp_dict
-    cdef Field field
+    cdef Message sample = kind.__new__(kind)
+    cdef Py_ssize_t body = <char *>sample.body - <char *><PyObject *>sample
     cdef uint32_t index
     cdef list names = []
     for index in range(described.field_count):
-        field = Field.__new__(Field)
-        field.field = &described.fields[index]
-        field.type = described
         names.append(intern(described.fields[index].name.decode()))
-        attributes[names[index]] = field
+        attributes[names[index]] = attribute(kind, &described.fields[index], body)
     attributes["NAME"] = described.name.decode()
     attributes["FIELDS"] = tuple(names)
+    (<TypeWithSlots *>kind).tp_vectorcall = <vectorcallfunc>construct
     PyType_Modified(<PyTypeObject *>kind)
     NAMES.append(attributes["FIELDS"])
     CLASSES[attributes["NAME"]] = kind
