@@ -5,74 +5,32 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import socket
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
+from typing import Protocol
 
 from agent._fast.forwarding import FRAMING_PKT0, FRAMING_PLAIN, FRAMING_VNET, Datapath
 from agent.forwarder import rundir
-from agent.forwarder.devices import Device, attach, make_tap
+from agent.forwarder.devices import Device
 from agent.forwarder.links import Link
-from agent.values import Mac
+from agent.forwarder.opening import WITHOUT_DEVICE, VifType, Wanted
 
 log = logging.getLogger(__name__)
 
-_PACKET_BUFFER = 4 << 20
 
+class Opens(Protocol):
+    """What `Ports` needs of an `Opener`."""
 
-class VifType(IntEnum):
-    """vifr_type."""
-
-    HOST = 0
-    AGENT = 1
-    PHYSICAL = 2
-    VIRTUAL = 3
-    XEN_LL_HOST = 4
-    GATEWAY = 5
-    VIRTUAL_VLAN = 6
-    STATS = 7
-    VLAN = 8
-    MONITORING = 9
-
-
-class Transport(IntEnum):
-    """vifr_transport."""
-
-    VIRTUAL = 0
-    ETHERNET = 1
-    PMD = 2
-    SOCKET = 3
-
-
-_WITHOUT_DEVICE = (VifType.VIRTUAL_VLAN, VifType.STATS, VifType.VLAN)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What one vif should be attached to."""
-
-    idx: int
-    type: VifType
-    transport: int
-    name: str
-    os_idx: int
-    mac: Mac
-
-    @property
-    def is_packet_socket(self) -> bool:
-        """The agent's port over datagrams (pkt0)."""
-        return self.type == VifType.AGENT and self.transport == Transport.SOCKET
+    def open(self, wanted: Wanted) -> Device | None: ...
+    def index(self, wanted: Wanted) -> int | None: ...
 
 
 class Ports:
     """Attaches vifs to devices; closes what it opened."""
 
-    def __init__(self, datapath: Datapath, run_dir: Path, fabric: str | None = None) -> None:
+    def __init__(self, datapath: Datapath, run_dir: Path, opener: Opens) -> None:
         self._datapath = datapath
         self._run_dir = run_dir
-        self._fabric = fabric
+        self._opener = opener
         self._wanted: dict[int, Wanted] = {}
         self._devices: dict[int, Device] = {}
 
@@ -85,10 +43,10 @@ class Ports:
 
         An interface that does not exist yet is no error; one that cannot be made is.
         """
-        if wanted.type in _WITHOUT_DEVICE:
+        if wanted.type in WITHOUT_DEVICE:
             return 0
         try:
-            device = self._open(wanted)
+            device = self._opener.open(wanted)
         except OSError as error:
             log.warning("vif %d (%s): %s", wanted.idx, wanted.name, error)
             return -(error.errno or errno.EIO)
@@ -133,14 +91,14 @@ class Ports:
         return vif is not None and vif.attached
 
     def _is_for(self, wanted: Wanted, link: Link) -> bool:
-        return link.name == wanted.name or link.index == self._index(wanted)
+        return link.name == wanted.name or link.index == self._opener.index(wanted)
 
     def _reattach(self, wanted: Wanted) -> None:
         if (old := self._devices.pop(wanted.idx, None)) is not None:
             self._datapath.vif_detach(wanted.idx)
             old.close()
         try:
-            device = self._open(wanted)
+            device = self._opener.open(wanted)
         except OSError as error:
             log.warning("vif %d (%s): %s", wanted.idx, wanted.name, error)
             return
@@ -167,66 +125,3 @@ class Ports:
 
     def _peer(self, wanted: Wanted) -> str:
         return str(self._run_dir / rundir.AGENT_PACKETS) if wanted.is_packet_socket else ""
-
-    def _open(self, wanted: Wanted) -> Device | None:
-        """The device for a vif; None while its interface does not exist. OSError."""
-        if wanted.is_packet_socket:
-            return _packet_socket(self._run_dir / rundir.PACKETS)
-        index = self._index(wanted)
-        if index is None:
-            return make_tap(wanted.name, wanted.mac) if wanted.type == VifType.HOST else None
-        try:
-            name = socket.if_indextoname(index)
-            return attach(index, name, offloads=wanted.type != VifType.AGENT)
-        except OSError as error:
-            if error.errno in (errno.ENODEV, errno.ENXIO):  # went away just now
-                return None
-            raise
-
-    def _index(self, wanted: Wanted) -> int | None:
-        """The host's index of the vif's interface: by name, by number, or the fabric given."""
-        names = [wanted.name]
-        if wanted.type == VifType.PHYSICAL and self._fabric is not None:
-            names.append(self._fabric)
-        for look_up in (*(_by_name(name) for name in names), _by_index(wanted.os_idx)):
-            if (index := look_up()) is not None:
-                return index
-        return None
-
-
-def _by_name(name: str) -> Callable[[], int | None]:
-    def look_up() -> int | None:
-        try:
-            return socket.if_nametoindex(name) if name else None
-        except OSError:
-            return None
-
-    return look_up
-
-
-def _by_index(index: int) -> Callable[[], int | None]:
-    def look_up() -> int | None:
-        try:
-            socket.if_indextoname(index)
-        except (OSError, OverflowError):
-            return None
-        return index
-
-    return look_up
-
-
-def _packet_socket(path: Path) -> Device:
-    """The datapath's end of pkt0, bound and non-blocking."""
-    rundir.remove(path)
-    packets = socket.socket(
-        socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-    )
-    try:
-        packets.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PACKET_BUFFER)
-        packets.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _PACKET_BUFFER)
-        packets.bind(os.fspath(path))
-        os.chmod(path, rundir.SOCKET_MODE)
-        return Device(packets.detach(), -1, path.name, made=False)
-    except BaseException:
-        packets.close()
-        raise

@@ -18,6 +18,7 @@ from agent.forwarder.control import Control
 from agent.forwarder.dispatcher import answer
 from agent.forwarder.handlers.ops import reset
 from agent.forwarder.links import LinkWatch
+from agent.forwarder.opening import Opener
 from agent.forwarder.ports import Ports
 from agent.forwarder.server import ControlServer
 from agent.forwarder.sizes import Sizes
@@ -34,7 +35,7 @@ class Forwarder:
         self._run_dir = run_dir
         self._lock = _claim(run_dir)
         self._datapath = _make_datapath(run_dir, sizes)
-        self._ports = Ports(self._datapath, run_dir, fabric)
+        self._ports = Ports(self._datapath, run_dir, Opener(run_dir, fabric))
         self._control = Control(self._datapath, self._ports, sizes, run_dir)
         reset(self._control)
         self._server = ControlServer(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from agent._fast.forwarding import VIF_COUNTERS
 from agent.forwarder.control import Control
 from agent.forwarder.handlers.stats import drop_message
-from agent.forwarder.ports import Transport, VifType, Wanted
+from agent.forwarder.opening import Transport, VifType, Wanted
 from agent.forwarder.replies import EINVAL, ENODEV, ENOENT, EOPNOTSUPP, Replies, ack, found, page
 from agent.sandesh.vrouter import Message, SandeshOp, VrInterfaceReq
 from agent.values import Mac
