@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar, cast
 
-from agent.errors import SandeshError, WireError
+from agent.errors import WireError
 from agent.objects import DatapathMessage
 from agent.sandesh.framing import (
     MAX_PAYLOAD,
@@ -71,13 +71,13 @@ class _Context(Generic[T]):
 
 
 def pack(items: Sequence[tuple[T, DatapathMessage]]) -> Packed[T]:
-    """Encode `items` into as few payloads as the 16-bit attribute length allows."""
-    try:
-        payload = encode_many([cast(Message, message) for _, message in items])
-        if len(payload) <= MAX_PAYLOAD:
-            return Packed([([token for token, _ in items], payload)], [])
-    except SandeshError:
-        pass  # one of them is bad: find out which
+    """Encode `items` into as few payloads as the 16-bit attribute length allows.
+
+    Their members were checked when the messages were made: only length can be wrong.
+    """
+    payload = encode_many([cast(Message, message) for _, message in items])
+    if len(payload) <= MAX_PAYLOAD:
+        return Packed([([token for token, _ in items], payload)], [])
     return _pack_singly(items)
 
 
@@ -85,11 +85,7 @@ def _pack_singly(items: Sequence[tuple[T, DatapathMessage]]) -> Packed[T]:
     packed: Packed[T] = Packed([], [])
     room = 0
     for token, message in items:
-        try:
-            payload = message.encode()
-        except SandeshError:
-            packed.refused.append((token, errno.EINVAL))
-            continue
+        payload = message.encode()
         if len(payload) > MAX_PAYLOAD:
             packed.refused.append((token, errno.EMSGSIZE))
         elif packed.payloads and len(payload) <= room:
