@@ -34,6 +34,8 @@ class LinkMonitor:
 
     def __init__(self, changed: Changed) -> None:
         self.links: dict[str, Link] = {}
+        self.listed = asyncio.Event()
+        """Set once all links that exist at the start are known."""
         self._changed = changed
         self._marshal = MarshalRtnl()
         self._socket = socket.socket(
@@ -88,6 +90,8 @@ class LinkMonitor:
                 self._dumped(changed, gone)
         if changed or gone:
             self._changed(list(changed.values()), list(gone))
+        if self._seen is None:
+            self.listed.set()
 
     def _one(
         self, message: ifinfmsg, there: bool, changed: dict[str, Link], gone: dict[str, None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -24,12 +24,13 @@ from agent.oper.datapath import Object, Output, Route, Row
 from agent.oper.desired import Dump, desired
 from agent.oper.ids import ALLOCATOR, FREED, INDEX, Ids
 from agent.oper.incremental import Call, Changed, Engine, Failure, InputRead, Source, View
+from agent.oper.lookup import ConfiguredVmi, vm_by_uuid, vmis_of_vm
 from agent.oper.paths import Paths
 from agent.oper.ports import plugged
 from agent.oper.rows import Fabric, Vmi, Vn, Vrf
-from agent.oper.vmi import vmi
+from agent.oper.vmi import NO_VIF, vmi
 from agent.oper.vn import vn
-from agent.values import Address
+from agent.values import Address, Mac
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -81,7 +82,6 @@ class Delta:
 @dataclass(slots=True)
 class _Batch:
     touched: dict[Key, None] = field(default_factory=dict)
-    ports: dict[UUID, None] = field(default_factory=dict)
     vmis: dict[UUID, Vmi] = field(default_factory=dict)
     unplugged: list[Vmi] = field(default_factory=list)
 
@@ -91,10 +91,6 @@ class _Batch:
 
 def _host(_: View) -> tuple[Call, ...]:
     return Call(fabric.output, ()), Call(fabric.fabric, ()), Call(fabric.wanted_arp, ())
-
-
-def _rows(view: View) -> tuple[Call, ...]:
-    return tuple(Call(vmi, (uuid,)) for uuid in view(plugged))
 
 
 def _vrfs(view: View) -> tuple[Call, ...]:
@@ -155,7 +151,7 @@ class Compiler:
         engine.attach(INDEX, self._ids.bound, self._ids.unread)
         engine.attach(ALLOCATOR, lambda _: self._ids)
         engine.attach(FREED, lambda _: None)
-        for enumeration in (_host, _rows, _vrfs, _networks, _vmis, _neighbours):
+        for enumeration in (_host, _vrfs, _networks, _vmis, _neighbours):
             engine.enumerate(enumeration)
 
     # Inputs
@@ -252,27 +248,26 @@ class Compiler:
         batch = _Batch()
         for changed in self._engine.commit():
             self._take(changed, batch)
-        for uuid in batch.ports:
-            self._take_vmi(uuid, self._row(uuid), batch)
         return self._delta(batch)
 
     def _take(self, changed: Changed, batch: _Batch) -> None:
-        call = changed.call
-        if call.function in (vmi, vmi_objects.output):
-            batch.ports[call.args[0]] = None
-        if call.function not in (vmi, fabric.wanted_arp, fabric.fabric):
-            output = changed.value if isinstance(changed.value, Output) else Output()
-            self._own(call, output, batch)
+        call, value = changed.call, changed.value
+        if call.function is vmi_objects.output:
+            row, value = value if isinstance(value, tuple) else (None, None)
+            self._take_vmi(call.args[0], row or self._failed(changed), batch)
+        if call.function not in (fabric.wanted_arp, fabric.fabric):
+            self._own(call, value if isinstance(value, Output) else Output(), batch)
 
-    def _row(self, uuid: UUID) -> Vmi | None:
-        """The row of a plugged VMI; inactive with the reason when its objects cannot be made."""
-        row, output = self._value(vmi, uuid), self._value(vmi_objects.output, uuid)
-        if not isinstance(row, Vmi):
-            return None
-        return _failed(row, output.reason) if isinstance(output, Failure) else row
+    def _failed(self, changed: Changed) -> Vmi | None:
+        """The row of a VMI whose objects could not be made: inactive, with the reason."""
+        row = self._value(vmi, *changed.call.args)
+        if isinstance(row, Vmi) and isinstance(changed.value, Failure):
+            return vmi_objects.inactive(row, changed.value.reason)
+        return None
 
     def _take_vmi(self, uuid: UUID, row: Vmi | None, batch: _Batch) -> None:
         old = self._rows.pop(uuid, None)
+        batch.vmis.pop(uuid, None)
         if old is not None and (row is None or row.vif_index != old.vif_index):
             if self._by_vif.get(old.vif_index) == uuid:
                 del self._by_vif[old.vif_index]
@@ -281,7 +276,8 @@ class Compiler:
             batch.unplugged.append(old)
         if row is not None:
             self._rows[uuid] = row
-            self._by_vif[row.vif_index] = uuid
+            if row.vif_index != NO_VIF:
+                self._by_vif[row.vif_index] = uuid
             if row != old:
                 batch.vmis[uuid] = row
 
@@ -365,6 +361,23 @@ class Compiler:
         wanted = self._value(fabric.wanted_arp)
         return frozenset(wanted if isinstance(wanted, tuple) else ())
 
+    def waiting(self) -> list[tuple[int, IPv4Address, Mac]]:
+        """(vif index, address, MAC) of the VMs that have not yet been heard of."""
+        return [
+            (row.vif_index, row.ip, row.mac)
+            for row in self._rows.values()
+            if row.ip4_active and row.ip and (row.vif_index, row.ip) not in self._traffic.rows
+        ]
+
+    def configured_vmis(
+        self, vm_uuid: UUID | None = None, vm_name: str = ""
+    ) -> list[ConfiguredVmi]:
+        """The interfaces that configuration ties to a VM, which its UUID or node name tells."""
+        vm = NodeRef("virtual-machine", vm_name)
+        if vm_uuid is not None:
+            return vmis_of_vm(self.graph, vm_by_uuid(self.graph, vm_uuid))
+        return vmis_of_vm(self.graph, vm)
+
     def desired(self) -> dict[Key, Desired]:
         """All desired objects."""
         return {key: desired(row) for key, row in self._programmed.items()}
@@ -374,7 +387,7 @@ class Compiler:
         return self._ids.in_use(kind)
 
     def failures(self) -> dict[str, str]:
-        """Functions that raised, with the reason: each is a bug, and its objects are missing."""
+        """Functions that raised, with the reason; what they would have made is missing."""
         return self._engine.failures() | self._conflicts
 
     def why(self, key: Key) -> list[Call | InputRead]:
@@ -396,9 +409,3 @@ class Compiler:
     def _live(self, enumeration: Any, function: Any) -> list[Any]:
         calls = self._engine.demanded(enumeration)
         return [self._value(function, *call.args) for call in calls]
-
-
-def _failed(row: Vmi, reason: str) -> Vmi:
-    return replace(
-        row, active=False, reason=reason, l2_active=False, ip4_active=False, ip6_active=False
-    )

@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import uvloop
 
 from agent.inputs import Link
 from agent.io.links import LinkMonitor
+from tests.netns import ip
 
 pytestmark = pytest.mark.system
-CLONE_NEWNET = 0x40000000
-
-
-def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True)
-
-
-@pytest.fixture
-def own_network() -> Iterator[None]:
-    """Move this thread into a fresh network namespace, and back."""
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    home = os.open("/proc/self/ns/net", os.O_RDONLY)
-    if libc.unshare(CLONE_NEWNET):
-        os.close(home)
-        pytest.skip(f"cannot make a network namespace: {os.strerror(ctypes.get_errno())}")
-    try:
-        yield
-    finally:
-        libc.setns(home, CLONE_NEWNET)
-        os.close(home)
 
 
 class Watcher:

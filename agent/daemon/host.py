@@ -1,0 +1,72 @@
+"""What the settings and the topology say about this host."""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import IPv4Address, IPv4Interface
+
+from agent.errors import ConfigError
+from agent.inputs import HostSettings
+from agent.settings import Settings
+from agent.topology import Host, Topology
+
+_ALL = ("MPLSoUDP", "MPLSoGRE", "VXLAN")
+
+
+def host_settings(settings: Settings, topology: Topology | None) -> HostSettings:
+    """Join the file's [VIRTUAL-HOST-INTERFACE] with the topology's host, the file first.
+
+    ConfigError if neither names the fabric interface.
+    """
+    host = standalone_host(settings, topology)
+    interfaces = settings.get("VIRTUAL-HOST-INTERFACE", "physical_interface", tuple)
+    if not interfaces and host is None:
+        raise ConfigError(
+            "[VIRTUAL-HOST-INTERFACE] physical_interface is missing: name the fabric interface"
+        )
+    gateways = settings.get("VIRTUAL-HOST-INTERFACE", "gateway", tuple)
+    address = settings.optional("VIRTUAL-HOST-INTERFACE", "ip", IPv4Interface)
+    return HostSettings(
+        host_name=host_name(settings),
+        fabric_interface=str(interfaces[0]) if interfaces or host is None else host.interface,
+        address=address or (host.fabric if host else None),
+        gateway=_gateway(gateways, host),
+        vhost_name=settings.get("VIRTUAL-HOST-INTERFACE", "name", str),
+        subnet_hosts_resolvable=settings.get("DEFAULT", "subnet_hosts_resolvable", bool),
+        encapsulations=_encapsulations(settings, topology),
+    )
+
+
+def host_name(settings: Settings) -> str:
+    """The agent's name: as configured, else the operating system's."""
+    for option in ("agent_name", "hostname"):
+        if name := settings.get("DEFAULT", option, str):
+            return name
+    return socket.gethostname()
+
+
+def standalone_host(settings: Settings, topology: Topology | None) -> Host | None:
+    """The host of the topology that this agent is; ConfigError if it has no such host."""
+    if topology is None:
+        return None
+    name = settings.get("STANDALONE", "host", str)
+    if not name and len(topology.hosts) == 1:
+        name = next(iter(topology.hosts))
+    name = name or host_name(settings)
+    if name not in topology.hosts:
+        known = ", ".join(topology.hosts)
+        raise ConfigError(f"[STANDALONE] host = {name}: the topology has only {known}")
+    return topology.hosts[name]
+
+
+def _gateway(gateways: tuple[IPv4Address, ...], host: Host | None) -> IPv4Address | None:
+    if gateways:
+        return gateways[0]
+    return host.gateway if host else None
+
+
+def _encapsulations(settings: Settings, topology: Topology | None) -> tuple[str, ...]:
+    if topology is not None:
+        return topology.encapsulations
+    first = settings.get("DEFAULT", "tunnel_type", str)
+    return (first, *(kind for kind in _ALL if kind != first))

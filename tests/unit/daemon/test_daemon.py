@@ -1,0 +1,235 @@
+"""The whole agent on real sockets and links, with a fake datapath that checks every request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+import yaml
+
+from agent.daemon import Daemon, Sources
+from agent.topology import Topology, Vm, parse, uuid_of
+from tests.fake.datapath import FakeDatapath
+from tests.netns import ip
+
+pytestmark = pytest.mark.system
+ONE_HOST = Path(__file__).parents[3] / "agent/lab/topologies/one-host.yaml"
+REST = "http://127.0.0.1:9091"
+
+
+class Host:
+    """One host: a run directory, a topology file, a datapath, and taps in this namespace."""
+
+    def __init__(self, directory: Path) -> None:
+        self.run_dir = directory / "run"
+        self.run_dir.mkdir()
+        self.file = directory / "topology.yaml"
+        self.file.write_text(ONE_HOST.read_text())
+        self.config = directory / "agent.conf"
+        self.config.write_text(
+            f"[DEFAULT]\nagent_base_directory = {directory}/lib\n"
+            f"[STANDALONE]\ntopology = {self.file}\n"
+        )
+        self.datapath = FakeDatapath()
+        ip("link", "add", "fabric0", "type", "veth", "peer", "name", "wire")
+        ip("link", "set", "fabric0", "up")
+
+    @property
+    def topology(self) -> Topology:
+        return parse(yaml.safe_load(self.file.read_text()))
+
+    def tap(self, vm: Vm) -> None:
+        ip("link", "add", vm.tap, "type", "veth", "peer", "name", f"{vm.name}-eth")
+        ip("link", "set", vm.tap, "up")
+        ip("link", "set", f"{vm.name}-eth", "up")
+
+    @asynccontextmanager
+    async def agent(self) -> AsyncIterator[Daemon]:
+        sources = Sources(self.config, self.run_dir)
+        daemon = Daemon(sources, *sources.load())
+        task = asyncio.create_task(daemon.run())
+        try:
+            yield daemon
+        finally:
+            daemon.stop()
+            await task
+
+    async def until(self, condition: Callable[[], Any], what: str) -> None:
+        for _ in range(1000):
+            if condition():
+                return
+            await asyncio.sleep(0.01)
+        pytest.fail(f"never: {what}; violations: {self.datapath.violations}")
+
+    def names(self) -> set[str]:
+        return {vif.vifr_name for vif in self.datapath.objects["vif"].values()}
+
+
+def call(method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(REST + path, data, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+    except urllib.error.URLError:
+        return 0, None
+
+
+async def rest(method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    for _ in range(500):
+        status, answer = await asyncio.to_thread(call, method, path, body)
+        if status:
+            return status, answer
+        await asyncio.sleep(0.01)
+    pytest.fail("the port API never answered")
+
+
+async def plug(vm: Vm) -> None:
+    status, answer = await rest(
+        "POST",
+        "/port",
+        {
+            "id": str(vm.port),
+            "instance-id": str(vm.uuid),
+            "vn-id": str(uuid_of("virtual-network", vm.network)),
+            "vm-project-id": "",
+            "display-name": vm.name,
+            "system-name": vm.tap,
+            "ip-address": str(vm.address),
+            "ip6-address": "::",
+            "mac-address": str(vm.mac),
+            "type": 0,
+            "rx-vlan-id": -1,
+            "tx-vlan-id": -1,
+        },
+    )
+    assert (status, answer) == (200, {})
+
+
+async def settled(host: Host, daemon: Daemon, *taps: str) -> None:
+    await host.until(lambda: host.names() >= {"fabric0", "vhost0", *taps}, f"vifs {taps}")
+    await host.until(lambda: daemon.session.in_sync, "in sync")
+
+
+def here(test: Callable[[Host], Any]) -> Callable[[None, Path], None]:
+    """Run a coroutine test on uvloop in the test's own network namespace."""
+
+    def run(own_network: None, tmp_path: Path) -> None:
+        host = Host(tmp_path)
+
+        async def main() -> None:
+            async with host.datapath.served(host.run_dir / "dpdk_netlink"):
+                await test(host)
+
+        uvloop.run(main())
+        assert host.datapath.violations == []
+
+    run.__name__ = test.__name__
+    return run
+
+
+@here
+async def test_a_plugged_port_reaches_the_datapath_and_the_api(host: Host) -> None:
+    red1 = host.topology.vms["red1"]
+    host.tap(red1)
+    async with host.agent() as daemon:
+        await plug(red1)
+        await settled(host, daemon, red1.tap)
+        status, answer = await rest("GET", f"/port/{red1.port}")
+        assert status == 200
+        assert (answer["ip-address"], answer["plen"]) == ("10.1.1.3", 24)
+        status, answer = await rest("GET", f"/vm-cfg/{red1.uuid}")
+        assert (status, answer[0]["id"]) == (200, str(red1.port))
+        prefixes = {key[2] for key in host.datapath.inet_routes()}
+        assert red1.address.packed in prefixes
+
+
+@here
+async def test_a_tap_that_comes_later_is_taken_and_one_that_goes_is_left(host: Host) -> None:
+    red1 = host.topology.vms["red1"]
+    async with host.agent() as daemon:
+        await plug(red1)
+        assert (await rest("GET", f"/port/{red1.port}"))[0] in (200, 404)
+        host.tap(red1)
+        await settled(host, daemon, red1.tap)
+        route = red1.address.packed
+        await host.until(lambda: route in {k[2] for k in host.datapath.inet_routes()}, "a route")
+        ip("link", "del", red1.tap)
+        await host.until(
+            lambda: route not in {k[2] for k in host.datapath.inet_routes()}, "no route"
+        )
+
+
+@here
+async def test_a_restarted_agent_writes_nothing(host: Host) -> None:
+    vms = [host.topology.vms[name] for name in ("red1", "blue1", "red2")]
+    for vm in vms:
+        host.tap(vm)
+    async with host.agent() as daemon:
+        for vm in vms:
+            await plug(vm)
+        await settled(host, daemon, *(vm.tap for vm in vms))
+    before = {kind: dict(rows) for kind, rows in host.datapath.objects.items()}
+    async with host.agent() as daemon:
+        await host.until(lambda: daemon.session.in_sync, "in sync")
+        assert daemon.session.counters.adopted > 50
+        assert daemon.session.counters.writes.total() == 0
+    assert {kind: dict(rows) for kind, rows in host.datapath.objects.items()} == before
+
+
+@here
+async def test_a_restarted_datapath_gets_everything_again(host: Host) -> None:
+    red1 = host.topology.vms["red1"]
+    host.tap(red1)
+    async with host.agent() as daemon:
+        await plug(red1)
+        await settled(host, daemon, red1.tap)
+        before = {kind: dict(rows) for kind, rows in host.datapath.objects.items()}
+        host.datapath.restart()
+        await host.until(lambda: not daemon.session.in_sync, "out of sync")
+        await host.until(lambda: daemon.session.in_sync, "in sync again")
+        assert {kind: dict(rows) for kind, rows in host.datapath.objects.items()} == before
+
+
+@here
+async def test_unplugging_leaves_the_start_state(host: Host) -> None:
+    red1 = host.topology.vms["red1"]
+    host.tap(red1)
+    async with host.agent() as daemon:
+        await settled(host, daemon)
+        start = {kind: dict(rows) for kind, rows in host.datapath.objects.items()}
+        await plug(red1)
+        await settled(host, daemon, red1.tap)
+        assert await rest("DELETE", f"/port/{red1.port}") == (200, {})
+        await host.until(lambda: red1.tap not in host.names(), "the vif gone")
+        await host.until(lambda: daemon.session.in_sync, "in sync")
+        assert {kind: dict(rows) for kind, rows in host.datapath.objects.items()} == start
+
+
+@here
+async def test_a_changed_topology_is_taken_on_reload(host: Host) -> None:
+    red1 = host.topology.vms["red1"]
+    host.tap(red1)
+    async with host.agent() as daemon:
+        await plug(red1)
+        await settled(host, daemon, red1.tap)
+        host.file.write_text(host.file.read_text().replace("10.1.1.3", "10.1.1.33"))
+        daemon.reload()
+        new = bytes([10, 1, 1, 33])
+        await host.until(
+            lambda: new in {key[2] for key in host.datapath.inet_routes()}, "the new address"
+        )
+        host.file.write_text("hosts: 5")
+        daemon.reload()
+        await asyncio.sleep(0.05)
+        assert new in {key[2] for key in host.datapath.inet_routes()}
