@@ -50,6 +50,19 @@ class ModuleCounters:
     q_threshold_exceeded: int = 0
 
 
+class _Lane:
+    """One module's service, its waiting packets, and how many this turn has served."""
+
+    __slots__ = ("counters", "handler", "module", "queue", "served")
+
+    def __init__(self, module: Module, handler: Handler | None) -> None:
+        self.module = int(module)
+        self.handler = handler
+        self.counters = ModuleCounters()
+        self.queue: deque[bytes] = deque()
+        self.served = 0
+
+
 class Dispatcher:
     """Parses, classifies and hands over; fair between modules and bounded in memory.
 
@@ -67,59 +80,54 @@ class Dispatcher:
         queue_limit: int = 1024,
     ) -> None:
         self.counters = TrapCounters()
-        self.modules = {module: ModuleCounters() for module in Module}
         self._port_of = port_of
-        self._handlers = dict(handlers)
+        self._lanes = [_Lane(module, handlers.get(module)) for module in Module]
         self._quantum = quantum
         self._queue_limit = queue_limit
-        self._queues: dict[Module, deque[bytes]] = {module: deque() for module in handlers}
-        self._served = dict.fromkeys(handlers, 0)
         self._packet = Packet()
+
+    @property
+    def modules(self) -> dict[Module, ModuleCounters]:
+        """The live counters of each module."""
+        return {Module(lane.module): lane.counters for lane in self._lanes}
 
     @property
     def pending(self) -> int:
         """Packets that wait for the next turn."""
-        return sum(map(len, self._queues.values()))
+        return sum(len(lane.queue) for lane in self._lanes)
 
     def receive(self, batch: FrameBatch, now: float) -> list[bytes]:
         """Serve the frames of a batch, those waiting first; the frames to send."""
         out = self.turn(now)
+        packet = self._packet
         for slot in range(len(batch)):
             self.counters.pkt_exceptions += 1
-            module = self._accept(self._packet.open_slot(batch, slot))
-            if module is None:
+            lane = self._classify(packet.open_slot(batch, slot))
+            if lane is None:
                 continue
-            if self._queues[module] or self._served[module] >= self._quantum:
-                self._enqueue(module, batch.frame(slot))
+            lane.counters.received += 1
+            if lane.handler is None:
+                self._count_unserved(lane)
+            elif lane.queue or lane.served >= self._quantum:
+                self._enqueue(lane, batch.frame(slot))
             else:
-                self._serve(module, now, out)
+                self._serve(lane, lane.handler, now, out)
         return out
 
     def turn(self, now: float) -> list[bytes]:
         """Serve waiting packets, a quantum a module; the frames to send."""
         out: list[bytes] = []
-        for module, queue in self._queues.items():
-            self._served[module] = 0
-            while queue and self._served[module] < self._quantum:
-                verdict = self._packet.open(queue.popleft())
+        for lane in self._lanes:
+            lane.served = 0
+            while lane.queue and lane.handler and lane.served < self._quantum:
+                verdict = self._packet.open(lane.queue.popleft())
                 # The interface may have gone or changed while the packet waited.
-                if self._classify(verdict) == module:
-                    self._serve(module, now, out)
+                if self._classify(verdict) is lane:
+                    self._serve(lane, lane.handler, now, out)
         return out
 
-    def _accept(self, verdict: int) -> Module | None:
-        module = self._classify(verdict)
-        if module is None:
-            return None
-        self.modules[module].received += 1
-        if module in self._handlers:
-            return module
-        self.counters.pkt_dropped += 1
-        if module != Module.INVALID:
-            self.counters.pkt_no_handler += 1
-        return None
-
-    def _classify(self, verdict: int) -> Module | None:
+    def _classify(self, verdict: int) -> _Lane | None:
+        """The lane of the opened packet; None when it was dropped and counted."""
         if verdict:
             self.counters.pkt_invalid_agent_hdr += 1
             self.counters.pkt_dropped += 1
@@ -131,21 +139,26 @@ class Dispatcher:
             return None
         verdict = self._packet.parse(port)
         if not verdict:
-            return Module(self._packet.module)
+            return self._lanes[self._packet.module]
         name = _COUNTER_OF[Status(verdict & 0xFF)]
         setattr(self.counters, name, getattr(self.counters, name) + 1)
         self.counters.pkt_dropped += 1
         return None
 
-    def _enqueue(self, module: Module, frame: bytes) -> None:
-        if len(self._queues[module]) >= self._queue_limit:
-            self.modules[module].q_threshold_exceeded += 1
+    def _count_unserved(self, lane: _Lane) -> None:
+        self.counters.pkt_dropped += 1
+        if lane.module != Module.INVALID:
+            self.counters.pkt_no_handler += 1
+
+    def _enqueue(self, lane: _Lane, frame: bytes) -> None:
+        if len(lane.queue) >= self._queue_limit:
+            lane.counters.q_threshold_exceeded += 1
             self.counters.pkt_dropped += 1
             return
-        self._queues[module].append(frame)
+        lane.queue.append(frame)
 
-    def _serve(self, module: Module, now: float, out: list[bytes]) -> None:
-        self._served[module] += 1
+    def _serve(self, lane: _Lane, handler: Handler, now: float, out: list[bytes]) -> None:
+        lane.served += 1
         before = len(out)
-        out.extend(self._handlers[module](self._packet, now))
-        self.modules[module].sent += len(out) - before
+        out.extend(handler(self._packet, now))
+        lane.counters.sent += len(out) - before

@@ -32,6 +32,9 @@ PROBE_SLOW_SECONDS = 10.0
 PROBE_SLOW_OTHER_MAC_SECONDS = 5.0
 
 _ETH_ARP = 0x0806
+# Plain numbers: an enum member costs two look-ups each time on the hot path.
+_INVALID, _UNKNOWN_OP = int(ArpKind.INVALID), int(ArpKind.UNKNOWN_OP)
+_REQUEST, _REPLY, _GRATUITOUS = map(int, (ArpKind.REQUEST, ArpKind.REPLY, ArpKind.GRATUITOUS))
 _BROADCAST = 0xFFFFFFFF
 
 ArpEvent = ArpResolved | ArpLost | TrafficSeen
@@ -178,10 +181,10 @@ class ArpService:
         if packet.ethertype != _ETH_ARP:
             return self._data(view, fabric, packet.dst4, now)
         kind = packet.arp_kind
-        if kind == ArpKind.INVALID or not _is_station(packet.arp_sha):
+        if kind == _INVALID or not _is_station(packet.arp_sha):
             self.counters.invalid_packets += 1
             return []
-        if kind == ArpKind.UNKNOWN_OP:
+        if kind == _UNKNOWN_OP:
             self.counters.errors += 1
             return []
         key = packet.arp_tpa if packet.arp_op == 1 else packet.arp_spa
@@ -215,12 +218,12 @@ class ArpService:
             self.counters.invalid_vrf += 1
             return []
         kind = packet.arp_kind
-        self.counters.vm_garp_req += kind == ArpKind.GRATUITOUS
-        sender = key if kind == ArpKind.GRATUITOUS else packet.arp_spa
+        self.counters.vm_garp_req += kind == _GRATUITOUS
+        sender = key if kind == _GRATUITOUS else packet.arp_spa
         if _is_host(sender):
             self._saw_traffic(TrafficSeen(vmi.vif_index, IPv4Address(sender), Mac(packet.arp_sha)))
         self._count(kind)
-        if kind == ArpKind.REQUEST and key in frames.service_addresses(vmi):
+        if kind == _REQUEST and key in frames.service_addresses(vmi):
             self.counters.answers += 1
             return [packet.arp_reply(fabric.vhost_mac, frames.vlan_of(vmi))]
         return []
@@ -231,9 +234,9 @@ class ArpService:
         ip = IPv4Address(key)
         kind = packet.arp_kind
         self._count(kind)
-        if kind == ArpKind.REQUEST:
+        if kind == _REQUEST:
             return self._data(view, fabric, key, now)
-        if kind == ArpKind.REPLY and ip not in self.table:
+        if kind == _REPLY and ip not in self.table:
             if not _on_fabric(fabric, ip):
                 self.counters.invalid_address += 1
                 return []
@@ -244,9 +247,9 @@ class ArpService:
         return []
 
     def _count(self, kind: int) -> None:
-        if kind == ArpKind.REQUEST:
+        if kind == _REQUEST:
             self.counters.requests += 1
-        elif kind == ArpKind.REPLY:
+        elif kind == _REPLY:
             self.counters.replies += 1
         else:
             self.counters.gratuitous += 1
