@@ -40,6 +40,10 @@ R = TypeVar("R")
 
 DUMP_INCOMPLETE = 0x40000000
 _NO_VRF = 0xFFFF
+# An empty table, a datapath without the feature, one that does not know the message.
+_NOTHING_THERE = frozenset(
+    {errno.ENOENT, errno.ENODEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
+)
 _DUMP = SandeshOp.DUMP
 _GET = SandeshOp.GET
 
@@ -57,16 +61,17 @@ Questions = Generator[DatapathMessage, Answer, R]
 def _dump(first: M, resume: Callable[[M], M]) -> Questions[list[M]]:
     """All pages of one dump; `resume` makes the next request from the last object.
 
-    A refusal means that there is nothing of the kind (facts: an empty table answers
-    ENOENT, a datapath without the feature EINVAL or EOPNOTSUPP). Raises Desync when the
-    count does not fit or a page brings nothing new.
+    Some refusals mean that there is nothing of the kind (`_NOTHING_THERE`); others raise
+    DatapathError. Raises Desync when the count does not fit or a page brings nothing new.
     """
     objects: list[M] = []
     request = first
     while True:
         answer = yield request  # type: ignore[misc]
-        if answer.code < 0:
+        if -answer.code in _NOTHING_THERE:
             return objects
+        if answer.code < 0:
+            raise DatapathError(-answer.code, f"a dump of {type(first).__name__}")
         page = [each for each in answer.objects if isinstance(each, type(first))]
         if len(page) != answer.code & ~DUMP_INCOMPLETE or len(page) != len(answer.objects):
             raise Desync(f"a dump announced {answer.code:#x} objects and gave {len(page)}")

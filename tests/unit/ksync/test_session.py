@@ -150,6 +150,17 @@ def test_refused_tables_and_dumps_are_just_not_there():
     assert dumped.bridge_table is None
 
 
+def test_a_dump_that_fails_is_not_an_empty_datapath():
+    world = w.World(programmed())
+    world.apply(*w.port())
+    world.complete()
+    world.datapath.fail("vr_nexthop_req", errno.ENOMEM)
+    world.start()
+    assert world.told(Lost) == [Lost("the datapath refused a dump of VrNexthopReq: ENOMEM")]
+    world.settle()
+    assert world.writes() == 0
+
+
 def test_priority_tagging_is_set_only_when_it_differs():
     world = w.World(opening=Opening(priority_tagging=True))
     world.start()

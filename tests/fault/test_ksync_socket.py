@@ -1,0 +1,171 @@
+"""The shell on a real Unix socket: connects late, survives what the datapath does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import uvloop
+
+from agent.errors import BugError
+from agent.io.ksync import KsyncConnection
+from agent.ksync import Dumped, InSync, Lost, Session
+from agent.sandesh.vrouter import SandeshOp
+from tests.fake.datapath import FakeDatapath
+from tests.unit.ksync import world as w
+
+
+class Owner:
+    """What the daemon will be: applies its objects once the datapath is known."""
+
+    def __init__(self, path: Path, objects: list[Any], **options: Any) -> None:
+        self.objects = objects
+        self.session = Session(pid=1, **options)
+        self.connection = KsyncConnection(path, self.session, self.on_events, jitter=lambda: 0.0)
+        self.events: list[Any] = []
+        self._changed = asyncio.Event()
+
+    def on_events(self, events: Any) -> None:
+        self.events += events
+        if any(isinstance(event, Dumped) for event in events):
+            now = asyncio.get_running_loop().time()
+            self.session.apply(self.objects, [], now)
+            self.session.complete(now)
+        self._changed.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for events until `condition` holds."""
+        async with asyncio.timeout(20):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+    def count(self, kind: type) -> int:
+        return sum(isinstance(event, kind) for event in self.events)
+
+
+@pytest.fixture(
+    params=[asyncio.DefaultEventLoopPolicy(), uvloop.EventLoopPolicy()], ids=["asyncio", "uvloop"]
+)
+def event_loop_policy(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "dpdk_netlink"
+
+
+@pytest_asyncio.fixture
+async def owner(path: Path) -> AsyncIterator[Owner]:
+    made = Owner(path, w.port())
+    yield made
+    await made.connection.close()
+
+
+def assert_programmed(datapath: FakeDatapath) -> None:
+    wanted = FakeDatapath()
+    for each in w.port():
+        w.store(wanted, each.message)
+    assert datapath.violations == []
+    assert datapath.objects == wanted.objects
+    assert w.shown(datapath) == w.shown(wanted)
+
+
+async def test_programs_a_datapath_over_a_socket(owner: Owner, path: Path) -> None:
+    async with FakeDatapath().served(path) as datapath:
+        owner.connection.start()
+        await owner.until(lambda: owner.count(InSync) == 1)
+        assert_programmed(datapath)
+        assert owner.connection.connects == 1
+
+
+async def test_waits_for_a_datapath_that_comes_late(owner: Owner, path: Path) -> None:
+    owner.connection.start()
+    async with asyncio.timeout(20):
+        while owner.connection.failed_connects < 2:
+            await asyncio.sleep(0.01)
+    async with FakeDatapath().served(path) as datapath:
+        await owner.until(lambda: owner.count(InSync) == 1)
+        assert_programmed(datapath)
+
+
+async def test_reprograms_a_datapath_that_restarts(owner: Owner, path: Path) -> None:
+    async with FakeDatapath().served(path) as datapath:
+        owner.connection.start()
+        await owner.until(lambda: owner.count(InSync) == 1)
+        datapath.restart()
+        await owner.until(lambda: owner.count(InSync) == 2)
+        assert owner.count(Lost) == 1
+        assert_programmed(datapath)
+
+
+async def test_a_dropped_connection_costs_no_write(owner: Owner, path: Path) -> None:
+    async with FakeDatapath().served(path) as datapath:
+        owner.connection.start()
+        await owner.until(lambda: owner.count(InSync) == 1)
+        before = datapath.writes.total()
+        datapath.disconnect()
+        await owner.until(lambda: owner.count(InSync) == 2)
+        assert datapath.writes.total() == before
+
+
+@pytest.mark.parametrize("how", ["extra", "sequence", "garbage", "length"])
+async def test_closes_and_reconnects_after_nonsense(owner: Owner, path: Path, how: str) -> None:
+    async with FakeDatapath().served(path) as datapath:
+        datapath.corrupt(how)
+        owner.connection.start()
+        await owner.until(lambda: owner.count(InSync) == 1)
+        assert owner.count(Lost) == 1
+        assert owner.connection.connects == 2
+        assert_programmed(datapath)
+
+
+async def test_a_reply_that_never_comes_is_noticed(path: Path) -> None:
+    owner = Owner(path, w.port(), reply_timeout=0.2)
+    async with FakeDatapath().served(path) as datapath:
+        datapath.lose_replies(1)
+        owner.connection.start()
+        await owner.until(lambda: owner.count(InSync) == 1)
+        assert owner.session.counters.timeouts == 1
+        assert_programmed(datapath)
+        await owner.connection.close()
+
+
+async def test_refused_objects_are_tried_again_by_the_timer(owner: Owner, path: Path) -> None:
+    async with FakeDatapath().served(path) as datapath:
+        datapath.fail("vr_nexthop_req", 12, op=SandeshOp.ADD)
+        owner.connection.start()
+        await owner.until(lambda: owner.count(InSync) == 1)
+        assert owner.session.counters.nacks == {12: 1}
+        assert_programmed(datapath)
+
+
+async def test_many_objects_pass_a_slow_reader(path: Path) -> None:
+    """More bytes than socket buffers hold: the transport pauses and resumes the session."""
+    objects = [w.vif(i) for i in range(4000)]
+    owner = Owner(path, objects, window=100_000)
+    async with FakeDatapath().served(path) as datapath:
+        owner.connection.start()
+        await owner.until(lambda: owner.count(InSync) == 1)
+        assert len(datapath.objects["vif"]) == 4000
+        await owner.connection.close()
+
+
+async def test_closing_leaves_the_datapath_as_it_is(owner: Owner, path: Path) -> None:
+    async with FakeDatapath().served(path) as datapath:
+        owner.connection.start()
+        await owner.until(lambda: owner.count(InSync) == 1)
+        await owner.connection.close()
+        await owner.connection.close()
+        assert_programmed(datapath)
+
+
+async def test_starting_twice_is_a_bug(owner: Owner, path: Path) -> None:
+    owner.connection.start()
+    with pytest.raises(BugError):
+        owner.connection.start()
