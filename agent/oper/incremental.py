@@ -121,7 +121,16 @@ class View:
 
     def __call__(self, fn: Callable[Concatenate[View, P], R], *args: P.args, **_: P.kwargs) -> R:
         """The result of `fn(view, *args)`; BugError when it failed or is being computed."""
-        return cast(R, self._engine.read_call(Call(fn, args)))
+        value = self._engine.read_call(fn, args)
+        if isinstance(value, Failure):
+            raise BugError(value.reason)
+        return cast(R, value)
+
+    def attempt(
+        self, fn: Callable[Concatenate[View, P], R], *args: P.args, **_: P.kwargs
+    ) -> R | Failure:
+        """As a call, but a failed result is told, not raised: for joins over many."""
+        return cast("R | Failure", self._engine.read_call(fn, args))
 
     def read(self, source: Source[K, V], key: K) -> V:
         """The input of `source` under `key`."""
@@ -194,12 +203,12 @@ class Engine:
             return  # keep what was demanded: the batch is not lost
         new = dict.fromkeys(enumeration.value)
         self._enumerations[enumeration] = new
-        for call in [call for call in old if call not in new]:
+        for call in _missing(old, new):
             cell = self._cells[call]
             cell.demanded = False
             self._abandon(cell)
             yield Changed(call, None, gone=True)
-        for call in [call for call in new if call not in old]:
+        for call in _missing(new, old):
             cell = self._cell(call)
             cell.demanded = True
             self._refresh(cell)
@@ -223,15 +232,14 @@ class Engine:
         self._stack[-1].reads[node] = None
         return cast(V, self._readers[source](key))
 
-    def read_call(self, call: Call) -> Any:
+    def read_call(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """For View: read and record, computing first what is not up to date."""
-        cell = self._cell(call)
+        cell = self._cells.get((fn, args)) or self._cell(Call(fn, args))  # type: ignore[call-overload]
         self._stack[-1].reads[cell] = None
-        if cell.busy:
-            raise BugError(self._cycle(cell))
-        self._refresh(cell)
-        if isinstance(cell.value, Failure):
-            raise BugError(cell.value.reason)
+        if cell.dirty:
+            if cell.busy:
+                raise BugError(self._cycle(cell))
+            self._refresh(cell)
         return cell.value
 
     def why(self, fn: Callable[..., Any], *args: Any) -> list[Call | InputRead]:
@@ -365,6 +373,12 @@ class Engine:
             unread = self._unread.get(node.source)
             if unread:
                 unread(node.key)
+
+
+def _missing(calls: dict[Call, None], others: dict[Call, None]) -> list[Call]:
+    """The calls that are not among the others, in their order."""
+    missing = set(calls).difference(others)
+    return [call for call in calls if call in missing] if missing else []
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -38,8 +38,8 @@ class Attachment:
 
 def plugged(view: View) -> tuple[UUID, ...]:
     """The VMIs that have an attachment, in the order in which they were plugged."""
-    ports = view.read(PORTS, None)
-    return tuple(dict.fromkeys([*ports, *view(containers)]))
+    ports, others = view.read(PORTS, None), view(containers)
+    return tuple(dict.fromkeys([*ports, *others])) if others else ports
 
 
 def attachment(view: View, uuid: UUID) -> Attachment | None:

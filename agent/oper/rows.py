@@ -87,9 +87,9 @@ class Vmi:
     """A virtual machine interface: config joined with the plugged port and the kernel link.
 
     `name` is that of the host's device (the tap), `os_index` its index or 0 while it is not
-    there. `active` is the single answer to "does it forward"; `reason` says why not; the
-    three beside it tell for what. `subnet` is the IPAM subnet that contains `ip`, None when
-    there is none.
+    there; `vif_index` is -1 when the datapath has no room for it. `active` is the single
+    answer to "does it forward"; `reason` says why not; `l2_active` and so on tell for what.
+    `subnet` is the IPAM subnet that contains `ip`, None when there is none.
     """
 
     uuid: UUID

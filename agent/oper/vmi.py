@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
 from uuid import UUID
 
 from agent.ifmap import Identity, NodeRef, uuid_of
@@ -35,6 +36,7 @@ from agent.values import Mac
 _TYPE = "virtual-machine-interface"
 _IP = "instance-ip-virtual-machine-interface"
 _NO_DHCP = DhcpScope()
+NO_VIF = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +66,6 @@ def config(view: View, uuid: UUID) -> Config | None:
         return _config(view, ref, found)
     except BadConfig as error:
         return Config(ref.name, str(error), network=_first(view, ref, "virtual-network"))
-
-
-def network_of(view: View, uuid: UUID) -> NodeRef | None:
-    """The network of a VMI."""
-    found = view(config, uuid)
-    return found.network if found else None
-
-
-def vrf_name_of(view: View, uuid: UUID) -> str | None:
-    """The VRF of a VMI."""
-    found = view(config, uuid)
-    return found.vrf_name if found else None
 
 
 def _config(view: View, ref: NodeRef, found: GraphNode) -> Config:
@@ -149,17 +139,20 @@ def vmi(view: View, uuid: UUID) -> Vmi | None:
     if attached is None:
         return None
     device = attached.device
-    number = ids.index(view, vif_key(uuid, device), lambda: [device_recognition(device)])
     link = view.read(LINK, device)
     found = view(config, uuid)
+    try:
+        number = ids.index(view, vif_key(uuid, device), lambda: [device_recognition(device)])
+    except ids.ExhaustedError as error:
+        return _unconfigured(attached, NO_VIF, link, str(error))
     if found is None:
-        return _unconfigured(attached, number, link)
+        return _unconfigured(attached, number, link, "no configuration for this port yet")
     network = view(vn, found.network) if found.network else None
     reason = _reason(view, attached, found, network, link)
     return _joined(view, attached, found, network, reason, number, link)
 
 
-def _unconfigured(attached: Attachment, number: int, link: Link | None) -> Vmi:
+def _unconfigured(attached: Attachment, number: int, link: Link | None, reason: str) -> Vmi:
     return Vmi(
         attached.uuid,
         attached.device,
@@ -167,7 +160,7 @@ def _unconfigured(attached: Attachment, number: int, link: Link | None) -> Vmi:
         link.index if link else 0,
         attached.mac or Mac(bytes(6)),
         False,
-        "no configuration for this port yet",
+        reason,
         attached.vm_uuid,
         attached.vm_name,
         None,
@@ -255,6 +248,20 @@ def _joined(
         ip6_active=l3 and found.ip6 is not None,
         config_name=found.name,
     )
+
+
+class Placement(NamedTuple):
+    """Where a VMI is."""
+
+    network: NodeRef | None
+    vrf_name: str | None
+
+
+def placement(view: View, uuid: UUID) -> Placement:
+    """The network and the VRF of a VMI, as far as configured."""
+    row = view(vmi, uuid)
+    network = NodeRef("virtual-network", row.vn.name) if row and row.vn else None
+    return Placement(network, row.vrf.name if row and row.vrf else None)
 
 
 def plugged_in(view: View, network: NodeRef) -> list[UUID]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from uuid import UUID
 
-from agent.oper import nexthop
+from agent.oper import ids, nexthop
 from agent.oper.datapath import (
     BridgeFlag,
     Family,
@@ -27,7 +27,7 @@ from agent.oper.fabric import FABRIC_VRF, VMI_NEXTHOPS
 from agent.oper.incremental import View
 from agent.oper.ports import attachment
 from agent.oper.rows import Vmi, Vn, Vrf
-from agent.oper.vmi import vif_key, vmi
+from agent.oper.vmi import NO_VIF, vif_key, vmi
 from agent.oper.world import TRAFFIC
 from agent.values import VRRP_MAC, Address, Prefix
 
@@ -45,13 +45,17 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class VmiNexthops:
-    """The nexthops of an active VMI: those of layer 3 or of layer 2 lack where VN has not both."""
+    """The nexthops of an active VMI: those of a layer that the network has not are missing.
+
+    `reason` says why there are none at all for a VMI that should forward.
+    """
 
     l3_policy: Bound | None = None
     l3: Bound | None = None
     l3_multicast: Bound | None = None
     l2: Bound | None = None
     l2_policy: Bound | None = None
+    reason: str = ""
 
     @property
     def flow_key(self) -> Nexthop | None:
@@ -69,30 +73,53 @@ def nexthops(view: View, uuid: UUID) -> VmiNexthops | None:
     row = view(vmi, uuid)
     if row is None or not row.active or row.vn is None or row.vrf is None:
         return None
-    vif = (vif_key(uuid, row.name), row.vif_index)
+    try:
+        return _make(view, row, row.vn, row.vrf)
+    except ids.ExhaustedError as error:
+        return VmiNexthops(reason=str(error))
+
+
+def _make(view: View, row: Vmi, network: Vn, vrf: Vrf) -> VmiNexthops:
+    vif = (vif_key(row.uuid, row.name), row.vif_index)
     made: dict[str, Bound] = {}
     for name, family, flags in VMI_NEXTHOPS:
-        wanted = row.vn.l2 if family is Family.BRIDGE else row.vn.l3
-        if wanted:
-            owner = (str(uuid), row.name, name)
-            one = nexthop.interface(view, owner, vif, row.mac, flags, family=family, vrf=row.vrf)
-            made[name.replace("-", "_")] = Bound(one, nexthop.label(view, one))
-    return VmiNexthops(**made)
+        if network.l2 if family is Family.BRIDGE else network.l3:
+            owner = (str(row.uuid), row.name, name)
+            one = nexthop.interface(view, owner, vif, row.mac, flags, family=family, vrf=vrf)
+            made[name] = Bound(one, nexthop.label(view, one))
+    return VmiNexthops(
+        made.get("l3-policy"),
+        made.get("l3"),
+        made.get("l3-multicast"),
+        made.get("l2"),
+        made.get("l2-policy"),
+    )
 
 
-def output(view: View, uuid: UUID) -> Output:
-    """Everything that a VMI wants; nothing while the datapath could not take its vif."""
+def output(view: View, uuid: UUID) -> tuple[Vmi | None, Output]:
+    """The row and everything that it wants; nothing while the datapath could not take its vif."""
     row, attached = view(vmi, uuid), view(attachment, uuid)
-    if row is None or attached is None or (attached.needs_device and not row.os_index):
-        return Output()
+    if row is None or attached is None or row.vif_index == NO_VIF:
+        return row, Output()
     made = view(nexthops, uuid)
+    if made is not None and made.reason:
+        row, made = inactive(row, made.reason), None
+    if attached.needs_device and not row.os_index:
+        return row, Output()
     vif = _vif(row, made)
     if made is None or row.vrf is None:
-        return Output((vif,))
+        return row, Output((vif,))
     objects: list[Object] = [vif]
     objects += [bound.nexthop for bound in made]
     objects += [bound.label for bound in made]
-    return Output(tuple(objects), tuple(_routes(view, row, row.vrf, made)))
+    return row, Output(tuple(objects), tuple(_routes(view, row, row.vrf, made)))
+
+
+def inactive(row: Vmi, reason: str) -> Vmi:
+    """The row of a VMI that should forward and cannot."""
+    return replace(
+        row, active=False, reason=reason, l2_active=False, ip4_active=False, ip6_active=False
+    )
 
 
 def _vif(row: Vmi, made: VmiNexthops | None) -> Vif:

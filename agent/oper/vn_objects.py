@@ -12,23 +12,29 @@ from agent.oper.fabric import FABRIC_VRF, POLICY_VRF, pkt0_nexthops
 from agent.oper.incremental import View
 from agent.oper.ports import plugged
 from agent.oper.rows import Subnet, Vn, Vrf
-from agent.oper.vmi import network_of, vrf_name_of
+from agent.oper.vmi import Placement, placement
 from agent.oper.vn import vn
 from agent.oper.vrf import vrf
 from agent.values import Address, Prefix, prefix
 
 
+def placements(view: View) -> tuple[Placement, ...]:
+    """Where the plugged VMIs are, each place once; gives them numbers in the order of plugging."""
+    found = (view.attempt(placement, uuid) for uuid in view(plugged))
+    return tuple(dict.fromkeys(place for place in found if isinstance(place, Placement)))
+
+
 def networks(view: View) -> tuple[NodeRef, ...]:
     """The networks in use on this host: those of plugged VMIs."""
-    found = (view(network_of, uuid) for uuid in view(plugged))
-    return tuple(dict.fromkeys(ref for ref in found if ref is not None))
+    refs = (place.network for place in view(placements))
+    return tuple(dict.fromkeys(ref for ref in refs if ref is not None))
 
 
 def vrfs(view: View) -> tuple[str, ...]:
     """The VRFs in use: the host's own, those of the networks and of plugged VMIs."""
-    rows = (view(vn, ref) for ref in view(networks))
-    names = [row.vrf_name for row in rows if row is not None]
-    names += [view(vrf_name_of, uuid) for uuid in view(plugged)]
+    rows = (view.attempt(vn, ref) for ref in view(networks))
+    names = [row.vrf_name for row in rows if isinstance(row, Vn)]
+    names += [place.vrf_name for place in view(placements)]
     used = (name for name in names if name is not None)
     return tuple(dict.fromkeys([FABRIC_VRF, POLICY_VRF, *used]))
 
@@ -37,8 +43,8 @@ def vni_owners(view: View) -> Mapping[int, NodeRef]:
     """Of several networks that claim one VNI the first by name has it."""
     owners: dict[int, NodeRef] = {}
     for ref in sorted(view(networks), reverse=True):
-        row = view(vn, ref)
-        if row is not None and row.vrf_name is not None and row.vxlan_id:
+        row = view.attempt(vn, ref)
+        if isinstance(row, Vn) and row.vrf_name is not None and row.vxlan_id:
             owners[row.vxlan_id] = ref
     return owners
 

@@ -194,19 +194,46 @@ def test_no_fabric_interface_leaves_local_forwarding() -> None:
 
 def test_numbers_that_run_out_stop_only_who_came_last() -> None:
     compiler, datapath = run([START])
-    compiler.limit(Kind.LABEL, 16 + 5 + 2 + 5)  # vhost0, one network, one VMI
+    compiler.limit(Kind.LABEL, 16 + 5 + 2 + 2 + 5)  # vhost0, two networks, one VMI
     for row in (config_of(PAIR) | taps_of(PAIR) | ports_of(PAIR)).inputs.values():
         put(compiler, row)
     datapath.apply(compiler.commit())
     rows = compiler.vmis()
     assert [row.active for row in rows].count(True) == 1
     reasons = [row.reason for row in rows if not row.active]
-    assert ["ExhaustedError: all 28 label numbers are in use" in text for text in reasons] == [True]
+    assert reasons == ["all 30 label numbers are in use"]
     [served] = [row for row in rows if row.active]
     compiler.remove_port(served.uuid)
     datapath.apply(compiler.commit())
     datapath.apply(compiler.commit())
     assert [row.active for row in compiler.vmis()] == [True], "the other takes its turn"
+    assert compiler.failures() == {}
+
+
+def test_one_failing_vmi_does_not_take_its_network_along() -> None:
+    parsed = worked(vms=3)
+    compiler, datapath = run([START])
+    compiler.limit(Kind.LABEL, 16 + 5 + 2 + 5 + 5)  # vhost0, the network, two of its three VMIs
+    for row in full(parsed).inputs.values():
+        put(compiler, row)
+    datapath.apply(compiler.commit())
+    made: dict[Key, Any] = forms(compiler)
+    assert [row.active for row in compiler.vmis()] == [True, True, False]
+    assert compiler.failures() == {}
+    members = made[Key(Kind.NEXTHOP, ("members", f"{NET1}:net1"))]
+    assert len(members.nhr_nh_list) == 2
+    assert Key(Kind.VXLAN, 5) in made
+
+
+def test_no_room_for_another_vif() -> None:
+    compiler, datapath = run([START])
+    compiler.limit(Kind.VIF, 4)
+    for row in FULL.inputs.values():
+        put(compiler, row)
+    datapath.apply(compiler.commit())
+    [lost] = [row for row in compiler.vmis() if not row.active]
+    assert (lost.vif_index, lost.reason) == (-1, "all 4 vif numbers are in use")
+    assert compiler.vmi(-1) is None
     assert compiler.failures() == {}
 
 

@@ -236,8 +236,7 @@ def test_a_changed_property_recomputes_only_its_readers() -> None:
     # One VMI; and, of its network, who the members of the broadcast are.
     assert counts == {
         "vmi.config": 1,
-        "vmi.network_of": 1,
-        "vmi.vrf_name_of": 1,
+        "vmi.placement": 1,
         "vmi.vmi": 1,
         "vmi_objects.nexthops": 1,
         "vmi_objects.output": 1,
