@@ -75,7 +75,7 @@ class Session:
 
     @property
     def in_sync(self) -> bool:
-        return self.running and self._reconciler.in_sync
+        return self.running and self._applied and self._reconciler.in_sync
 
     @property
     def counters(self) -> Counters:
@@ -245,7 +245,7 @@ class Session:
     def _collect(self) -> None:
         """Gather the reconciler's events and tell the edge into sync."""
         self._events += self._reconciler.events()
-        if self._applied and self.in_sync:
+        if self.in_sync:
             if not self._told_in_sync:
                 self._told_in_sync = True
                 self._events.append(InSync())
