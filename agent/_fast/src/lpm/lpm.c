@@ -30,9 +30,12 @@ struct head {
     uint8_t unused[3];
 };
 
-/* A node unpacked: one slot and one length for each value of the byte. */
-struct spread {
+/* A node unpacked into its runs: run `at` covers the bytes from start[at] to before
+ * start[at + 1]. Neighbours differ. */
+struct runs {
     struct head head;
+    unsigned count;
+    uint16_t start[257];
     uint32_t slot[256];
     uint8_t length[256];
 };
@@ -169,97 +172,94 @@ static void pool_give(struct lpm *table, uint32_t ref)
     pool->free_count++;
 }
 
-static void unpack(const struct lpm *table, uint32_t ref, struct spread *wide)
+/* Append a run, or let it go on from the last one when that is the same. */
+static inline void add_run(struct runs *runs, unsigned start, uint32_t slot, uint8_t length)
+{
+    unsigned last = runs->count - 1;
+    if (runs->count && runs->slot[last] == slot && runs->length[last] == length)
+        return;
+    runs->start[runs->count] = (uint16_t)start;
+    runs->slot[runs->count] = slot;
+    runs->length[runs->count] = length;
+    runs->count++;
+}
+
+static void unpack(const struct lpm *table, uint32_t ref, struct runs *runs)
 {
     unsigned class = class_of(ref), capacity = CAPACITY[class];
     uint8_t *node = node_at(table, ref);
     const uint8_t *starts = starts_of(node), *lengths = lengths_of(node, class);
     const uint32_t *slots = slots_of(node, class);
-    memcpy(&wide->head, node, sizeof wide->head);
-    if (class == DENSE) {
-        memcpy(wide->slot, slots, sizeof wide->slot);
-        memcpy(wide->length, lengths, sizeof wide->length);
-        return;
-    }
-    for (unsigned run = 0; run < capacity; run++) {
-        unsigned end = run + 1 < capacity ? starts[run + 1] : 256;
-        for (unsigned byte = starts[run]; byte < end; byte++) {
-            wide->slot[byte] = slots[run];
-            wide->length[byte] = lengths[run];
-        }
-    }
+    memcpy(&runs->head, node, sizeof runs->head);
+    runs->count = 0;
+    for (unsigned run = 0; run < capacity; run++)
+        add_run(runs, class == DENSE ? run : starts[run], slots[run], lengths[run]);
+    runs->start[runs->count] = 256;
 }
 
-static unsigned count_runs(const struct spread *wide)
-{
-    unsigned runs = 1;
-    for (unsigned byte = 1; byte < 256; byte++)
-        runs += wide->slot[byte] != wide->slot[byte - 1] ||
-                wide->length[byte] != wide->length[byte - 1];
-    return runs;
-}
-
-static unsigned class_for(unsigned runs)
+static unsigned class_for(unsigned count)
 {
     unsigned class = 0;
-    while (CAPACITY[class] < runs && class < DENSE)
+    while (CAPACITY[class] < count && class < DENSE)
         class++;
     return class;
 }
 
-static void pack(struct lpm *table, uint32_t ref, const struct spread *wide)
+static void pack_dense(uint8_t *node, const struct runs *runs)
 {
-    unsigned class = class_of(ref), capacity = CAPACITY[class];
+    uint32_t *slots = slots_of(node, DENSE);
+    uint8_t *lengths = lengths_of(node, DENSE);
+    for (unsigned run = 0; run < runs->count; run++)
+        for (unsigned byte = runs->start[run]; byte < runs->start[run + 1]; byte++) {
+            slots[byte] = runs->slot[run];
+            lengths[byte] = runs->length[run];
+        }
+}
+
+static void pack(struct lpm *table, uint32_t ref, const struct runs *runs)
+{
+    unsigned class = class_of(ref), last = runs->count - 1;
     uint8_t *node = node_at(table, ref);
-    uint8_t *starts = starts_of(node), *lengths = lengths_of(node, class);
-    uint32_t *slots = slots_of(node, class);
-    memcpy(node, &wide->head, sizeof wide->head);
+    memcpy(node, &runs->head, sizeof runs->head);
     if (class == DENSE) {
-        memcpy(slots, wide->slot, sizeof wide->slot);
-        memcpy(lengths, wide->length, sizeof wide->length);
+        pack_dense(node, runs);
         return;
     }
-    unsigned run = 0;
+    uint8_t *starts = starts_of(node), *lengths = lengths_of(node, class);
+    uint32_t *slots = slots_of(node, class);
     memset(starts, 255, STARTS[class]);
-    starts[0] = 0;
-    slots[0] = wide->slot[0];
-    lengths[0] = wide->length[0];
-    for (unsigned byte = 1; byte < 256; byte++) {
-        if (wide->slot[byte] == slots[run] && wide->length[byte] == lengths[run])
-            continue;
-        run++;
-        starts[run] = (uint8_t)byte;
-        slots[run] = wide->slot[byte];
-        lengths[run] = wide->length[byte];
-    }
-    for (unsigned spare = run + 1; spare < capacity; spare++) {
-        slots[spare] = wide->slot[255];
-        lengths[spare] = wide->length[255];
+    for (unsigned run = 0; run < CAPACITY[class]; run++) {
+        unsigned from = run < last ? run : last;
+        if (run <= last)
+            starts[run] = (uint8_t)runs->start[run];
+        slots[run] = runs->slot[from];
+        lengths[run] = runs->length[from];
     }
 }
 
 /* Write a node back, in a node of another class where its runs ask for one. */
-static uint32_t store_node(struct lpm *table, uint32_t ref, const struct spread *wide)
+static uint32_t store_node(struct lpm *table, uint32_t ref, const struct runs *runs)
 {
-    unsigned class = class_for(count_runs(wide));
+    unsigned class = class_for(runs->count);
     if (class != class_of(ref)) {
         pool_give(table, ref);
         ref = pool_take(table, class);
     }
-    pack(table, ref, wide);
+    pack(table, ref, runs);
     return ref;
 }
 
 static uint32_t new_node(struct lpm *table, uint32_t base, uint8_t base_length)
 {
-    struct spread wide;
+    struct runs runs;
     uint32_t ref = pool_take(table, 0);
-    memset(&wide, 0, sizeof wide);
-    wide.head.base = base;
-    wide.head.base_length = base_length;
-    for (unsigned byte = 0; byte < 256; byte++)
-        wide.slot[byte] = LPM_NONE;
-    pack(table, ref, &wide);
+    memset(&runs.head, 0, sizeof runs.head);
+    runs.head.base = base;
+    runs.head.base_length = base_length;
+    runs.count = 0;
+    add_run(&runs, 0, LPM_NONE, 0);
+    runs.start[1] = 256;
+    pack(table, ref, &runs);
     return ref;
 }
 
@@ -307,30 +307,72 @@ struct change {
     uint8_t length;
 };
 
-static void change_slots(struct lpm *table, struct spread *wide, unsigned first, unsigned last,
-                         const struct change *change)
+/* Apply a change to a slot and its length; a child takes it in its head. */
+static inline void change_slot(struct lpm *table, const struct change *change, uint32_t *slot,
+                               uint8_t *length)
 {
-    for (unsigned byte = first; byte <= last; byte++) {
-        uint32_t slot = wide->slot[byte];
-        if (slot & CHILD) {
-            struct head *head = (struct head *)(void *)node_at(table, slot);
-            if (head->base_length >= change->from && head->base_length <= change->to) {
-                head->base = change->value;
-                head->base_length = change->length;
-            }
-        } else if (wide->length[byte] >= change->from && wide->length[byte] <= change->to) {
-            wide->slot[byte] = change->value;
-            wide->length[byte] = change->length;
-        }
+    struct head *head = NULL;
+    if (*slot & CHILD) {
+        head = (struct head *)(void *)node_at(table, *slot);
+        length = &head->base_length;
+        slot = &head->base;
+    }
+    if (*length >= change->from && *length <= change->to) {
+        *slot = change->value;
+        *length = change->length;
     }
 }
 
-static int is_empty(const struct spread *wide)
+/* Copy runs with a change applied to the bytes first to last. */
+static void change_runs(struct lpm *table, const struct runs *old, struct runs *new,
+                        unsigned first, unsigned last, const struct change *change)
 {
-    for (unsigned byte = 0; byte < 256; byte++)
-        if (wide->slot[byte] != LPM_NONE)
-            return 0;
-    return 1;
+    new->head = old->head;
+    new->count = 0;
+    for (unsigned run = 0; run < old->count; run++) {
+        unsigned start = old->start[run], end = old->start[run + 1];
+        uint32_t slot = old->slot[run];
+        uint8_t length = old->length[run];
+        if (end <= first || start > last) {
+            add_run(new, start, slot, length);
+            continue;
+        }
+        if (start < first)
+            add_run(new, start, slot, length);
+        change_slot(table, change, &slot, &length);
+        add_run(new, start < first ? first : start, slot, length);
+        if (end > last + 1)
+            add_run(new, last + 1, old->slot[run], old->length[run]);
+    }
+    new->start[new->count] = 256;
+}
+
+/* Whether a dense node has more runs than the smaller nodes can hold. */
+static int still_dense(const uint32_t *slots, const uint8_t *lengths)
+{
+    unsigned count = 1;
+    for (unsigned byte = 1; byte < 256 && count <= CAPACITY[DENSE - 1]; byte++)
+        count += slots[byte] != slots[byte - 1] || lengths[byte] != lengths[byte - 1];
+    return count > CAPACITY[DENSE - 1];
+}
+
+/* Copy runs with another slot for one byte. */
+static void replace_slot(const struct runs *old, struct runs *new, unsigned byte, uint32_t slot,
+                         uint8_t length)
+{
+    new->head = old->head;
+    new->count = 0;
+    for (unsigned run = 0; run < old->count; run++) {
+        unsigned start = old->start[run], end = old->start[run + 1];
+        if (start != byte)
+            add_run(new, start, old->slot[run], old->length[run]);
+        if (start <= byte && byte < end) {
+            add_run(new, byte, slot, length);
+            if (byte + 1 < end)
+                add_run(new, byte + 1, old->slot[run], old->length[run]);
+        }
+    }
+    new->start[new->count] = 256;
 }
 
 /* What an update leaves in the parent's slot: a node, or the value that it stood for. */
@@ -341,13 +383,13 @@ struct result {
 
 /* Store an unpacked node; the root stays a node, others give way to their base when empty. */
 static struct result settle(struct lpm *table, uint32_t ref, unsigned depth,
-                            const struct spread *wide)
+                            const struct runs *runs)
 {
-    if (depth && is_empty(wide)) {
+    if (depth && runs->count == 1 && runs->slot[0] == LPM_NONE) {
         pool_give(table, ref);
-        return (struct result){wide->head.base, wide->head.base_length};
+        return (struct result){runs->head.base, runs->head.base_length};
     }
-    return (struct result){store_node(table, ref, wide), 0};
+    return (struct result){store_node(table, ref, runs), 0};
 }
 
 /* A child's slot is always a run of its own, so a moved child is written in place. */
@@ -367,34 +409,59 @@ static void move_child(struct lpm *table, uint32_t ref, unsigned byte, uint32_t 
         slots[run] = child; /* the spare runs after it repeat it */
 }
 
+/* Apply a change to the bytes first to last of a node. */
+static struct result change_node(struct lpm *table, uint32_t ref, unsigned depth, unsigned first,
+                                 unsigned last, const struct change *change)
+{
+    struct runs old, new;
+    if (class_of(ref) == DENSE) {
+        uint8_t *node = node_at(table, ref), *lengths = lengths_of(node, DENSE);
+        uint32_t *slots = slots_of(node, DENSE);
+        for (unsigned byte = first; byte <= last; byte++)
+            change_slot(table, change, &slots[byte], &lengths[byte]);
+        if (still_dense(slots, lengths))
+            return (struct result){ref, 0};
+        unpack(table, ref, &new);
+    } else {
+        unpack(table, ref, &old);
+        change_runs(table, &old, &new, first, last, change);
+    }
+    return settle(table, ref, depth, &new);
+}
+
 /* Apply a change in or below `ref`, whose node covers byte `depth` of the key. */
 static struct result change_below(struct lpm *table, uint32_t ref, unsigned depth,
                                   const uint8_t *key, unsigned prefix_length,
                                   const struct change *change)
 {
-    struct spread wide;
     unsigned byte = key[depth];
     if (prefix_length <= 8 * (depth + 1)) {
         unsigned free_bits = 8 * (depth + 1) - prefix_length;
-        unpack(table, ref, &wide);
-        change_slots(table, &wide, byte, byte + (1u << free_bits) - 1, change);
-        return settle(table, ref, depth, &wide);
+        return change_node(table, ref, depth, byte, byte + (1u << free_bits) - 1, change);
     }
-    uint32_t child = slot_of(node_at(table, ref), class_of(ref), byte), old = child;
-    if (!(child & CHILD)) {
-        unpack(table, ref, &wide);
-        child = new_node(table, wide.slot[byte], wide.length[byte]);
-    }
+    unsigned class = class_of(ref);
+    uint8_t *node = node_at(table, ref);
+    unsigned run = class == DENSE ? byte : run_of(starts_of(node), class, byte);
+    uint32_t *slots = slots_of(node, class), child = slots[run], old = child;
+    uint8_t *lengths = lengths_of(node, class);
+    if (!(child & CHILD))
+        child = new_node(table, child, lengths[run]);
     struct result below = change_below(table, child, depth + 1, key, prefix_length, change);
     if ((old & CHILD) && (below.slot & CHILD)) {
         if (below.slot != old)
             move_child(table, ref, byte, below.slot);
         return (struct result){ref, 0};
     }
-    unpack(table, ref, &wide);
-    wide.slot[byte] = below.slot;
-    wide.length[byte] = below.length;
-    return settle(table, ref, depth, &wide);
+    if (class == DENSE) {
+        slots[byte] = below.slot;
+        lengths[byte] = below.length;
+        if (still_dense(slots, lengths))
+            return (struct result){ref, 0};
+    }
+    struct runs before, after;
+    unpack(table, ref, &before);
+    replace_slot(&before, &after, byte, below.slot, below.length);
+    return settle(table, ref, depth, &after);
 }
 
 /* The change of the whole trie; /0 lives in the root's head. */
@@ -417,13 +484,15 @@ static int change_trie(struct lpm *table, const uint8_t *key, unsigned length,
 int lpm_insert(struct lpm *table, const uint8_t *key, unsigned length, uint32_t value)
 {
     struct change change = {0, (uint8_t)(length + 1), value, (uint8_t)(length + 1)};
-    int known = lpm_exact(table, key, length) != LPM_NONE;
+    uint32_t old = lpm_exact(table, key, length);
+    if (old == value)
+        return 0;
     if (store_reserve(&table->store, table->key_size))
         return -1;
     if (change_trie(table, key, length, &change))
         return -1;
     store_put(&table->store, table->key_size, key, length, value);
-    table->by_length[length] += !known;
+    table->by_length[length] += old == LPM_NONE;
     return 0;
 }
 
