@@ -1,0 +1,137 @@
+/* Where a received frame goes, by the type of its vif (datapath-behaviour.md 4). */
+#include "dp.h"
+
+/* Take the outer tag out of the frame at the data's start. */
+static void pop_tag(struct packet *p)
+{
+    uint8_t *eth = data_of(p);
+    memmove(eth + VLAN_LEN, eth, 12);
+    packet_pull(p, VLAN_LEN);
+    packet_parse_ethernet(p);
+}
+
+static bool is_ip(const struct packet *p)
+{
+    return p->l3_type == TYPE_IP4 || p->l3_type == TYPE_IP6;
+}
+
+/* A tagged frame may belong to a sub-interface, or to a VRF of a service vif. */
+static bool demux_tag(struct datapath *dp, struct packet *p)
+{
+    struct vif *vif = p->in;
+    struct vif *sub = p->vlan != 0xffff && vif->subs ? vif->subs[p->vlan] : NULL;
+    if (sub) {
+        pop_tag(p);
+        p->in = sub;
+        p->vrf = sub->vrf;
+        sub->counters[VC_IPACKETS]++;
+        sub->counters[VC_IBYTES] += p->len;
+    }
+    if (!(p->in->flags & VIFF_SERVICE))
+        return true;
+    if (p->vlan < SERVICE_VLANS && p->in->vlans && p->in->vlans[p->vlan].vrf != VRF_NONE) {
+        p->vrf = p->in->vlans[p->vlan].vrf;
+        pop_tag(p);
+    }
+    if (p->is_mcast && p->l3_type != TYPE_ARP) {
+        dp_drop(dp, p, DROP_INTERFACE_DROP);
+        return false;
+    }
+    return true;
+}
+
+/* A frame of a guest, or of the agent in a guest's name. */
+static void guest_input(struct datapath *dp, struct packet *p)
+{
+    if (p->in->flags & VIFF_MAC_IP_LEARN)
+        learn_mac_ip(dp, p);
+    if (is_ip(p) && packet_parse_ip(p) >= 0)
+        p->l4 = 0;
+    if ((p->in->flags & VIFF_POLICY) && !p->is_mcast && p->vlan == 0xffff && is_ip(p))
+        enter_policy(dp, p);
+    if (p->in->flags & VIFF_L2)
+        bridge_input(dp, p);
+    else if (p->l3_type != TYPE_ARP || !arp_input(dp, p, false))
+        to_router(dp, p);
+}
+
+static void receive_guest(struct datapath *dp, struct packet *p)
+{
+    if (demux_tag(dp, p))
+        guest_input(dp, p);
+}
+
+static void agent_switch(struct datapath *dp, struct packet *p, uint32_t idx)
+{
+    struct vif *out = dp_vif(dp, idx);
+    if (!out || out->type == VIF_AGENT) {
+        dp_drop(dp, p, DROP_INVALID_IF);
+        return;
+    }
+    vif_send(dp, out, p);
+}
+
+static void agent_route(struct datapath *dp, struct packet *p, const uint8_t *header)
+{
+    struct vif *in = dp_vif(dp, get16(header));
+    if (in && in->type != VIF_PHYSICAL)
+        p->in = in;
+    p->vrf = get16(header + 2);
+    p->is_diag = get32(header + 6) == 1 && get32(header + 10) == 1;
+    guest_input(dp, p);
+}
+
+static void receive_agent(struct datapath *dp, struct packet *p)
+{
+    uint8_t header[AGENT_HEADER_LEN];
+    if (p->len < PKT0_LEN + ETH_LEN) {
+        p->in->counters[VC_IERRORS]++;
+        dp_drop(dp, p, DROP_INVALID_PACKET);
+        return;
+    }
+    memcpy(header, data_of(p) + ETH_LEN, sizeof header);
+    packet_pull(p, PKT0_LEN);
+    p->frame = p->off;
+    uint16_t command = get16(header + 4);
+    if (!packet_parse_ethernet(p))
+        dp_drop(dp, p, DROP_INVALID_PACKET);
+    else if (command == CMD_SWITCH)
+        agent_switch(dp, p, get16(header));
+    else if (command == CMD_ROUTE)
+        agent_route(dp, p, header);
+    else
+        dp_drop(dp, p, DROP_INVALID_PACKET);
+}
+
+void receive(struct datapath *dp, struct vif *vif, struct packet *p)
+{
+    p->in = vif;
+    p->vrf = vif->vrf;
+    vif->counters[VC_IPACKETS]++;
+    vif->counters[VC_IBYTES] += p->len;
+    if (vif->type == VIF_AGENT) {
+        receive_agent(dp, p);
+        return;
+    }
+    if (!packet_parse_ethernet(p)) {
+        vif->counters[VC_IERRORS]++;
+        dp_drop(dp, p, DROP_PULL);
+        return;
+    }
+    switch (vif->type) {
+    case VIF_PHYSICAL:
+        receive_fabric(dp, p);
+        break;
+    case VIF_HOST:
+        receive_vhost(dp, p);
+        break;
+    case VIF_VIRTUAL:
+    case VIF_VLAN_SUB:
+    case VIF_GATEWAY:
+    case VIF_XEN_LL:
+        receive_guest(dp, p);
+        break;
+    default:
+        dp_drop(dp, p, DROP_INTERFACE_RX_DISCARD);
+    }
+}

@@ -1,0 +1,61 @@
+/* Frames for the agent: outer Ethernet, agent header, the frame (pkt0-services.md 2, 3). */
+#include "dp.h"
+
+static bool may_cut(const struct packet *p, int reason)
+{
+    switch (reason) {
+    case TRAP_HANDLE_DF:
+    case TRAP_ZERO_TTL:
+        return true;
+    case TRAP_NEXTHOP:
+    case TRAP_RESOLVE:
+    case TRAP_MAC_LEARN:
+    case TRAP_MAC_MOVE:
+        return segmentable(p);
+    default:
+        return false;
+    }
+}
+
+void trap(struct datapath *dp, struct packet *p, uint16_t vrf, int reason, uint32_t param,
+          uint32_t param1)
+{
+    struct vif *agent = dp->agent;
+    if (!agent) {
+        dp_drop(dp, p, DROP_TRAP_NO_IF);
+        return;
+    }
+    /* The innermost Ethernet frame; what came by an L3 tunnel goes up as received. */
+    packet_move_to(p, p->eth ? p->eth : p->frame);
+    checksum_complete(p);
+    if (may_cut(p, reason) && p->len > AGENT_CUT)
+        p->len = AGENT_CUT;
+    memset(&p->vnet, 0, sizeof p->vnet);
+    uint8_t *out = packet_push(p, PKT0_LEN);
+    if (!out) {
+        dp_drop(dp, p, DROP_PUSH);
+        return;
+    }
+    memset(out, 0, PKT0_LEN);
+    memcpy(out, agent->mac, 6);
+    memcpy(out + 6, agent->mac, 6);
+    put16(out + 12, TYPE_IP4);
+    put16(out + 14, (uint16_t)p->in->idx);
+    put16(out + 16, vrf);
+    put16(out + 18, (uint16_t)reason);
+    put32(out + 20, param);
+    put32(out + 24, param1);
+    device_send(dp, agent, p);
+}
+
+void trap_copy(struct datapath *dp, struct packet *p, uint16_t vrf, int reason, uint32_t param,
+               uint32_t param1)
+{
+    if (!dp->agent)
+        return;
+    struct packet *copy = packet_clone(&dp->pool, p);
+    if (copy)
+        trap(dp, copy, vrf, reason, param, param1);
+    else
+        dp_count_drop(dp, p->in, DROP_CLONE_FAIL);
+}
