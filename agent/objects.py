@@ -26,9 +26,6 @@ class Kind(Enum):
     QOS_MAP = "qos-map"
     FORWARDING_CLASS = "forwarding-class"
 
-    # Every key holds one: hashed by identity, which costs no Python call.
-    __hash__ = object.__hash__
-
     # Members are single objects; Enum's own hash is Python code, and keys are hashed a lot.
     __hash__ = object.__hash__
 
