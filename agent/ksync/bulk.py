@@ -145,25 +145,30 @@ class Channel(Generic[T]):
             payload = frame.payload
             if len(payload) == _PLAIN_ACK_LENGTH and payload.startswith(_PLAIN_ACK):
                 code = int.from_bytes(payload[25:29], "big", signed=True)
-                yield from self._start(context, code)
+                before = self._start(context, code)
+                if before is not None:
+                    yield before
             elif frame.type != NLMSG_DONE:
                 yield from self._objects(context, payload)
             if last:
                 yield self._finish(context, now)
 
-    def _start(self, context: _Context[T], code: int) -> Iterator[Result[T]]:
-        """A vr_response: ends the result under way and starts the next."""
-        if context.next >= len(context.tokens):
+    def _start(self, context: _Context[T], code: int) -> Result[T] | None:
+        """A vr_response: starts the next result. Returns the one that it ends, if any."""
+        started = context.next
+        if started >= len(context.tokens):
             raise Desync(f"more than {len(context.tokens)} answers to frame {context.seq}")
-        if context.next:
-            yield self._result(context)
-        context.next += 1
+        before = self._result(context) if started else None
+        context.next = started + 1
         context.code = code
+        return before
 
     def _objects(self, context: _Context[T], payload: bytes) -> Iterator[Result[T]]:
         for message in decode_messages(payload):
             if isinstance(message, VrResponse):
-                yield from self._start(context, message.resp_code)
+                before = self._start(context, message.resp_code)
+                if before is not None:
+                    yield before
             elif context.next:
                 context.objects.append(message)
             else:
@@ -181,7 +186,8 @@ class Channel(Generic[T]):
 
     @staticmethod
     def _result(context: _Context[T]) -> Result[T]:
-        objects = tuple(context.objects)
-        if objects:
+        objects: tuple[DatapathMessage, ...] = ()
+        if context.objects:
+            objects = tuple(context.objects)
             context.objects = []
         return Result(context.tokens[context.next - 1], context.code, objects)

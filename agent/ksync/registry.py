@@ -53,18 +53,18 @@ class Registry:
 
     def _count_route(self, identity: Identity, change: int) -> Record | None:
         """Keep the counts by VRF and length. Returns the VRF's record if it became empty."""
-        vrf = identity.number[0]
+        number = identity.number
+        vrf = number[0]
         if identity.kind is Kind.INET_ROUTE:
-            _, family, prefix, plen = identity.number
-            lengths = self._lengths.get((vrf, family))
+            lengths = self._lengths.get(number[:2])
             if lengths is None:
-                lengths = self._lengths[vrf, family] = [0] * (8 * len(prefix) + 1)
-            lengths[plen] += change
-        self._occupants[vrf] += change
+                lengths = self._lengths[number[:2]] = [0] * (8 * len(number[2]) + 1)
+            lengths[number[3]] += change
+        left = self._occupants[vrf] = self._occupants[vrf] + change
         owner = self.slots.get(Identity(Kind.VRF, vrf))
         if owner is not None:
-            owner.occupants += change
-        if self._occupants[vrf]:
+            owner.occupants = left
+        if left:
             return None
         del self._occupants[vrf]
         for table in [table for table in self._lengths if table[0] == vrf]:

@@ -48,13 +48,6 @@ class Owner:
         return sum(isinstance(event, kind) for event in self.events)
 
 
-@pytest.fixture(
-    params=[asyncio.DefaultEventLoopPolicy(), uvloop.EventLoopPolicy()], ids=["asyncio", "uvloop"]
-)
-def event_loop_policy(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "dpdk_netlink"
@@ -169,3 +162,18 @@ async def test_starting_twice_is_a_bug(owner: Owner, path: Path) -> None:
     owner.connection.start()
     with pytest.raises(BugError):
         owner.connection.start()
+
+
+def test_runs_on_uvloop(path: Path) -> None:
+    async def live() -> None:
+        owner = Owner(path, w.port())
+        async with FakeDatapath().served(path) as datapath:
+            owner.connection.start()
+            await owner.until(lambda: owner.count(InSync) == 1)
+            datapath.corrupt("garbage")
+            datapath.restart()
+            await owner.until(lambda: owner.count(InSync) == 2)
+            assert_programmed(datapath)
+            await owner.connection.close()
+
+    uvloop.run(live())
