@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from agent.sandesh.compiler import tree
 from agent.sandesh.compiler.constants import check_value
-from agent.sandesh.compiler.errors import IdlError
+from agent.sandesh.compiler.errors import IdlError, Position
 from agent.sandesh.compiler.model import (
     Const,
     Enum,
@@ -23,7 +23,6 @@ from agent.sandesh.compiler.model import (
 from agent.sandesh.compiler.names import resolve_service, resolve_type
 from agent.sandesh.compiler.words import OPTIONAL_KINDS, UVE_KINDS
 
-_HASHABLE = frozenset(Kind) - {Kind.LIST, Kind.SET, Kind.MAP, Kind.STRUCT}
 # What the compiler appends (facts section 2.2): name, kind, id.
 _LOCATION = (("file", Kind.STRING, -32768), ("line", Kind.I32, -32767))
 _HIDDEN: dict[str, tuple[tuple[str, Kind, int], ...]] = {
@@ -57,6 +56,8 @@ def check(program: tree.Program, name: str, includes: dict[str, Module]) -> Modu
             _check_service(definition, module)
     _check_embedding(module)
     for struct in module.structs.values():
+        for field in struct.fields:
+            _check_keys(field.type, field.position)
         _check_uve(struct)
     return module
 
@@ -187,7 +188,7 @@ def _field(field: tree.Field, number: int, kind: str, module: Module) -> Field:
             field.position, f"expected no 'optional' in a {kind} (only in {allowed}), found it"
         )
     resolved = resolve_type(field.type, module)
-    _check_type(resolved, field)
+    _check_members(resolved, field)
     return Field(
         number,
         field.name,
@@ -199,29 +200,34 @@ def _field(field: tree.Field, number: int, kind: str, module: Module) -> Field:
     )
 
 
-def _check_type(checked: Type, field: tree.Field) -> None:
-    """A field holds values, not messages; keys and set elements must be simple."""
-    if checked.struct is not None and checked.struct.is_sandesh:
+def _check_members(checked: Type, field: tree.Field) -> None:
+    """A field holds values and structs, not messages and exceptions."""
+    struct = checked.struct
+    if struct is not None and struct.is_sandesh:
         raise IdlError(
-            field.position,
-            f"expected a struct, found '{checked.struct.name}', a {checked.struct.kind} sandesh",
+            field.position, f"expected a struct, found '{struct.name}', a {struct.kind} sandesh"
         )
-    if checked.struct is not None and checked.struct.kind == "exception":
-        raise IdlError(
-            field.position,
-            f"expected a struct, found the exception '{checked.struct.name}'",
-        )
-    if checked.kind in (Kind.SET, Kind.MAP) and checked.arguments[0].kind not in _HASHABLE:
+    if struct is not None and struct.kind == "exception":
+        raise IdlError(field.position, f"expected a struct, found the exception '{struct.name}'")
+    for argument in checked.arguments:
+        _check_members(argument, field)
+
+
+def _check_keys(checked: Type, position: Position) -> None:
+    """Keys of maps and elements of sets are compared, so they cannot hold containers."""
+    if checked.kind in (Kind.SET, Kind.MAP) and not checked.arguments[0].is_key:
         what = "key of a map" if checked.kind is Kind.MAP else "element of a set"
         raise IdlError(
-            field.position, f"expected a simple type as {what}, found {checked.arguments[0]}"
+            position,
+            f"expected a type without lists, sets and maps as {what}, found {checked.arguments[0]}",
         )
     for argument in checked.arguments:
-        _check_type(argument, field)
+        _check_keys(argument, position)
 
 
 def _check_const(definition: tree.Const, module: Module) -> None:
     wanted = resolve_type(definition.type, module)
+    _check_keys(wanted, definition.position)
     value = check_value(definition.value, wanted, module)
     module.constants[definition.name] = Const(definition.name, wanted, value, definition.doc)
 

@@ -103,14 +103,15 @@ class _Writer:
             "",
         ]
         source = f"from {self.package} import" if self.package else "import"
-        lines += [f"{source} {prefix}" for prefix in sorted(self.module.includes)]
+        # Under a name that no field has: a field may be called like the file of its type.
+        lines += [f"{source} {prefix} as _{prefix}" for prefix in sorted(self.module.includes)]
         return [*lines, "from agent.sandesh import runtime"]
 
     # --- Types and values ---
 
     def _name(self, item: Struct | Enum | Service) -> str:
         name = python_name(item.name)
-        return name if item.module == self.module.name else f"{item.module}.{name}"
+        return name if item.module == self.module.name else f"_{item.module}.{name}"
 
     def _annotation(self, type_: Type) -> str:
         if type_.struct is not None:
@@ -172,7 +173,9 @@ class _Writer:
     def _class(self, struct: Struct) -> list[str]:
         exception = struct.kind == "exception"
         bases = "runtime.Record, Exception" if exception else "runtime.Record"
-        options = "kw_only=True" if exception else "kw_only=True, slots=True"
+        options = "kw_only=True, eq=False" if exception else "kw_only=True, slots=True"
+        if struct.is_key and struct.kind in ("struct", "union"):
+            options += ", unsafe_hash=True"  # it may be the key of a map
         lines = [
             f"@dataclass({options})",
             f"class {python_name(struct.name)}({bases}):",

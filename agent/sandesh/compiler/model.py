@@ -88,6 +88,20 @@ class Struct:
     def is_sandesh(self) -> bool:
         return self.kind not in ("struct", "union", "exception")
 
+    @property
+    def is_key(self) -> bool:
+        """Whether it can be the key of a map: no container and no struct that cannot, inside."""
+        return self._is_key(set())
+
+    def _is_key(self, seen: set[int]) -> bool:
+        if id(self) in seen:
+            return True
+        seen.add(id(self))
+        return all(
+            field.type.struct._is_key(seen) if field.type.struct else not field.type.arguments
+            for field in self.fields
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Type:
@@ -99,6 +113,11 @@ class Type:
     struct: Struct | None = None
     choices: tuple[str, ...] = ()
     annotations: Annotations = ()
+
+    @property
+    def is_key(self) -> bool:
+        """Whether it can be the key of a map or the element of a set."""
+        return self.struct.is_key if self.struct is not None else not self.arguments
 
     def __str__(self) -> str:
         if self.enum is not None:

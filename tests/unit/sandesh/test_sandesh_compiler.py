@@ -219,6 +219,14 @@ def test_a_type_may_be_used_before_it_is_defined(tmp_path: Path) -> None:
     assert module.structs["A"].fields[0].type.arguments[0].struct is module.structs["B"]
 
 
+def test_a_struct_of_values_may_be_a_key(tmp_path: Path) -> None:
+    module = compiled(
+        tmp_path, "struct A { 1: map<B, set<B>> m }\nstruct B { 1: ipaddr a; 2: optional B b }"
+    )
+    assert module.structs["B"].is_key
+    assert not module.structs["A"].is_key
+
+
 # --- Includes -----------------------------------------------------------------------------
 
 
@@ -312,11 +320,15 @@ REFUSED = [
     ("exception E {}\nstruct S { 1: E e }", "expected a struct, found the exception 'E'"),
     ("struct S { 1: S s }", "1:12: expected 'S' not to contain itself; make 's' optional"),
     ("struct A { 1: B b }\nstruct B { 1: A a }", "expected 'A' not to contain itself"),
-    ("struct S { 1: map<list<i32>,i32> m }", "expected a simple type as key of a map, found list<"),
     (
-        "struct P {}\nstruct S { 1: set<P> m }",
-        "expected a simple type as element of a set, found P",
+        "struct S { 1: map<list<i32>,i32> m }",
+        "expected a type without lists, sets and maps as key of a map, found list<i32>",
     ),
+    (
+        "struct S { 1: set<P> m }\nstruct P { 1: Q q }\nstruct Q { 1: list<i32> l }",
+        "1:12: expected a type without lists, sets and maps as element of a set, found P",
+    ),
+    ("const list<set<list<i32>>> A = []", "as element of a set, found list<i32>"),
     (
         "struct S { 1: i32 class }",
         "1:19: expected the name of the field, found 'class', .* reserved",

@@ -46,12 +46,13 @@ struct All {
   15: ct_uuid_t o; 16: Table p; 17: set<u64> q; 18: Inner r = INNER; 19: list<list<bool>> s;
   20: base.Op t = base.FIRST; 21: base.Head u; 22: map<i32, map<ipaddr, double>> v;
   23: optional list<i32> w = PRIMES; 24: optional string x; i32 y; 25: i32 field; 26: i32 int;
-  27: Either z
+  27: Either z; 28: map<Point, set<Point>> keyed
 } (period = "30")
+struct Point { 1: ipaddr address; 2: u16 port }
 request sandesh Ask { 1: optional i32 n }
 response sandesh Answer { 1: list<Inner> items (link = "Ask") }
 systemlog sandesh Went { 1: "gone"; 2: string who }
-uve sandesh Shown { 1: Inner data }
+uve sandesh Shown { 1: Inner data; 2: base.Head base }
 service Calls { i32 add(1: i32 a) throws (1: Boom boom) }
 service More extends Calls { void nothing() }
 """
@@ -121,8 +122,8 @@ def test_defaults(sample: ModuleType) -> None:
     groups = sample.GROUPS
     assert groups == {"a": {1}, "b": set()}
     assert sample.RAW == b"ab"
-    assert sample.base.Op.DEL == 2
-    assert sample.base.Head.__doc__ == "A 'quoted' \\ name."
+    assert sample._base.Op.DEL == 2
+    assert sample._base.Head.__doc__ == "A 'quoted' \\ name."
     assert set(sample.MESSAGES) == {"Ask", "Answer", "Went", "Shown"}
     assert issubclass(sample.Boom, Exception)
     assert sample.Calls in sample.More.__mro__
@@ -195,6 +196,13 @@ def test_structs_in_containers(sample: ModuleType) -> None:
     inner = "0b 0001 00000001 78 08 0003 00000001 00"
     text = f"0d 0b 0f 00000001 00000001 6b 0c 00000001 {inner}"
     assert value_bytes(sample, "p", table) == bytes.fromhex(text)
+
+
+def test_structs_as_keys(sample: ModuleType) -> None:
+    one, two = sample.Point(port=1), sample.Point(port=2)
+    record = sample.All(keyed={one: {one, two}, two: set()})
+    assert sample.All.decode(record.encode()) == record
+    assert sample.All.decode(record.encode()).keyed[sample.Point(port=2)] == set()
 
 
 def test_a_sandesh_has_its_name_and_hidden_fields(sample: ModuleType) -> None:
