@@ -46,13 +46,14 @@ struct All {
   15: ct_uuid_t o; 16: Table p; 17: set<u64> q; 18: Inner r = INNER; 19: list<list<bool>> s;
   20: base.Op t = base.FIRST; 21: base.Head u; 22: map<i32, map<ipaddr, double>> v;
   23: optional list<i32> w = PRIMES; 24: optional string x; i32 y; 25: i32 field; 26: i32 int;
-  27: Either z; 28: map<Point, set<Point>> keyed
+  27: Either z; 28: map<Point, set<Point>> keyed;
+  29: base.Head base
 } (period = "30")
 struct Point { 1: ipaddr address; 2: u16 port }
 request sandesh Ask { 1: optional i32 n }
 response sandesh Answer { 1: list<Inner> items (link = "Ask") }
 systemlog sandesh Went { 1: "gone"; 2: string who }
-uve sandesh Shown { 1: Inner data; 2: base.Head base }
+uve sandesh Shown { 1: Inner data }
 service Calls { i32 add(1: i32 a) throws (1: Boom boom) }
 service More extends Calls { void nothing() }
 """
