@@ -213,7 +213,11 @@ def dump_all(vrfs: Iterable[int]) -> Questions[list[DatapathMessage]]:
         found += yield from _inet_routes(vrf, AF_INET)
         found += yield from _inet_routes(vrf, AF_INET6)
         found += yield from _bridge_routes(vrf)
-    return [each for each in found if is_ours(each)]
+    return [
+        each if each.h_op == SandeshOp.ADD else each.replace(h_op=SandeshOp.ADD)
+        for each in found
+        if is_ours(each)
+    ]
 
 
 class Opening(NamedTuple):

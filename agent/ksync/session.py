@@ -87,10 +87,17 @@ class Session:
 
     @property
     def has_events(self) -> bool:
-        return bool(self._events)
+        return bool(self._events) or self.in_sync is not self._told_in_sync
 
     def events(self) -> list[Event]:
-        """What happened since the last call, in order."""
+        """What happened since the last call, in order.
+
+        The edge into sync is looked for here, so that a batch of calls is judged as one.
+        """
+        if self.in_sync is not self._told_in_sync:
+            self._told_in_sync = self.in_sync
+            if self._told_in_sync:
+                self._events.append(InSync())
         events, self._events = self._events, []
         return events
 
@@ -132,7 +139,7 @@ class Session:
             self._break(str(problem))
         except DatapathError as problem:
             self._break(f"the datapath refused {problem}")
-        self._collect()
+        self._events += self._reconciler.events()
 
     def data_to_send(self) -> bytes:
         """The next requests, up to about OUTPUT_LIMIT bytes; b"" when nothing may leave.
@@ -167,7 +174,7 @@ class Session:
             self._break(f"no reply for {self._reply_timeout:g} seconds")
         elif self.running:
             self._reconciler.tick(now)
-        self._collect()
+        self._events += self._reconciler.events()
 
     # ---- desired state
 
@@ -179,14 +186,14 @@ class Session:
         self._now = now
         self._applied = True
         self._reconciler.apply(changes, removed)
-        self._collect()
+        self._events += self._reconciler.events()
 
     def complete(self, now: float) -> None:
         """All desired objects have been applied once: leftovers may be swept from now on."""
         self._now = now
         self._applied = True
         self._reconciler.complete()
-        self._collect()
+        self._events += self._reconciler.events()
 
     # ---- inside
 
@@ -205,7 +212,7 @@ class Session:
                 self.counters.unsendable += 1
                 self._reconciler.answered(record, -error, self._now)
             if packed.refused:
-                self._collect()
+                self._events += self._reconciler.events()
 
     def _answered(self, result: Result[Record | None]) -> None:
         """The answer to the question that is out: on to the next, or to running."""
@@ -241,13 +248,3 @@ class Session:
         self._reconciler.unknown()
         self._questions = self._question = self._ask_at = None
         self._told_in_sync = False
-
-    def _collect(self) -> None:
-        """Gather the reconciler's events and tell the edge into sync."""
-        self._events += self._reconciler.events()
-        if self.in_sync:
-            if not self._told_in_sync:
-                self._told_in_sync = True
-                self._events.append(InSync())
-        else:
-            self._told_in_sync = False

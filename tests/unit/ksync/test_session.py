@@ -102,6 +102,7 @@ def test_every_kind_is_dumped():
         "vrf-assign",
         "vxlan",
     ]
+    assert {message.h_op for message in dumped.messages} == {SandeshOp.ADD}
     assert kinds.count(Kind.VIF) == kinds.count(Kind.NEXTHOP) == kinds.count(Kind.VRF_ASSIGN) == 1
 
 
