@@ -4,8 +4,9 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.mem cimport PyMem_Calloc
 from cpython.object cimport PyObject, PyTypeObject
-from cpython.unicode cimport PyUnicode_DecodeUTF8
 from cpython.ref cimport Py_INCREF, Py_XDECREF
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
+from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport INT32_MAX, INT64_MAX, INT64_MIN
 from libc.string cimport memcmp, memcpy, memset
 
@@ -115,11 +116,15 @@ cdef object element(int kind, const uint8_t *at):
     return (<const int8_t *>at)[0]
 
 
-cdef list elements(const sandesh_field *field, const uint8_t *at, uint32_t length):
-    cdef uint32_t offset
-    cdef list result = []
-    for offset in range(0, length, field.elem_size):
-        result.append(element(field.elem_kind, at + offset))
+cdef tuple elements(const sandesh_field *field, const uint8_t *at, uint32_t length):
+    cdef Py_ssize_t index, count = length // field.elem_size
+    cdef tuple result = PyTuple_New(count)
+    cdef object value
+    for index in range(count):
+        value = element(field.elem_kind, at)
+        Py_INCREF(value)  # the tuple takes a reference of its own
+        PyTuple_SET_ITEM(result, index, value)
+        at += field.elem_size
     return result
 
 
@@ -136,9 +141,7 @@ cdef object part(Message message, const sandesh_field *field, bint plain):
         return PyUnicode_DecodeUTF8(<const char *>at, length, "surrogateescape") if length else ""
     if field.kind == KIND_BINARY or (field.elem_kind == KIND_I8 and not plain):
         return PyBytes_FromStringAndSize(<const char *>at, length)
-    if plain:
-        return elements(field, at, length)
-    return tuple(elements(field, at, length))
+    return list(elements(field, at, length)) if plain else elements(field, at, length)
 
 
 cdef object value_of(Message message, const sandesh_field *field, bint plain):
