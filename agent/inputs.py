@@ -50,14 +50,13 @@ class GraphNode:
 class GraphLink:
     """An IFMap link between two nodes, each given as (type, name); `metadata` names the relation.
 
-    `properties` holds the content of a link that carries some (e.g. the subnets of
-    virtual-network-network-ipam).
+    A relation with content has an attribute node (of the type `metadata`) in its middle, with
+    the content in the property "value", and a link of the same metadata to either side.
     """
 
     metadata: str
     left: tuple[str, str]
     right: tuple[str, str]
-    properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
-from typing import Any, Generic, TypeVar
+from typing import Any
 from uuid import UUID
 
 from agent.ifmap import Graph, Identity, Neighbours, NodeRef
@@ -20,53 +20,18 @@ from agent.inputs import (
 )
 from agent.objects import DatapathMessage, Desired, Key, Kind
 from agent.oper import fabric, vmi_objects, vn_objects, vrf, world
-from agent.oper.datapath import Object, Output, Route, Row
+from agent.oper.datapath import Output
 from agent.oper.desired import Dump, desired
 from agent.oper.ids import ALLOCATOR, FREED, INDEX, Ids
-from agent.oper.incremental import Call, Changed, Engine, Failure, InputRead, Source, View
+from agent.oper.incremental import Call, Changed, Engine, Failure, InputRead, View
 from agent.oper.lookup import ConfiguredVmi, vm_by_uuid, vmis_of_vm
-from agent.oper.paths import Paths
 from agent.oper.ports import plugged
 from agent.oper.rows import Fabric, Vmi, Vn, Vrf
+from agent.oper.table import Table
 from agent.oper.vmi import NO_VIF, vmi
 from agent.oper.vn import vn
+from agent.oper.wanted import Wanted
 from agent.values import Address, Mac
-
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
-
-
-class _Table(Generic[K, V]):
-    """Rows of an input, told to the engine when they change."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        source: Source[K, V | None],
-        keys: Source[None, tuple[K, ...]] | None = None,
-    ) -> None:
-        self.rows: dict[K, V] = {}
-        self._engine, self._source, self._keys = engine, source, keys
-        engine.attach(source, self.rows.get)
-        if keys is not None:
-            engine.attach(keys, lambda _: tuple(self.rows))
-
-    def put(self, key: K, row: V) -> None:
-        old = self.rows.get(key)
-        if old != row:
-            self.rows[key] = row
-            self._engine.touch(self._source, key)
-            if old is None:
-                self._keys_changed()
-
-    def drop(self, key: K) -> None:
-        if self.rows.pop(key, None) is not None:
-            self._engine.touch(self._source, key)
-            self._keys_changed()
-
-    def _keys_changed(self) -> None:
-        if self._keys is not None:
-            self._engine.touch(self._keys, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +46,7 @@ class Delta:
 
 @dataclass(slots=True)
 class _Batch:
-    touched: dict[Key, None] = field(default_factory=dict)
+    outputs: list[tuple[Call, Output]] = field(default_factory=list)
     vmis: dict[UUID, Vmi] = field(default_factory=dict)
     unplugged: list[Vmi] = field(default_factory=list)
 
@@ -123,20 +88,15 @@ class Compiler:
         self._engine = engine = Engine()
         self._settings = settings
         self._ids = Ids(lambda kind: engine.touch(FREED, kind))
-        self._ports: _Table[UUID, PluggedPort] = _Table(engine, world.PORT, world.PORTS)
-        self._links: _Table[str, Link] = _Table(engine, world.LINK)
-        self._arps: _Table[tuple[int, IPv4Address], ArpResolved] = _Table(
+        self._ports: Table[UUID, PluggedPort] = Table(engine, world.PORT, world.PORTS)
+        self._links: Table[str, Link] = Table(engine, world.LINK)
+        self._arps: Table[tuple[int, IPv4Address], ArpResolved] = Table(
             engine, world.ARP, world.ARPS
         )
-        self._traffic: _Table[tuple[int, Address], TrafficSeen] = _Table(engine, world.TRAFFIC)
+        self._traffic: Table[tuple[int, Address], TrafficSeen] = Table(engine, world.TRAFFIC)
         self._containers: dict[tuple[UUID, UUID, UUID], ContainerPort] = {}
         self._attach()
-        self._owned: dict[Call, dict[Key, Row]] = {}
-        self._objects: dict[Key, Object] = {}
-        self._owners: dict[Key, Call] = {}
-        self._conflicts: dict[str, str] = {}
-        self._paths = Paths()
-        self._programmed: dict[Key, Row] = {}
+        self._wanted = Wanted()
         self._rows: dict[UUID, Vmi] = {}
         self._by_vif: dict[int, UUID] = {}
         self._holding = False
@@ -189,13 +149,16 @@ class Compiler:
         self._links.drop(name)
 
     def learned(self, fact: ArpResolved | ArpLost | TrafficSeen) -> None:
-        """What services learned from packets."""
+        """What services learned from packets. What they say of unknown vifs is ignored."""
         if isinstance(fact, ArpResolved):
             self._arps.put((fact.vrf_index, fact.ip), fact)
         elif isinstance(fact, ArpLost):
             self._arps.drop((fact.vrf_index, fact.ip))
-        else:
-            self._traffic.put((fact.vif_index, fact.ip), fact)
+        elif self.vmi(fact.vif_index) is not None:
+            self._heard(fact)
+
+    def _heard(self, fact: TrafficSeen) -> None:
+        self._traffic.put((fact.vif_index, fact.ip), fact)
 
     # The datapath's side
 
@@ -212,7 +175,7 @@ class Compiler:
         for neighbour in neighbours:
             self.learned(neighbour)
         for seen in dump.traffic():
-            self.learned(seen)
+            self._heard(seen)
         self._holding = dump.has_ports
         return neighbours
 
@@ -231,7 +194,7 @@ class Compiler:
 
     def release(self, kind: Kind, index: Hashable) -> None:
         """The datapath holds nothing of this number any more (ksync's Released)."""
-        if isinstance(index, int) and self._ids.owner(kind, index) not in self._programmed:
+        if isinstance(index, int) and self._ids.owner(kind, index) not in self._wanted.rows:
             self._ids.release(kind, index)
 
     def commit(self) -> Delta:
@@ -256,7 +219,8 @@ class Compiler:
             row, value = value if isinstance(value, tuple) else (None, None)
             self._take_vmi(call.args[0], row or self._failed(changed), batch)
         if call.function not in (fabric.wanted_arp, fabric.fabric):
-            self._own(call, value if isinstance(value, Output) else Output(), batch)
+            output = value if isinstance(value, Output) else Output()
+            batch.outputs.append((call, output))
 
     def _failed(self, changed: Changed) -> Vmi | None:
         """The row of a VMI whose objects could not be made: inactive, with the reason."""
@@ -281,47 +245,12 @@ class Compiler:
             if row != old:
                 batch.vmis[uuid] = row
 
-    def _own(self, call: Call, output: Output, batch: _Batch) -> None:
-        """`call` now wants `output` in place of what it wanted before."""
-        old = self._owned.pop(call, {})
-        self._conflicts.pop(str(call), None)
-        new: dict[Key, Row] = {row.key: row for row in (*output.objects, *output.routes)}
-        for key, row in old.items():
-            if new.get(key) != row:
-                batch.touched[key] = None
-                if key not in new:
-                    self._disown(call, key, row)
-        for key, row in new.items():
-            if old.get(key) != row:
-                batch.touched[key] = None
-                self._adopt(call, key, row)
-        if new:
-            self._owned[call] = new
-
-    def _disown(self, call: Call, key: Key, row: Row) -> None:
-        if isinstance(row, Route):
-            self._paths.withdraw(call, key)
-        elif self._owners.get(key) == call:
-            del self._owners[key], self._objects[key]
-
-    def _adopt(self, call: Call, key: Key, row: Row) -> None:
-        if isinstance(row, Route):
-            self._paths.offer(call, row)
-        elif self._owners.setdefault(key, call) == call:
-            self._objects[key] = row
-        else:
-            self._conflicts[str(call)] = f"{self._owners[key]} wants {key} too"
-
     def _delta(self, batch: _Batch) -> Delta:
         changed, removed = [], []
-        for key in batch.touched:
-            row = self._objects.get(key) or self._paths.best(key)
-            old = self._programmed.get(key)
-            if row is None and old is not None:
-                del self._programmed[key]
+        for key, row in self._wanted.take(batch.outputs):
+            if row is None:
                 removed.append(key)
-            elif row is not None and row != old:
-                self._programmed[key] = row
+            else:
                 self._ids.handed(key)
                 changed.append(desired(row))
         return Delta(
@@ -366,8 +295,12 @@ class Compiler:
         return [
             (row.vif_index, row.ip, row.mac)
             for row in self._rows.values()
-            if row.ip4_active and row.ip and (row.vif_index, row.ip) not in self._traffic.rows
+            if row.ip4_active and row.ip and not self._was_heard(row.vif_index, row.ip, row.mac)
         ]
+
+    def _was_heard(self, vif_index: int, ip: IPv4Address, mac: Mac) -> bool:
+        fact = self._traffic.rows.get((vif_index, ip))
+        return fact is not None and fact.mac == mac
 
     def configured_vmis(
         self, vm_uuid: UUID | None = None, vm_name: str = ""
@@ -380,7 +313,7 @@ class Compiler:
 
     def desired(self) -> dict[Key, Desired]:
         """All desired objects."""
-        return {key: desired(row) for key, row in self._programmed.items()}
+        return {key: desired(row) for key, row in self._wanted.rows.items()}
 
     def numbers(self, kind: Kind) -> Mapping[int, Key]:
         """The numbers in use, with their owners."""
@@ -388,11 +321,11 @@ class Compiler:
 
     def failures(self) -> dict[str, str]:
         """Functions that raised, with the reason; what they would have made is missing."""
-        return self._engine.failures() | self._conflicts
+        return self._engine.failures() | self._wanted.conflicts
 
     def why(self, key: Key) -> list[Call | InputRead]:
         """What the result that wants an object has read; empty for what is not desired."""
-        owner = self._owners.get(key) or self._paths.best_owner(key)
+        owner = self._wanted.owner(key)
         return self._engine.why(owner.function, *owner.args) if owner else []
 
     @property

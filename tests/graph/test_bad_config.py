@@ -164,7 +164,11 @@ def test_of_two_networks_with_one_vni_the_first_has_it() -> None:
     made: dict[Key, Any] = forms(compiler)
     first = Key(Kind.NEXTHOP, ("vrf", f"{NET1}:net1"))
     assert made[Key(Kind.VXLAN, 7)].vxlanr_nhid == made[first].nhr_id
-    compiler, _ = run([full(parsed), full(parsed).without(ports_of(parsed)[0])])
+    later = full(parsed).without(ports_of(parsed)[0])
+    for states in ([later, full(parsed)], [full(parsed), later, full(parsed)]):
+        made = forms(run(states)[0])
+        assert made[Key(Kind.VXLAN, 7)].vxlanr_nhid == made[first].nhr_id
+    compiler, _ = run([full(parsed), later])
     second = Key(Kind.NEXTHOP, ("vrf", "default-domain:default-project:net2:net2"))
     made = forms(compiler)
     assert made[Key(Kind.VXLAN, 7)].vxlanr_nhid == made[second].nhr_id
