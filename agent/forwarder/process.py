@@ -57,7 +57,7 @@ class Forwarder:
         packets.start()
         try:
             await self._server.start()
-            log.info("serving %s", self._run_dir)
+            log.info("process %d serves %s", os.getpid(), self._run_dir)
             await ended.wait()
         finally:
             await self._server.stop()
