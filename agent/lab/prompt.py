@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
 
 from agent.lab.plan import Plan
 from agent.lab.rundir import RunDir
@@ -38,6 +40,8 @@ def _peer(vms: list[Vm], same: bool) -> Vm | None:
 
 def prompt(run_dir: RunDir, known: Callable[[], str]) -> None:
     """Read commands until end of input or `quit`, and run each as `vrouter-lab` would."""
+    with suppress(ImportError):  # not part of every Python; gives input() a history
+        import_module("readline")
     while True:
         try:
             words = shlex.split(input("lab> "))

@@ -45,9 +45,14 @@ def make_argv(command: Sequence[str]) -> list[str]:
 
 
 def enter_argv(pid: int, command: Sequence[str]) -> list[str]:
-    """Run `command` inside the sandbox of process `pid`, as a process of that sandbox."""
+    """Run `command` inside the sandbox of process `pid`, as a process of that sandbox.
+
+    A process never changes its own PID namespace, so a shell forks the command. It is the
+    shell, too, that waits for a command that Ctrl-C ends in its own time.
+    """
     user = ["--user", "--preserve-credentials"] if unprivileged() else []
-    return ["nsenter", f"--target={pid}", *user, *_KINDS, "--", *command]
+    enter = ["nsenter", f"--target={pid}", *user, *_KINDS, "--no-fork", "--"]
+    return [*enter, "sh", "-c", '"$@"; exit $?', "sh", *command]
 
 
 def node_argv(pid: int, command: Sequence[str], directory: str = "/") -> list[str]:
