@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import random
+import subprocess
+import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.rib import PrefixTable
 
+HERE = Path(__file__).parent
 SIZES = (100_000, 900_000)
 # Shares of prefix lengths as in a full Internet table, in percent.
 LENGTHS = [24] * 60 + [22] * 12 + [23] * 10 + [21] * 5 + [20] * 5 + [19] * 3 + [16] * 3 + [18, 17]
@@ -62,18 +67,85 @@ def each(function: Any, arguments: list[Any]) -> None:
         function(argument)
 
 
+def filled(kind: str, size: int) -> Any:
+    """A peer's table with the same prefixes and values."""
+    if kind == "pytricia":
+        table = pytricia_table()
+        for value, prefix in enumerate(text(size)):
+            table.insert(prefix, value)
+    else:
+        table = radix_table()
+        for value, prefix in enumerate(text(size)):
+            table.add(prefix).data["value"] = value
+    return table
+
+
+def pytricia_table() -> Any:
+    return importlib.import_module("pytricia").PyTricia(32)
+
+
+def radix_table() -> Any:
+    return importlib.import_module("radix").Radix()
+
+
+MEASURE = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+import bench_lpm
+size, kind = int(sys.argv[3]), sys.argv[4]
+resident = lambda: int(open("/proc/self/statm").read().split()[1]) * 4096
+rows = bench_lpm.packed(size) if kind == "vrouter" else bench_lpm.text(size)
+before = resident()
+table = bench_lpm.ours(size) if kind == "vrouter" else bench_lpm.filled(kind, size)
+print(resident() - before)
+"""
+
+
+@cache
+def megabytes(kind: str, size: int) -> float:
+    """What a filled table adds to a fresh process's resident memory."""
+    command = [sys.executable, "-c", MEASURE, str(HERE), str(HERE.parent), str(size), kind]
+    grown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return round(int(grown) / 1e6, 1)
+
+
 @pytest.mark.parametrize("size", SIZES)
-def test_lookup_many(contest: Any, size: int) -> None:
+def test_lookup_many_vrouter(contest: Any, size: int) -> None:
     table = ours(size)
     buffer = b"".join(probes(size))
     assert table.lookup_many(buffer)[0] == table.lookup(probes(size)[0])
     contest(
-        f"lpm: lookup_many, {size} prefixes",
+        f"lpm: lookup of many addresses, {size} prefixes",
         "vrouter",
         per=PROBES,
         aim_ns=15,
-        memory_mb=round(table.memory / 1e6, 1),
+        memory_mb=megabytes("vrouter", size),
     )(table.lookup_many, buffer)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_lookup_many_pytricia(contest: Any, peer: Any, size: int) -> None:
+    peer("pytricia")
+    table = filled("pytricia", size)
+    addresses = dotted(probes(size))
+    contest(
+        f"lpm: lookup of many addresses, {size} prefixes",
+        "pytricia",
+        per=PROBES,
+        memory_mb=megabytes("pytricia", size),
+    )(each, table.get, addresses)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_lookup_many_py_radix(contest: Any, peer: Any, size: int) -> None:
+    peer("radix")
+    search = filled("radix", size).search_best
+    contest(
+        f"lpm: lookup of many addresses, {size} prefixes",
+        "py-radix",
+        per=PROBES,
+        memory_mb=megabytes("radix", size),
+    )(each, lambda address: search(packed=address), probes(size))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -87,9 +159,8 @@ def test_lookup_vrouter(contest: Any, size: int) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_lookup_pytricia(contest: Any, peer: Any, size: int) -> None:
-    table = peer("pytricia").PyTricia(32)
-    for value, prefix in enumerate(text(size)):
-        table.insert(prefix, value)
+    peer("pytricia")
+    table = filled("pytricia", size)
     hot = dotted(probes(size)[:HOT])
     assert table.get(hot[0]) == ours(size).lookup(probes(size)[0])
     contest(f"lpm: lookup, {size} prefixes", "pytricia", per=HOT)(each, table.get, hot)
@@ -97,51 +168,51 @@ def test_lookup_pytricia(contest: Any, peer: Any, size: int) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_lookup_py_radix(contest: Any, peer: Any, size: int) -> None:
-    table = peer("radix").Radix()
-    for value, prefix in enumerate(text(size)):
-        table.add(prefix).data["value"] = value
+    peer("radix")
+    search = filled("radix", size).search_best
     hot = probes(size)[:HOT]
-    found = table.search_best(packed=hot[0])
-    assert found.data["value"] == ours(size).lookup(hot[0])
+    assert search(packed=hot[0]).data["value"] == ours(size).lookup(hot[0])
     contest(f"lpm: lookup, {size} prefixes", "py-radix", per=HOT)(
-        each, lambda address: table.search_best(packed=address), hot
+        each, lambda address: search(packed=address), hot
     )
 
 
-def fill(table: PrefixTable, rows: list[tuple[bytes, int]]) -> None:
+def fill_ours(table: PrefixTable, rows: list[Any]) -> None:
     insert = table.insert
     for prefix in rows:
         insert(prefix, 1)
 
 
-def test_insert_vrouter(contest: Any) -> None:
-    rows = packed(SIZES[0])
-    contest(f"lpm: insert, {SIZES[0]} prefixes", "vrouter", per=len(rows)).pedantic(
-        fill, setup=lambda: ((PrefixTable(4), rows), {}), rounds=5, iterations=1
+def fill_pytricia(table: Any, rows: list[Any]) -> None:
+    insert = table.insert
+    for prefix in rows:
+        insert(prefix, 1)
+
+
+def fill_radix(table: Any, rows: list[Any]) -> None:
+    add = table.add
+    for prefix in rows:
+        add(prefix)
+
+
+def insert_contest(contest: Any, impl: str, size: int, make: Any, fill: Any, rows: Any) -> None:
+    contest(f"lpm: insert of {size} prefixes", impl, per=size).pedantic(
+        fill, setup=lambda: ((make(), rows), {}), rounds=5 if size == SIZES[0] else 3, iterations=1
     )
 
 
-def test_insert_pytricia(contest: Any, peer: Any) -> None:
-    pytricia = peer("pytricia")
-    rows = text(SIZES[0])
-
-    def fill_peer(table: Any) -> None:
-        for prefix in rows:
-            table.insert(prefix, 1)
-
-    contest(f"lpm: insert, {SIZES[0]} prefixes", "pytricia", per=len(rows)).pedantic(
-        fill_peer, setup=lambda: ((pytricia.PyTricia(32),), {}), rounds=5, iterations=1
-    )
+@pytest.mark.parametrize("size", SIZES)
+def test_insert_vrouter(contest: Any, size: int) -> None:
+    insert_contest(contest, "vrouter", size, lambda: PrefixTable(4), fill_ours, packed(size))
 
 
-def test_insert_py_radix(contest: Any, peer: Any) -> None:
-    radix = peer("radix")
-    rows = text(SIZES[0])
+@pytest.mark.parametrize("size", SIZES)
+def test_insert_pytricia(contest: Any, peer: Any, size: int) -> None:
+    peer("pytricia")
+    insert_contest(contest, "pytricia", size, pytricia_table, fill_pytricia, text(size))
 
-    def fill_peer(table: Any) -> None:
-        for prefix in rows:
-            table.add(prefix)
 
-    contest(f"lpm: insert, {SIZES[0]} prefixes", "py-radix", per=len(rows)).pedantic(
-        fill_peer, setup=lambda: ((radix.Radix(),), {}), rounds=5, iterations=1
-    )
+@pytest.mark.parametrize("size", SIZES)
+def test_insert_py_radix(contest: Any, peer: Any, size: int) -> None:
+    peer("radix")
+    insert_contest(contest, "py-radix", size, radix_table, fill_radix, text(size))
