@@ -266,8 +266,8 @@ def routes_of_leaves(leaves: Iterable[VrRouteReq]) -> list[VrRouteReq]:
     """
     found: dict[tuple[bytes, int], VrRouteReq] = {}
     for leaf in leaves:
-        plen = min(leaf.rtr_replace_plen, leaf.rtr_prefix_len)
-        if plen <= 0 and leaf.rtr_nh_id == 0:
+        plen = max(0, min(leaf.rtr_replace_plen, leaf.rtr_prefix_len, 8 * len(leaf.rtr_prefix)))
+        if plen == 0 and leaf.rtr_nh_id == 0:
             continue
         prefix = masked(leaf.rtr_prefix, plen)
         route = found.get((prefix, plen))

@@ -164,7 +164,11 @@ def _inet_routes(vrf: int, family: int) -> Questions[list[VrRouteReq]]:
         )
 
     leaves = yield from _dump(first, resume)
-    fitting = (leaf for leaf in leaves if len(leaf.rtr_prefix) == len(anywhere))
+    fitting = [
+        leaf
+        for leaf in leaves
+        if leaf.rtr_family == family and len(leaf.rtr_prefix) == len(anywhere)
+    ]
     return routes_of_leaves(fitting)
 
 
@@ -172,7 +176,8 @@ def _bridge_routes(vrf: int) -> Questions[list[VrRouteReq]]:
     def after(mac: bytes) -> VrRouteReq:
         return VrRouteReq(h_op=_DUMP, rtr_vrf_id=vrf, rtr_family=AF_BRIDGE, rtr_mac=mac)
 
-    return (yield from _dump(after(bytes(6)), lambda last: after(last.rtr_mac)))
+    routes = yield from _dump(after(bytes(6)), lambda last: after(last.rtr_mac))
+    return [route for route in routes if route.rtr_family == AF_BRIDGE]
 
 
 def _ask(request: M) -> Questions[Answer]:

@@ -59,9 +59,10 @@ def masked(prefix: bytes, plen: int) -> bytes:
 def _route(message: VrRouteReq) -> Identity:
     if message.rtr_family == AF_BRIDGE:
         return Identity(Kind.BRIDGE_ROUTE, (message.rtr_vrf_id, message.rtr_mac))
-    plen = message.rtr_prefix_len
-    prefix = masked(message.rtr_prefix, plen)
-    number = (message.rtr_vrf_id, message.rtr_family, prefix, plen)
+    prefix, plen = message.rtr_prefix, message.rtr_prefix_len
+    if not 0 <= plen <= 8 * len(prefix):
+        raise BugError(f"a prefix of {len(prefix)} bytes has no length {plen}: {message!r}")
+    number = (message.rtr_vrf_id, message.rtr_family, masked(prefix, plen), plen)
     return Identity(Kind.INET_ROUTE, number)
 
 

@@ -80,6 +80,12 @@ def test_a_message_that_is_no_object_is_a_bug(message):
         identity_of(message)
 
 
+@pytest.mark.parametrize("plen", [-1, 33])
+def test_a_prefix_length_that_cannot_be_is_a_bug(plen):
+    with pytest.raises(BugError, match="no length"):
+        identity_of(INET.replace(rtr_prefix_len=plen))
+
+
 @pytest.mark.parametrize(
     ("add", "delete"),
     [
