@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 from agent._fast.packet import arp_frame_bytes
-from agent.oper.rows import Fabric, Subnet, Vmi
+from agent.oper.rows import Fabric, Vmi
 from agent.services.view import FABRIC_VRF
 from agent.values import BROADCAST_MAC, Mac
 
@@ -18,13 +18,10 @@ def vlan_of(vmi: Vmi) -> int:
     return -1 if vmi.tx_vlan_id is None else vmi.tx_vlan_id
 
 
-def _v4_subnets(vmi: Vmi) -> tuple[Subnet, ...]:
-    return vmi.vn.subnets if vmi.vn else ()
-
-
 def service_addresses(vmi: Vmi) -> frozenset[int]:
     """Gateway and service addresses of the VN's IPv4 subnets, as integers."""
-    addresses = (a for s in _v4_subnets(vmi) for a in (s.gateway, s.dns_server))
+    subnets = vmi.vn.subnets if vmi.vn else ()
+    addresses = (a for s in subnets for a in (s.gateway, s.dns_server))
     return frozenset(int(a) for a in addresses if isinstance(a, IPv4Address))
 
 
