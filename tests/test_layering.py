@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent / "agent"
-BASE = {"errors", "values", "timers", "settings", "inputs", "objects", "topology"}
+BASE = {"errors", "values", "timers", "settings", "inputs", "objects", "topology", "routes"}
 CORE = {"xmpp", "ifmap", "oper", "rib", "sandesh", "ksync", "pkt", "services", "flow", "shm"}
 FACES = {"rest", "introspect", "telemetry"}
 EVERYTHING = BASE | CORE | FACES | {"_fast", "io", "forwarder", "cli", "lab", "daemon"}
