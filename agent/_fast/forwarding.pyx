@@ -508,14 +508,14 @@ cdef class Datapath:
 
     def bridge_dump(self, vrf, const unsigned char[:] marker, uint32_t max):
         cdef uint32_t index = word(vrf), count, i
-        cdef bint from_start = marker.shape[0] != 6
+        cdef const uint8_t *after = &marker[0] if marker.shape[0] == 6 else NULL
         cdef bridge_entry *entries = <bridge_entry *>calloc(max + 1, sizeof(bridge_entry))
         if entries == NULL:
             raise MemoryError
         cdef datapath *dp
         try:
             dp = self.locked()
-            count = c_bridge_dump(dp, index, NULL if from_start else &marker[0], entries, max)
+            count = c_bridge_dump(dp, index, after, entries, max)
             dp_unlock(dp)
             return [bridge_row(&entries[i]) for i in range(count)]
         finally:
@@ -562,7 +562,8 @@ cdef class Datapath:
         request.vrf = vrf & 0xffff
         request.dvrf = dvrf & 0xffff
         request.extflags = extflags & 0xffff
-        request.qos = <int16_t>(qos_id & 0xffff)
+        cdef uint16_t qos = qos_id & 0xffff
+        request.qos = <int16_t>qos
         cdef datapath *dp = self.locked()
         c_flow_set(dp, &request, &answer)
         dp_unlock(dp)

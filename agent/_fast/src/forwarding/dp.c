@@ -93,6 +93,10 @@ static void forget(struct datapath *dp)
         dp->nexthops[i] = NULL;
     }
     for (uint32_t i = 0; i < dp->max_vrfs; i++) {
+        if (dp->vrfs[i]) {
+            route_table_clear(&dp->vrfs[i]->inet);
+            route_table_clear(&dp->vrfs[i]->inet6);
+        }
         free(dp->vrfs[i]);
         dp->vrfs[i] = NULL;
     }

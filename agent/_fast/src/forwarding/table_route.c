@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define NODE(arena, index) (&(arena)->nodes[index])
-enum { DEPTH_MAX = 130 };
+enum { DEPTH_MAX = 130, JUMP_BITS = 16, JUMP_FROM = 4096 };
 
 static unsigned bit_of(struct route_key key, unsigned at)
 {
@@ -70,21 +70,76 @@ void route_arena_clear(struct route_arena *arena)
     memset(arena, 0, sizeof *arena);
 }
 
-/* Nodes on the way to key/plen, the last one covering it or being it; their number. */
-static unsigned descend(const struct route_arena *arena, uint32_t root, struct route_key key,
-                        unsigned plen, uint32_t path[DEPTH_MAX])
+void route_table_clear(struct route_table *table)
 {
+    free(table->jump);
+    memset(table, 0, sizeof *table);
+}
+
+/* --- the jump table: enter large tables past their hot, deep top --- */
+
+static uint32_t plen_at(const struct route_arena *arena, uint32_t index)
+{
+    return index ? NODE(arena, index)->plen + 1u : 0;
+}
+
+/* `node` is new, or about to go and replaced by its parent. */
+static void update_jump(struct route_arena *arena, struct route_table *table, uint32_t node,
+                        bool gone)
+{
+    const struct route_node *at = NODE(arena, node);
+    if (!table->jump || at->plen > JUMP_BITS)
+        return;
+    uint32_t first = (uint32_t)(at->key.hi >> (64 - JUMP_BITS));
+    uint32_t count = 1u << (JUMP_BITS - at->plen);
+    for (uint32_t *slot = table->jump + first; count--; slot++) {
+        if (gone && *slot == node)
+            *slot = at->parent;
+        if (!gone && plen_at(arena, *slot) < at->plen + 1u)
+            *slot = node;
+    }
+}
+
+static void make_jump(struct route_arena *arena, struct route_table *table)
+{
+    uint32_t stack[DEPTH_MAX];
     unsigned depth = 0;
-    for (uint32_t n = root; n;) {
+    table->jump = calloc(1u << JUMP_BITS, sizeof *table->jump);
+    if (table->jump && table->root)
+        stack[depth++] = table->root;
+    while (depth) {
+        uint32_t index = stack[--depth];
+        update_jump(arena, table, index, false);
+        for (int side = 0; side < 2; side++) {
+            uint32_t child = NODE(arena, index)->child[side];
+            if (child && NODE(arena, child)->plen <= JUMP_BITS)
+                stack[depth++] = child;
+        }
+    }
+}
+
+/* Where a descent to this prefix may begin. */
+static uint32_t entry_of(const struct route_table *table, struct route_key key, unsigned plen)
+{
+    uint32_t jumped = table->jump && plen >= JUMP_BITS ? table->jump[key.hi >> (64 - JUMP_BITS)] : 0;
+    return jumped ? jumped : table->root;
+}
+
+/* The longest node that covers key/plen or is it; 0 none. */
+static uint32_t descend(const struct route_arena *arena, const struct route_table *table,
+                        struct route_key key, unsigned plen)
+{
+    uint32_t last = 0;
+    for (uint32_t n = entry_of(table, key, plen); n;) {
         const struct route_node *node = NODE(arena, n);
         if (node->plen > plen || !covers(node, key))
             break;
-        path[depth++] = n;
+        last = n;
         if (node->plen == plen)
             break;
         n = node->child[bit_of(key, node->plen)];
     }
-    return depth;
+    return last;
 }
 
 static void link_child(struct route_arena *arena, struct route_table *table, uint32_t parent,
@@ -94,53 +149,54 @@ static void link_child(struct route_arena *arena, struct route_table *table, uin
         NODE(arena, parent)->child[bit_of(key, NODE(arena, parent)->plen)] = child;
     else
         table->root = child;
+    if (child)
+        NODE(arena, child)->parent = parent;
 }
 
 /* The node of key/plen, made if missing; 0 without memory. */
 static uint32_t node_for(struct route_arena *arena, struct route_table *table,
                          struct route_key key, unsigned plen)
 {
-    uint32_t path[DEPTH_MAX];
-    unsigned depth = descend(arena, table->root, key, plen, path);
-    uint32_t parent = depth ? path[depth - 1] : 0;
+    uint32_t parent = descend(arena, table, key, plen);
     if (parent && NODE(arena, parent)->plen == plen)
         return parent;
     uint32_t below = parent ? NODE(arena, parent)->child[bit_of(key, NODE(arena, parent)->plen)]
                             : table->root;
-    uint32_t node = new_node(arena, key, plen);
+    uint32_t node = new_node(arena, key, plen), top = node;
     if (!node)
         return 0;
     if (below) {
         struct route_key other = NODE(arena, below)->key;
         unsigned shared = common_bits(other, key, plen);
-        uint32_t top = node;
         if (shared < plen) {
             if (!(top = new_node(arena, key, shared))) {
                 free_node(arena, node);
                 return 0;
             }
-            NODE(arena, top)->child[bit_of(key, shared)] = node;
+            link_child(arena, table, top, key, node);
         }
-        NODE(arena, top)->child[bit_of(other, shared)] = below;
-        link_child(arena, table, parent, key, top);
-    } else {
-        link_child(arena, table, parent, key, node);
+        link_child(arena, table, top, other, below);
     }
+    link_child(arena, table, parent, key, top);
+    update_jump(arena, table, top, false);
+    if (top != node)
+        update_jump(arena, table, node, false);
     return node;
 }
 
-/* Take out the path's last node, and its parent, as far as they carry nothing. */
-static void prune(struct route_arena *arena, struct route_table *table, uint32_t *path,
-                  unsigned depth)
+/* Take out this node, and its parents, as far as they carry nothing. */
+static void prune(struct route_arena *arena, struct route_table *table, uint32_t index)
 {
-    while (depth) {
-        uint32_t index = path[--depth];
+    while (index) {
         struct route_node *node = NODE(arena, index);
         if (node->has_route || (node->child[0] && node->child[1]))
             return;
-        uint32_t child = node->child[0] ? node->child[0] : node->child[1];
-        link_child(arena, table, depth ? path[depth - 1] : 0, node->key, child);
+        uint32_t parent = node->parent;
+        update_jump(arena, table, index, true);
+        link_child(arena, table, parent, node->key,
+                   node->child[0] ? node->child[0] : node->child[1]);
         free_node(arena, index);
+        index = parent;
     }
 }
 
@@ -152,23 +208,20 @@ static bool same_route(const struct route *a, const struct route *b)
 
 static const struct route no_route = {.label = 0xffffff};
 
-static const struct route *covering(const struct route_arena *arena, const uint32_t *path,
-                                    unsigned depth)
+/* What shows above a node. */
+static const struct route *covering(const struct route_arena *arena, uint32_t index)
 {
-    while (depth--)
-        if (NODE(arena, path[depth])->has_route)
-            return &NODE(arena, path[depth])->route;
+    for (uint32_t n = NODE(arena, index)->parent; n; n = NODE(arena, n)->parent)
+        if (NODE(arena, n)->has_route)
+            return &NODE(arena, n)->route;
     return &no_route;
 }
 
 static void drop_route(struct route_arena *arena, struct route_table *table, uint32_t index)
 {
-    struct route_node *node = NODE(arena, index);
-    uint32_t path[DEPTH_MAX];
-    unsigned depth = descend(arena, table->root, node->key, node->plen, path);
-    node->has_route = 0;
+    NODE(arena, index)->has_route = 0;
     table->count--;
-    prune(arena, table, path, depth);
+    prune(arena, table, index);
 }
 
 /* Next node in the subtree below `top` (pre-order) whose route shows another length
@@ -216,6 +269,8 @@ bool route_insert(struct route_arena *arena, struct route_table *table, struct r
     if (!index)
         return false;
     set_route(table, NODE(arena, index), &mine);
+    if (!table->jump && table->count > JUMP_FROM)
+        make_jump(arena, table);
     uint32_t stale;
     while (table->punched && (stale = find_punched(arena, index, 0, plen))) {
         table->punched--;
@@ -229,13 +284,11 @@ bool route_insert(struct route_arena *arena, struct route_table *table, struct r
 static void replace_at(struct route_arena *arena, struct route_table *table, uint32_t index,
                        const struct route *replacement)
 {
-    uint32_t path[DEPTH_MAX];
     struct route_node *node = NODE(arena, index);
-    unsigned depth = descend(arena, table->root, node->key, node->plen, path);
     struct route mine = *replacement;
     if (mine.stored > node->plen)
         mine.stored = node->plen;
-    if (same_route(covering(arena, path, depth - 1), &mine)) {
+    if (same_route(covering(arena, index), &mine)) {
         table->punched -= node->route.stored < node->plen;
         drop_route(arena, table, index);
     } else {
@@ -246,7 +299,6 @@ static void replace_at(struct route_arena *arena, struct route_table *table, uin
 void route_remove(struct route_arena *arena, struct route_table *table, struct route_key key,
                   unsigned plen, const struct route *replacement)
 {
-    uint32_t path[DEPTH_MAX];
     key = mask_key(key, plen);
     /* Holes of this length below first: their parents stay where they are. */
     uint32_t top, stale;
@@ -254,21 +306,22 @@ void route_remove(struct route_arena *arena, struct route_table *table, struct r
     while (table->punched && shorter && (top = node_for(arena, table, key, plen))
            && (stale = find_punched(arena, top, plen, plen)))
         replace_at(arena, table, stale, replacement);
-    unsigned depth = descend(arena, table->root, key, plen, path);
-    if (!depth || NODE(arena, path[depth - 1])->plen != plen)
+    uint32_t index = descend(arena, table, key, plen);
+    if (!index || NODE(arena, index)->plen != plen)
         return;
-    struct route_node *node = NODE(arena, path[depth - 1]);
+    struct route_node *node = NODE(arena, index);
     if (node->has_route && node->route.stored == plen)
-        replace_at(arena, table, path[depth - 1], replacement);
+        replace_at(arena, table, index, replacement);
     else
-        prune(arena, table, path, depth);
+        prune(arena, table, index);
 }
 
 const struct route *route_find(const struct route_arena *arena, const struct route_table *table,
                                struct route_key key)
 {
+    uint32_t n = entry_of(table, key, 128), entry = n;
     const struct route *best = NULL;
-    for (uint32_t n = table->root; n;) {
+    while (n) {
         const struct route_node *node = NODE(arena, n);
         if (!covers(node, key))
             break;
@@ -277,6 +330,12 @@ const struct route *route_find(const struct route_arena *arena, const struct rou
         if (node->plen == 128)
             break;
         n = node->child[bit_of(key, node->plen)];
+    }
+    /* Entered past the top: a shorter prefix may be above. */
+    for (n = entry; !best && n && n != table->root;) {
+        n = NODE(arena, n)->parent;
+        if (n && NODE(arena, n)->has_route)
+            best = &NODE(arena, n)->route;
     }
     return best;
 }

@@ -18,7 +18,7 @@ struct route {
 
 struct route_node {
     struct route_key key;
-    uint32_t child[2];
+    uint32_t child[2], parent;
     struct route route;
     uint8_t plen, has_route;
 };
@@ -28,8 +28,9 @@ struct route_arena {
     uint32_t used, room, free;
 };
 
-/* `punched`: nodes that show a route shorter than themselves. */
-struct route_table { uint32_t root, count, punched; bool exists; };
+/* `punched`: nodes that show a route shorter than themselves. `jump`, made for large
+ * tables: by the first 16 bits, the deepest node of at most 16 bits on the way. */
+struct route_table { uint32_t root, count, punched, *jump; bool exists; };
 
 /* A leaf as the stride-8 trie of other datapaths shows it. */
 struct route_leaf { struct route_key key; uint8_t plen; struct route route; };
@@ -45,6 +46,7 @@ const struct route *route_find(const struct route_arena *arena, const struct rou
 uint32_t route_leaves(const struct route_arena *arena, const struct route_table *table,
                       unsigned width, struct route_key from, struct route_leaf *out,
                       uint32_t max);
+void route_table_clear(struct route_table *table);
 void route_arena_clear(struct route_arena *arena);
 
 #endif
