@@ -88,8 +88,7 @@ def attach(index: int, name: str, *, offloads: bool = True) -> Device:
         if offloads:
             packet.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
         packet.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
-        for option in (_SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
-            packet.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER)
+        _enlarge_buffers(packet)
         _bind(packet, index)
         membership = struct.pack("iHH8x", index, _PACKET_MR_PROMISC, 0)
         packet.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, membership)
@@ -97,6 +96,16 @@ def attach(index: int, name: str, *, offloads: bool = True) -> Device:
     except BaseException:
         packet.close()
         raise
+
+
+def _enlarge_buffers(packet: socket.socket) -> None:
+    """Beyond the system's limit where we may; in a user namespace, up to it."""
+    options = ((_SO_RCVBUFFORCE, socket.SO_RCVBUF), (_SO_SNDBUFFORCE, socket.SO_SNDBUF))
+    for forced, allowed in options:
+        try:
+            packet.setsockopt(socket.SOL_SOCKET, forced, _SOCKET_BUFFER)
+        except PermissionError:
+            packet.setsockopt(socket.SOL_SOCKET, allowed, _SOCKET_BUFFER)
 
 
 def _bind(packet: socket.socket, index: int) -> None:
