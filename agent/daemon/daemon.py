@@ -92,6 +92,7 @@ class Daemon:
         )
         self._stop = asyncio.Event()
         self._turn_due = False
+        self._failures: dict[str, str] = {}
         self._seeded = False
         self._complete = False
 
@@ -219,8 +220,8 @@ class Daemon:
                 self._compiler.limit(kind, room)
         if not self._seeded:
             self._seeded = True
-            for neighbour in self._compiler.seed(event.messages):
-                log.info("neighbour kept", address=str(neighbour.ip), mac=str(neighbour.mac))
+            neighbours = self._compiler.seed(event.messages)
+            self._trapped.arp.adopt(neighbours, time.monotonic())
             if self._complete:
                 self._compiler.complete()
         log.info("datapath read", objects=len(event.messages))
@@ -244,10 +245,16 @@ class Daemon:
         self.session.apply(delta.changed, delta.removed, now)
         if self._complete:
             self.session.complete(now)
-        for place, reason in self._compiler.failures().items():
-            log.error("oper failed", place=place, reason=reason)
+        self._report_failures()
         self._services_follow(now)
         self._ksync.kick()
+
+    def _report_failures(self) -> None:
+        """Log what is new: a failure stays until its cause goes."""
+        failures = self._compiler.failures()
+        for place, reason in failures.items() - self._failures.items():
+            log.error("oper failed", place=place, reason=reason)
+        self._failures = failures
 
     def _services_follow(self, now: float) -> None:
         """Let ARP resolve, announce and probe what the new state asks for."""

@@ -123,6 +123,14 @@ class ArpService:
         new = sorted(self._wanted - self.table.keys())
         return [frame for ip in new for frame in self._resolve(view, ip, now)]
 
+    def adopt(self, known: Iterable[ArpResolved], now: float) -> None:
+        """Take over neighbours that the datapath uses already, and confirm them from now on."""
+        for fact in known:
+            if self._admit(fact.ip):
+                entry = self.table[fact.ip]
+                entry.state, entry.mac = ArpState.RERESOLVING, fact.mac
+                self._timers.arm(_Resolve(fact.ip), now)
+
     def announce(self, view: View, vif_indexes: Iterable[int], now: float) -> list[bytes]:
         """Announce our addresses on exactly these vifs; new or changed ones start at once."""
         wanted = set(vif_indexes)

@@ -387,3 +387,19 @@ def test_probes_wait_for_the_port(world: World) -> None:
 def test_a_host_with_a_wider_prefix(world: World) -> None:
     world.host = replace(FABRIC, prefix=IPv4Network("192.168.0.0/16"))
     assert len(feed(TrappedPackets(world), data("192.168.77.1"))) == 1
+
+
+def test_an_adopted_neighbour_is_confirmed_at_once_and_stays_usable(
+    world: World, box: TrappedPackets
+) -> None:
+    box.arp.adopt([RESOLVED], 5.0)
+    assert [sent(frame) for frame in box.tick(5.0)] == [ASKS]
+    feed(box, arp(REPLY, PEER, "192.168.0.1"), now=5.1)
+    assert box.take_events() == []
+    assert box.arp.table[PEER].state == ArpState.ACTIVE
+
+
+def test_an_adopted_neighbour_that_is_gone_is_lost(world: World, box: TrappedPackets) -> None:
+    box.arp.adopt([RESOLVED], 5.0)
+    run_until(box.arp, world, 60.0)
+    assert box.take_events() == [ArpLost(0, PEER)]
