@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -63,15 +64,21 @@ def _check(connection: Connection, plan: Plan, progress: Progress, logs: Path) -
 
 
 def _tables(connection: Connection, topology: Topology, host: str) -> str:
-    vifs = json.loads(checks.output_of(connection, host, ["vif", "--list", "--json"]))
+    vifs = json.loads(_tool(connection, host, "vif", "--list", "--json"))
     taps = {vm.tap for vm in topology.on_host(host)}
     vrfs = sorted({vif["vrf"] for vif in vifs if vif["name"] in taps})
     commands = [["vif", "--list"], ["nh", "--list"]]
     commands += [["rt", "--dump", str(vrf)] for vrf in vrfs]
     return "\n\n".join(
-        f"{host}# {' '.join(command)}\n{checks.output_of(connection, host, command).rstrip()}"
+        f"{host}# {' '.join(command)}\n{_tool(connection, host, *command).rstrip()}"
         for command in commands
     )
+
+
+def _tool(connection: Connection, host: str, name: str, *options: str) -> str:
+    """What one of our console commands prints; it need not be installed in PATH."""
+    start = f"import sys, agent.cli.{name} as tool; sys.exit(tool.main(sys.argv[1:]))"
+    return checks.output_of(connection, host, [sys.executable, "-c", start, *options])
 
 
 def _summary(progress: Progress, total: float) -> None:
