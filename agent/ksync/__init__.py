@@ -11,10 +11,10 @@ messages come from `oper`; `compare.content` recognises dumped objects for it.
 """
 
 from agent.ksync.compare import content, same, uses
+from agent.ksync.counters import Counters
 from agent.ksync.dump import Opening
 from agent.ksync.events import Dumped, Event, InSync, Lost, Refused, Released
 from agent.ksync.objects import Identity, identity_of
-from agent.ksync.reconciler import Counters
 from agent.ksync.record import RecordView, State
 from agent.ksync.session import Session
 

@@ -8,11 +8,11 @@ which form, is decided when it leaves the queue (`take`), so changes coalesce.
 from __future__ import annotations
 
 import errno
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 
 from agent.ksync.compare import same, uses
+from agent.ksync.counters import Counters
 from agent.ksync.events import Event, Refused, Released
 from agent.ksync.objects import (
     Identity,
@@ -22,26 +22,9 @@ from agent.ksync.objects import (
     needs_recreation,
 )
 from agent.ksync.record import Record, RecordView, view
-from agent.ksync.registry import Registry
+from agent.ksync.registry import Registry, ring_of
+from agent.ksync.retries import Retries
 from agent.objects import DatapathMessage, Desired, Key, Kind
-from agent.timers import Deadlines
-
-RETRY_FIRST = 0.5
-RETRY_MOST = 60.0
-
-
-@dataclass(slots=True)
-class Counters:
-    """What happened since the start. Keys of `writes`: (kind's name, "add", "change", "del")."""
-
-    writes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    acks: int = 0
-    nacks: Counter[int] = field(default_factory=Counter)
-    timeouts: int = 0
-    resyncs: int = 0
-    adopted: int = 0
-    swept: int = 0
-    unsendable: int = 0
 
 
 class Reconciler:
@@ -51,17 +34,18 @@ class Reconciler:
     """
 
     def __init__(self, jitter: Callable[[], float]) -> None:
-        self._jitter = jitter
         self._registry = Registry()
         self._queue: deque[Record] = deque()
-        self._retries: Deadlines[Record] = Deadlines()
+        self._retries = Retries(jitter)
         # Inet routes whose delete waits for the answer to their covering route.
         self._parked: dict[Record, set[Record]] = {}
         self._known = False  # what the datapath holds
         self._complete = False
         self._open = 0  # records that are not settled
+        self._in_flight = 0
+        self._blocked: set[Record] = set()  # to be deleted, but in use
+        self._forced: set[Record] = set()  # to be deleted although in use
         self._going = 0
-        self._held = 0
         self._events: list[Event] = []
         self.counters = Counters()
 
@@ -126,7 +110,7 @@ class Reconciler:
         if before is None or before.refs != desired.refs:
             self._registry.refer(record, desired.refs)
         if before is None or before.message != desired.message:
-            self._unhold(record)
+            self._retries.free(record)
             self._compare(record)
         touched.append(record)
 
@@ -159,7 +143,7 @@ class Reconciler:
         record.desired = None
         record.differs = False
         self._registry.set_refs(record, ())
-        self._unhold(record)
+        self._retries.free(record)
         touched.append(record)
         assert record.identity is not None
         rival = self._registry.next_rival(record.identity)
@@ -250,10 +234,12 @@ class Reconciler:
         elif self._is_due(record):
             record.queued = True
             self._queue.append(record)
+        elif record.in_use and record.is_deletable(self._complete):
+            self._blocked.add(record)
 
     def _is_due(self, record: Record) -> bool:
         if record.is_deletable(self._complete):
-            return not record.in_use
+            return not record.in_use or record in self._forced
         if record.desired is None or record.missing:
             return False
         return record.programmed is None or record.differs
@@ -272,6 +258,8 @@ class Reconciler:
         """Up to `limit` messages that may leave now; each is in flight from here on."""
         items: list[tuple[Record, DatapathMessage]] = []
         queue = self._queue
+        if self._blocked and not queue and not self._in_flight:
+            self._break_cycle()
         while queue and len(items) < limit:
             record = queue.popleft()
             record.queued = False
@@ -286,7 +274,26 @@ class Reconciler:
                 for ref in record.sent_refs:
                     ref.users += 1
                 items.append((record, message))
+        self._in_flight += len(items)
         return items
+
+    def _break_cycle(self) -> None:
+        """At rest with deletes that wait: if they wait for each other, force one.
+
+        Desired objects form no cycle, but changes in place can leave one behind in the
+        datapath (a vif mirrored through a nexthop that leaves by this vif).
+        """
+        self._blocked = {
+            record
+            for record in self._blocked
+            if record.identity is not None and record.in_use and not record.held
+            if record.is_deletable(self._complete)
+        }
+        ring = ring_of(self._blocked)
+        if ring:
+            first = min(ring, key=lambda record: str(record.identity))
+            self._forced.add(first)
+            self._update(first)
 
     def _is_add(self, record: Record) -> bool:
         return not record.is_deletable(self._complete)
@@ -325,6 +332,8 @@ class Reconciler:
         if sent is None:
             return  # given up meanwhile
         assert record.identity is not None
+        self._in_flight -= 1
+        self._forced.discard(record)
         record.sent = None
         deleting, record.deleting = record.deleting, False
         error = -code if code < 0 else 0
@@ -354,7 +363,7 @@ class Reconciler:
             self._assess(record)
         self._set_ready(record)
         self._update(record)
-        if self._held:
+        if self._retries:
             for dependent in list(record.dependents or ()):
                 self._retry(dependent)
 
@@ -393,30 +402,14 @@ class Reconciler:
         else:
             stands = desired is not None and desired.message == sent
         if stands:  # else something newer is wanted, and has not been tried
-            self._hold(record, error, now)
+            self._retries.hold(record, error, now)
         self._assess(record)
         self._set_ready(record)
         self._update(record)
 
-    def _hold(self, record: Record, error: int, now: float) -> None:
-        wait = min(RETRY_MOST, RETRY_FIRST * 2.0 ** min(record.attempts, 16))
-        record.errno = error
-        record.attempts += 1
-        record.held = True
-        self._held += 1
-        self._retries.arm(record, now + wait * (0.5 + self._jitter()))
-
-    def _unhold(self, record: Record) -> bool:
-        if not record.held:
-            return False
-        record.held = False
-        self._held -= 1
-        self._retries.disarm(record)
-        return True
-
     def _retry(self, record: Record) -> None:
         """A referent has changed: what was refused may be accepted now."""
-        if self._unhold(record):
+        if self._retries.free(record):
             self._update(record)
 
     def _release(self, refs: Iterable[Record]) -> None:
@@ -430,8 +423,6 @@ class Reconciler:
     def tick(self, now: float) -> None:
         """Try again what was refused long enough ago."""
         for record in self._retries.due(now):
-            record.held = False
-            self._held -= 1
             self._update(record)
 
     # ---- connections
@@ -439,10 +430,12 @@ class Reconciler:
     def unknown(self) -> None:
         """The connection is lost: nothing in flight will be answered, anything may be there."""
         self._known = False
-        self._open = self._going = self._held = 0
+        self._open = self._going = self._in_flight = 0
         self._queue.clear()
+        self._blocked.clear()
+        self._forced.clear()
         self._parked.clear()
-        self._retries = Deadlines()
+        self._retries.clear()
         for record in self._registry:
             record.programmed = record.programmed_key = record.sent = None
             record.programmed_refs = record.sent_refs = ()

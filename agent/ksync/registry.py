@@ -198,3 +198,16 @@ class Registry:
         desired = next(iter(waiting.values()))
         self.drop_rival(desired.key)
         return desired
+
+
+def ring_of(blocked: set[Record]) -> set[Record]:
+    """Of the slots that cannot be deleted because they are in use: those that only wait
+    for each other. Empty when something else has to happen first."""
+    ring = {record for record in blocked if not record.occupants}
+    while ring:
+        used = Counter(ref for record in ring for ref in record.programmed_refs)
+        inner = {record for record in ring if used[record] == record.users}
+        if inner == ring:
+            break
+        ring = inner
+    return ring

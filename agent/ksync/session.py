@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 from agent.errors import DatapathError, WireError
 from agent.ksync.bulk import MESSAGES_PER_FRAME, WINDOW, Channel, Result, pack
+from agent.ksync.counters import Counters
 from agent.ksync.dump import Answer, Opening, Questions, open_datapath
 from agent.ksync.events import Dumped, Event, InSync, Lost
-from agent.ksync.reconciler import Counters, Reconciler
+from agent.ksync.reconciler import Reconciler
 from agent.ksync.record import Record, RecordView
 from agent.objects import DatapathMessage, Desired, Key
 from agent.sandesh.framing import FAMILY_AGENT

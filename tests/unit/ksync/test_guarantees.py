@@ -161,6 +161,35 @@ def test_a_vrf_goes_after_its_routes(world):
     assert world.datapath.objects["vrf"] == {}
 
 
+def ring(world):
+    """vif 3 mirrored through a nexthop that leaves by vif 3: changes in place make it so."""
+    world.apply(w.vif(3), w.encap(5, 3), w.mirror(1, 5))
+    world.run()
+    world.apply(w.vif(3, vifr_flags=0x2001C9, vifr_mir_id=1))
+    world.run()
+    world.assert_equal()
+
+
+def test_a_ring_in_the_datapath_is_taken_apart(world):
+    ring(world)
+    world.apply(removed=[w.vif_key(3), w.nexthop_key(5), w.mirror_key(1)])
+    world.run()
+    assert len(world.datapath.violations) == 1
+    world.datapath.violations.clear()
+    world.assert_equal()
+    assert world.session.in_sync
+
+
+def test_a_ring_that_must_be_made_anew_is(world):
+    ring(world)
+    world.apply(w.vif(3, vifr_os_idx=99))
+    world.run()
+    assert len(world.datapath.violations) == 1
+    world.datapath.violations.clear()
+    world.assert_equal()
+    assert world.session.in_sync
+
+
 # ---- G3: refusals
 
 

@@ -55,7 +55,7 @@ class Owner:
     def _vif(self, index: int, flavour: int, mirrored: bool) -> Desired:
         changes: dict[str, Any] = {"vifr_name": f"tap{index}-{flavour // 2}"}
         changes["vifr_vrf"] = flavour
-        if mirrored:
+        if mirrored and index == 1:
             changes |= {"vifr_flags": 0x2001C9, "vifr_mir_id": 1}
         return w.vif(index, **changes)
 
@@ -67,6 +67,8 @@ class Owner:
     def _leaf(self, name: str, on: int, flavour: int) -> Desired:
         if flavour == 0:
             return w.discard(self.ids[name], name=name)
+        if name == "d":
+            on = 2  # the mirror's nexthop never leaves by the mirrored vif: no cycles
         size = w.ENCAP_BYTES if flavour < 3 else w.ENCAP_BYTES + b"\x81\0\0\0"
         return w.encap(self.ids[name], on, name=name, nhr_vrf=flavour, nhr_encap=size)
 
@@ -271,19 +273,12 @@ class KsyncMachine(RuleBasedStateMachine):
     def drop_dangling(self) -> None:
         while True:
             known = set(self.owner.chosen)
-            bad = [k for k in known if not set(self.owner.build(k).refs) <= known or self.cyclic(k)]
+            bad = [k for k in known if not set(self.owner.build(k).refs) <= known]
             if not bad:
                 return
             for key in bad:
                 del self.owner.chosen[key]
             self.apply((), bad)
-
-    def cyclic(self, key: Key) -> bool:
-        """vif -> mirror -> nexthop "d" -> vif: nobody can program that."""
-        if key.kind is not Kind.VIF or not self.owner.chosen[key]["mirrored"]:
-            return False
-        beneath = self.owner.chosen.get(w.nexthop_key("d"), {})
-        return bool(beneath) and beneath["flavour"] != 0 and beneath["on"] == key.name
 
     def check_idle_restart(self) -> None:
         """A new agent that wants the same writes nothing (but what a dump cannot show)."""
