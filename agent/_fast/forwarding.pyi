@@ -197,6 +197,13 @@ class Datapath:
         -ENODEV: no such vif. -EBADF and other errno of epoll for a bad descriptor.
         """
 
+    def vif_greet(self, idx: int) -> int:
+        """Connect the pkt0 vif to whoever is bound at its peer's path now.
+
+        While it stays connected to an agent that died, the kernel refuses the frames of
+        the next one. -ENOTCONN: nobody is there. -ENODEV: no such pkt0 vif.
+        """
+
     def vif_detach(self, idx: int) -> int:
         """Stop using the vif's descriptor; frames to it drop. -ENODEV: no such vif."""
 

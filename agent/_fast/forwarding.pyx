@@ -196,6 +196,12 @@ cdef class Datapath:
             dp_unlock(dp)
         return code
 
+    def vif_greet(self, idx):
+        cdef datapath *dp = self.locked()
+        cdef int code = device_greet(dp, word(idx))
+        dp_unlock(dp)
+        return code
+
     def vif_detach(self, idx):
         cdef datapath *dp = self.locked()
         cdef c_vif *vif = dp_vif(dp, word(idx))

@@ -37,8 +37,10 @@ cdef extern from "sys/socket.h" nogil:
         unsigned int msg_len
     enum:
         AF_UNIX
+        AF_UNSPEC
         MSG_DONTWAIT
         MSG_NOSIGNAL
+    int connect(int fd, void *address, unsigned int size)
     int recvmmsg(int fd, mmsghdr *messages, unsigned int count, int flags, void *timeout)
     int sendmmsg(int fd, mmsghdr *messages, unsigned int count, int flags)
 
@@ -220,6 +222,14 @@ def send_frames(int fd, bytes path not None, list frames not None):
             return 0
         raise OSError(error, strerror(error).decode())
     return sent
+
+
+def disconnect(int fd):
+    """Let a connected AF_UNIX datagram socket take datagrams from everyone again."""
+    cdef sockaddr_un nobody
+    memset(&nobody, 0, sizeof(nobody))
+    nobody.sun_family = AF_UNSPEC
+    connect(fd, &nobody, sizeof(nobody.sun_family))
 
 
 cdef class Packet:

@@ -200,8 +200,10 @@ class Daemon:
             case Refused():
                 log.warning("datapath refused", object=str(event.identity), errno=event.errno)
             case InSync():
+                self._pkt0.socket.pair()
                 self._report_sync()
             case Lost():
+                self._pkt0.socket.unpair()
                 log.warning("datapath lost", reason=event.reason)
 
     def _report_sync(self) -> None:

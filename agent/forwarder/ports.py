@@ -53,6 +53,12 @@ class Ports:
         self._wanted[wanted.idx] = wanted
         return 0 if device is None else self._use(wanted, device)
 
+    def greet_agent(self) -> None:
+        """Connect pkt0 to the agent that is bound there now; it may be another than before."""
+        for wanted in self._wanted.values():
+            if wanted.is_packet_socket:
+                self._datapath.vif_greet(wanted.idx)
+
     def remove(self, idx: int) -> None:
         """Give up what a vif used; the data plane has let go of it already."""
         wanted = self._wanted.pop(idx, None)

@@ -38,8 +38,11 @@ class Forwarder:
         self._ports = Ports(self._datapath, run_dir, Opener(run_dir, fabric))
         self._control = Control(self._datapath, self._ports, sizes, run_dir)
         reset(self._control)
+        # An agent binds its end of pkt0 before it connects here: a new client may be a new agent.
         self._server = ControlServer(
-            run_dir / rundir.CONTROL, lambda payload: answer(self._control, payload)
+            run_dir / rundir.CONTROL,
+            lambda payload: answer(self._control, payload),
+            self._ports.greet_agent,
         )
         self._failure: BaseException | None = None
 

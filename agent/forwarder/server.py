@@ -112,10 +112,13 @@ class Session(asyncio.Protocol):
 
 
 class ControlServer:
-    """Listens on a path and serves requests with `answer`."""
+    """Listens on a path and serves requests with `answer`; `greet` is told of each new client."""
 
-    def __init__(self, path: Path, answer: Answer) -> None:
+    def __init__(
+        self, path: Path, answer: Answer, greet: Callable[[], None] = lambda: None
+    ) -> None:
         self.answer = answer
+        self._greet = greet
         self._path = path
         self._sessions: set[Session] = set()
         self._listener: asyncio.Server | None = None
@@ -154,6 +157,7 @@ class ControlServer:
         if uid not in (0, os.geteuid()):
             return f"it runs as user {uid}"
         self._sessions.add(session)
+        self._greet()
         return ""
 
     def left(self, session: Session) -> None:

@@ -2,12 +2,15 @@
 
 `Pkt0Socket` is the transport, `TrapLoop` drives the services with it on the running loop.
 The agent is bound to RUN_DIR/agent_pkt0 and sends from that very socket, because the datapath's
-end is connected to it and a connected end takes datagrams from nobody else.
+end is connected to it and a connected end takes datagrams from nobody else. It connects in turn,
+as soon as the datapath lets it: between ends that are connected to each other the kernel's short
+queue limit (net.unix.max_dgram_qlen) does not hold.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -18,7 +21,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from agent._fast.packet import FrameBatch, send_frames
+from agent._fast.packet import FrameBatch, disconnect, send_frames
 from agent.errors import ConfigError
 from agent.services import ArpEvent, TrappedPackets
 
@@ -63,6 +66,15 @@ class Pkt0Socket:
         """Deliver batches to `received` on the running loop."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket.fileno(), self._readable)
+
+    def pair(self) -> None:
+        """Connect to the datapath's end, which is connected to ours."""
+        with contextlib.suppress(OSError):  # it is not there yet: sending works all the same
+            self._socket.connect(self._peer)
+
+    def unpair(self) -> None:
+        """Give up the datapath's end: it died, and the next one could not connect to ours."""
+        disconnect(self._socket.fileno())
 
     def close(self) -> None:
         """Free the socket and its name; what waits is dropped."""

@@ -37,6 +37,15 @@ bool device_connect(struct vif *vif)
     return true;
 }
 
+int device_greet(struct datapath *dp, uint32_t idx)
+{
+    struct vif *vif = dp_vif(dp, idx);
+    if (!vif || vif->fd < 0 || vif->framing != FRAMING_PKT0)
+        return -ENODEV;
+    vif->next_connect = 0;
+    return device_connect(vif) ? 0 : -ENOTCONN;
+}
+
 static bool peer_is_gone(int error)
 {
     return error == ECONNREFUSED || error == ECONNRESET || error == ENOTCONN

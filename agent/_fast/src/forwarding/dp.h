@@ -138,6 +138,7 @@ void vif_send(struct datapath *dp, struct vif *vif, struct packet *p);
 void device_send(struct datapath *dp, struct vif *vif, struct packet *p);
 int device_read(struct datapath *dp, struct vif *vif, struct packet *p);
 bool device_connect(struct vif *vif);
+int device_greet(struct datapath *dp, uint32_t idx);
 void loop_run(struct datapath *dp, int *error);
 
 /* rx.c: where a received frame goes. Takes the packet. */
