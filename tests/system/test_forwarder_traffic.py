@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import socket
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -78,6 +81,80 @@ def link_is_up(host: Host, idx: int) -> bool:
     with host.client() as client:
         request = VrInterfaceReq(h_op=SandeshOp.GET, vifr_idx=idx)
         return bool(client.get(request.encode(), VrInterfaceReq).vifr_intf_status)
+
+
+def test_an_interface_that_goes_down_and_up(one_host: Host) -> None:
+    first = one_host.guests[0]
+    assert first.ping("10.1.1.4") == 0
+    one_host.node.run("ip", "link", "set", "tap3", "down")
+    assert first.ping("10.1.1.4", count=2) == 100
+    one_host.node.run("ip", "link", "set", "tap3", "up")
+    assert first.ping("10.1.1.4", count=1) in (0, 100)  # the link needs a moment
+    assert first.ping("10.1.1.4") == 0
+    assert link_is_up(one_host, 3) is True
+
+
+def test_vhost0_reaches_the_fabric_while_there_is_no_agent(one_host: Host) -> None:
+    """Host and fabric are cross-connected until an agent's interface is added."""
+    one_host.node.run("ip", "address", "add", LEFT, "dev", "vhost0")
+    one_host.sandbox.run("ip", "address", "add", RIGHT, "dev", "port1", netns="fabric")
+    one_host.program(VrInterfaceReq(h_op=SandeshOp.DEL, vifr_idx=compute.AGENT))
+    shown = one_host.node.run("ping", "-n", "-c", "3", "-i", "0.1", "172.30.0.2")
+    assert " 0% packet loss" in shown.stdout
+
+
+def test_trapped_packets_find_an_agent_that_was_restarted(one_host: Host) -> None:
+    """A packet to the gateway goes to whoever is bound to agent_pkt0 now."""
+    first = one_host.guests[0]
+    for _ in range(2):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as agent:
+            agent.bind(str(one_host.run_dir / "agent_pkt0"))
+            agent.settimeout(10)
+            # The agent says nothing. A first packet may be lost while it is looked for.
+            assert first.ping("10.1.1.1", count=3) == 100
+            trapped = agent.recv(2048)
+            while struct.unpack_from(">HHH", trapped, 14) != (3, 1, TRAP_NEXTHOP):
+                trapped = agent.recv(2048)  # guests also solicit routers
+            assert trapped[44 + 6 : 44 + 12] == first.mac
+            agent.sendto(switched(3, trapped[44:]), str(one_host.run_dir / "dpdk_pkt0"))
+        (one_host.run_dir / "agent_pkt0").unlink()
+    assert counters(one_host, 3)[1] >= 2
+
+
+TRAP_NEXTHOP = 4
+
+
+def switched(vif: int, frame: bytes) -> bytes:
+    """The datagram with which an agent sends a frame out of a vif."""
+    return bytes(12) + b"\x08\x00" + struct.pack(">HHH24x", vif, 0, 0) + frame
+
+
+def counters(host: Host, idx: int) -> tuple[int, int]:
+    """Packets that came in on and went out of a vif."""
+    with host.client() as client:
+        request = VrInterfaceReq(h_op=SandeshOp.GET, vifr_idx=idx)
+        found = client.get(request.encode(), VrInterfaceReq)
+        return found.vifr_ipackets, found.vifr_opackets
+
+
+def test_an_agent_behind_an_interface(one_host: Host) -> None:
+    """As on a kernel datapath: the agent's frames on a device instead of datagrams."""
+    one_host.sandbox.veth("one", "pkt0", "fabric", "agent")
+    one_host.program(VrInterfaceReq(h_op=SandeshOp.DEL, vifr_idx=compute.AGENT))
+    one_host.program(compute.vif(compute.AGENT, 1, "pkt0", compute.GATEWAY_MAC, vifr_vrf=65535))
+    one_host.until("vif 2: attached to pkt0")
+    gateway_trap = "ether[0:4] = 0x5e00 and ether[18:2] = 4"
+    seen = one_host.sandbox.popen(
+        "tcpdump", "--immediate-mode", "-c", "1", "-xx", "-ni", "agent", "-Q", "in", gateway_trap,
+        netns="fabric",
+    )  # fmt: skip
+    assert seen.stdout is not None
+    while "listening" not in (line := seen.stdout.readline()):
+        assert line
+    one_host.guests[0].ping("10.1.1.1", count=1)
+    shown, _ = seen.communicate(timeout=20)
+    words = "".join(re.findall(r"^\s+0x\w+:  (.*)$", shown, re.MULTILINE)).replace(" ", "")
+    assert words[28:40] == "000300010004"  # vif, VRF and command behind the outer header
 
 
 def test_a_forwarder_that_is_restarted(one_host: Host) -> None:
