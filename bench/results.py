@@ -68,6 +68,8 @@ def _result(row: dict[str, Any]) -> Result:
     missing = {"impl", "per"} - extra.keys()
     if missing:
         raise SystemExit(f"{row['fullname']} does not use the `contest` fixture (bench/README.md)")
+    if row["stats"]["min"] <= 0:
+        raise SystemExit(f"{row['fullname']} was measured in no time: its rounds are too short")
     scale = 1e9 / extra["per"]
     aim_ratio = extra.get("aim_ratio")
     return Result(

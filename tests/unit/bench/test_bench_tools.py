@@ -91,6 +91,7 @@ def test_report_of_peers_alone(tmp_path: Path) -> None:
     ("rows", "said"),
     [
         ([row("a", 1.0), row("a", 2.0)], "two benchmarks are 'a' in group"),
+        ([row("a", 0.0)], "was measured in no time"),
         ([row("a", 1.0) | {"extra_info": {}}], "does not use the `contest` fixture"),
     ],
 )
