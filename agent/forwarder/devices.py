@@ -20,6 +20,7 @@ _TUNSETVNETHDRSZ = 0x400454D8
 _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
 _TUN_OFFLOADS = 0x01 | 0x02 | 0x04 | 0x08  # checksum, TSO4, TSO6, TSO ECN
 _SIOCSIFHWADDR, _SIOCSIFFLAGS, _SIOCGIFFLAGS = 0x8924, 0x8914, 0x8913
+_SIOCGIFMTU = 0x8921
 _ARPHRD_ETHER = 1
 _IFF_UP = 1
 
@@ -35,12 +36,17 @@ VNET_HEADER = 10
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """An open descriptor to an interface. `made` says that the interface is ours."""
+    """An open descriptor to an interface.
+
+    `made` says that the interface is ours; `mtu` is its size in bytes without the
+    Ethernet header, 0 where it has none.
+    """
 
     descriptor: int
     index: int
     name: str
     made: bool
+    mtu: int = 0
 
     def close(self) -> None:
         """Free the descriptor; a tap that we made goes away with it."""
@@ -92,7 +98,8 @@ def attach(index: int, name: str, *, offloads: bool = True) -> Device:
         _bind(packet, index)
         membership = struct.pack("iHH8x", index, _PACKET_MR_PROMISC, 0)
         packet.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, membership)
-        return Device(packet.detach(), index, name, made=False)
+        mtu = _mtu_of(packet, name)
+        return Device(packet.detach(), index, name, made=False, mtu=mtu)
     except BaseException:
         packet.close()
         raise
@@ -113,3 +120,8 @@ def _bind(packet: socket.socket, index: int) -> None:
     packet.bind((name, _ETH_P_ALL))
     if packet.getsockname()[0] != socket.if_indextoname(index):
         raise OSError(19, f"interface {name} was replaced while attaching to it")
+
+
+def _mtu_of(control: socket.socket, name: str) -> int:
+    raw = fcntl.ioctl(control, _SIOCGIFMTU, struct.pack("16s24x", name.encode()))
+    return int(struct.unpack_from("i", raw, 16)[0])

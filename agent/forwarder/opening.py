@@ -53,6 +53,8 @@ class Wanted:
     name: str
     os_idx: int
     mac: Mac
+    follows_mtu: bool = False
+    """The vif is as large as its interface, now and when that changes."""
 
     @property
     def is_packet_socket(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -24,13 +25,21 @@ class Opens(Protocol):
     def index(self, wanted: Wanted) -> int | None: ...
 
 
+Resized = Callable[[int, int], None]
+"""Called with the index of a vif and the MTU of its interface."""
+
+
 class Ports:
-    """Attaches vifs to devices; closes what it opened."""
+    """Attaches vifs to devices; closes what it opened.
+
+    `resized` is called for vifs that follow the MTU of their interface.
+    """
 
     def __init__(self, datapath: Datapath, run_dir: Path, opener: Opens) -> None:
         self._datapath = datapath
         self._run_dir = run_dir
         self._opener = opener
+        self.resized: Resized = lambda idx, mtu: None
         self._wanted: dict[int, Wanted] = {}
         self._devices: dict[int, Device] = {}
 
@@ -80,6 +89,8 @@ class Ports:
                 continue
             if device is None or device.index != link.index or not self._attached(wanted.idx):
                 self._reattach(wanted)
+            elif wanted.follows_mtu:
+                self.resized(wanted.idx, link.mtu)
 
     def link_gone(self, link: Link) -> None:
         """A host interface went away: let go of it; a tap of ours is made again."""
@@ -120,6 +131,8 @@ class Ports:
             device.close()
             return code
         self._devices[wanted.idx] = device
+        if wanted.follows_mtu:
+            self.resized(wanted.idx, device.mtu)
         log.info("vif %d: attached to %s", wanted.idx, device.name)
         return 0
 

@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import threading
+from functools import partial
 from pathlib import Path
 
 from agent._fast.forwarding import Datapath
@@ -17,6 +18,7 @@ from agent.forwarder import rundir
 from agent.forwarder.control import Control
 from agent.forwarder.dispatcher import answer
 from agent.forwarder.handlers.ops import reset
+from agent.forwarder.handlers.vif import resize
 from agent.forwarder.links import LinkWatch
 from agent.forwarder.opening import Opener
 from agent.forwarder.ports import Ports
@@ -37,6 +39,7 @@ class Forwarder:
         self._datapath = _make_datapath(run_dir, sizes)
         self._ports = Ports(self._datapath, run_dir, Opener(run_dir, fabric))
         self._control = Control(self._datapath, self._ports, sizes, run_dir)
+        self._ports.resized = partial(resize, self._control)
         reset(self._control)
         # An agent binds its end of pkt0 before it connects here: a new client may be a new agent.
         self._server = ControlServer(

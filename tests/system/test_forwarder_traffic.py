@@ -292,7 +292,28 @@ def outer_headers(path: Path, fields: list[str]) -> list[list[str]]:
     return [line.split("\t") for line in shown.stdout.splitlines() if "10.1." in line]
 
 
-@pytest.mark.parametrize("tunnel", ["mplsoudp", "mplsogre"])
+def test_the_fabric_vif_is_as_large_as_its_interface(two_hosts: tuple[Host, Host]) -> None:
+    left, _ = two_hosts
+    left.program(*left.base())
+    assert mtu_of(left, compute.FABRIC) == 1614
+    left.node.run("ip", "link", "set", "fab0", "mtu", "9000")
+    deadline = time.monotonic() + 10
+    while mtu_of(left, compute.FABRIC) != 9014:
+        assert time.monotonic() < deadline
+    left.node.run("ip", "link", "del", "fab0")
+    left.until("vif 0: interface fab0 went away")
+    left.sandbox.veth("left", "fab0", "right", "fab0")
+    left.until("vif 0: attached to fab0")
+    assert mtu_of(left, compute.FABRIC) == 1514
+
+
+def mtu_of(host: Host, idx: int) -> int:
+    with host.client() as client:
+        request = VrInterfaceReq(h_op=SandeshOp.GET, vifr_idx=idx)
+        return client.get(request.encode(), VrInterfaceReq).vifr_mtu
+
+
+@pytest.mark.parametrize("tunnel", TUNNELS)
 def test_tcp_between_hosts(two_hosts: tuple[Host, Host], tunnel: str) -> None:
     here, there = join(*two_hosts, TUNNELS[tunnel])
     assert here.ping(str(there.address.ip), count=1) == 0

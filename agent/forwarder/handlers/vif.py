@@ -15,6 +15,7 @@ from agent.values import Mac
 GET_DROP_STATS = 1
 MIRROR = 0x18
 NO_MIRROR = 255
+ETHERNET_HEADER = 14
 CORES = 1
 """Packets are moved by one thread."""
 
@@ -54,12 +55,19 @@ def _add(control: Control, request: VrInterfaceReq) -> int:
     code = _program(control, request)
     if code < 0:
         return code
+    control.records.vifs.put(request.vifr_idx, request)
     code = control.ports.add(_wanted(request))
     if code < 0:
+        control.records.vifs.pop(request.vifr_idx)
         control.datapath.vif_delete(request.vifr_idx)
-        return code
-    control.records.vifs.put(request.vifr_idx, request)
-    return 0
+    return code
+
+
+def resize(control: Control, idx: int, mtu: int) -> None:
+    """The interface behind a vif has this MTU; a vif's counts the Ethernet header."""
+    record = control.records.vifs.get(idx)
+    if record is not None:
+        _program(control, record.replace(vifr_mtu=mtu + ETHERNET_HEADER))
 
 
 def _change(control: Control, record: VrInterfaceReq, request: VrInterfaceReq) -> int:
@@ -106,6 +114,7 @@ def _wanted(request: VrInterfaceReq) -> Wanted:
         name=request.vifr_name,
         os_idx=request.vifr_os_idx,
         mac=Mac(request.vifr_mac),
+        follows_mtu=request.vifr_type == VifType.PHYSICAL and request.vifr_mtu == 0,
     )
 
 
