@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from typing import NamedTuple
 
 from agent.values import Address, Mac
@@ -24,6 +24,9 @@ class RouteFamily(Enum):
     ERMVPN = (1, 241)
     MVPN = (1, 5)
 
+    # Members are single objects; Enum's own hash is Python code, and these are hashed a lot.
+    __hash__ = object.__hash__
+
 
 class Encapsulation(Enum):
     """Names of the tunnel-encapsulation-list that have a forwarding type."""
@@ -33,6 +36,8 @@ class Encapsulation(Enum):
     VXLAN = "vxlan"
     NATIVE = "native"
     MPLS = "mpls"
+
+    __hash__ = object.__hash__
 
 
 class LoadBalanceField(Enum):
@@ -53,6 +58,11 @@ class InetKey(NamedTuple):
 
     prefix: bytes
     length: int
+
+    def __repr__(self) -> str:
+        prefix, length = self
+        text = ip_address(prefix) if len(prefix) in (4, 16) else prefix.hex()
+        return f"{text}/{length}"
 
 
 class EvpnKey(NamedTuple):
