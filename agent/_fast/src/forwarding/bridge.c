@@ -169,6 +169,8 @@ static void forward_unicast(struct datapath *dp, struct packet *p)
         return;
     }
     take_entry(p, &entry);
+    if (!to_me && from_guest(p))
+        adjust_mss(dp, p, true);
     enter_nexthop(dp, p, nh);
 }
 

@@ -159,6 +159,8 @@ void route_input(struct datapath *dp, struct packet *p);
 const struct route *find_route4(struct datapath *dp, uint32_t vrf, const uint8_t *address);
 const struct route *find_route6(struct datapath *dp, uint32_t vrf, const uint8_t *address);
 void enter_nexthop(struct datapath *dp, struct packet *p, struct nexthop *nh);
+/* Came in on a guest's (or the agent's) vif, not by a tunnel or the wire. */
+bool from_guest(const struct packet *p);
 bool is_gateway(struct datapath *dp, const struct nexthop *nh);
 void enter_policy(struct datapath *dp, struct packet *p);
 

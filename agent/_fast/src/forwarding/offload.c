@@ -191,7 +191,7 @@ static uint8_t *find_mss(struct packet *p, uint32_t length)
 
 void adjust_mss(struct datapath *dp, struct packet *p, bool l2)
 {
-    if (!dp->mss_adjust || p->proto != PROTO_TCP || p->is_fragment || !has_bytes(p, p->l4, TCP_LEN))
+    if (!dp->mss_adjust || !p->l4 || p->proto != PROTO_TCP || p->is_fragment || !has_bytes(p, p->l4, TCP_LEN))
         return;
     uint8_t *tcp = p->buf + p->l4;
     uint32_t length = (tcp[12] >> 4) * 4u;

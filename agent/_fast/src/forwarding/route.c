@@ -22,7 +22,7 @@ bool is_gateway(struct datapath *dp, const struct nexthop *nh)
     return vif && vif->type == VIF_AGENT;
 }
 
-static bool from_guest(const struct packet *p)
+bool from_guest(const struct packet *p)
 {
     return p->outer_src == 0 && p->in->type != VIF_PHYSICAL && p->in->type != VIF_HOST;
 }
