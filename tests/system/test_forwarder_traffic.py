@@ -52,6 +52,13 @@ def test_guests_of_two_subnets_are_routed(one_host: Host) -> None:
     assert "ttl=63" in shown
 
 
+def test_guests_speak_ipv6(one_host: Host) -> None:
+    first, second, _ = one_host.guests
+    for guest, address in ((first, "fd00:1::3/64"), (second, "fd00:1::4/64")):
+        guest.node.run("ip", "address", "add", address, "dev", "eth0", "nodad")
+    assert first.ping("fd00:1::4") == 0
+
+
 def test_no_route_no_answer(one_host: Host) -> None:
     assert one_host.guests[0].ping("10.9.9.9", count=2) == 100
 

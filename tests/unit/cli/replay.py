@@ -84,7 +84,10 @@ class Datapath:
         self._thread.start()
 
     def _session(self, frames: Callable[[Message, bytes], list[bytes]]) -> None:
-        peer, _ = self._listener.accept()
+        try:
+            peer, _ = self._listener.accept()
+        except OSError:  # closed before anybody asked
+            return
         reader = FrameReader()
         with peer:
             while data := peer.recv(65536):
