@@ -54,6 +54,11 @@ def ip4_as_loaded(address: IPv4Address) -> int:
     return int.from_bytes(address.packed, "little")
 
 
+def ip4_from_loaded(number: int) -> IPv4Address:
+    """The address of such an integer."""
+    return IPv4Address((number & 0xFFFFFFFF).to_bytes(4, "little"))
+
+
 def ip6_as_loaded(address: IPv6Address) -> tuple[int, int]:
     """An IPv6 address as the (upper, lower) pair of "net-in-host" u64 integers."""
     raw = address.packed

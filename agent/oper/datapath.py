@@ -12,9 +12,11 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
 
 from agent.objects import Key, Kind
+from agent.routes import InetKey
 from agent.values import Mac, Prefix
 
 NO_VRF = 0xFFFF
+HOLE = -1
 
 
 class Family(IntEnum):
@@ -73,17 +75,25 @@ class NexthopFlag(IntFlag):
     NONE = 0
     VALID = 0x1
     POLICY = 0x2
+    TUNNEL_GRE = 0x8
     MCAST = 0x20
+    TUNNEL_UDP_MPLS = 0x40
+    TUNNEL_VXLAN = 0x80
     RELAXED_POLICY = 0x100
+    COMPOSITE_FABRIC = 0x200
+    COMPOSITE_ECMP = 0x400
+    COMPOSITE_EVPN = 0x1000
     COMPOSITE_ENCAP = 0x2000
     UNKNOWN_UC_FLOOD = 0x10000
     ETREE_ROOT = 0x200000
+    L3_VXLAN = 0x2000000
 
 
 class InetFlag(IntFlag):
     """rtr_label_flags of inet and inet6 routes."""
 
     NONE = 0
+    LABEL_VALID = 0x1
     ARP_PROXY = 0x2
     ARP_TRAP = 0x4
     ARP_FLOOD = 0x8
@@ -131,7 +141,13 @@ class Vif:
 
 @dataclass(frozen=True, slots=True)
 class Nexthop:
-    """A nexthop. `vif` is the outgoing vif's index, `members` the nexthops of a composite."""
+    """A nexthop. `vif` is the outgoing vif's index.
+
+    `members` are the nexthops of a composite (HOLE for a place that is kept free) and
+    `labels` what goes with each; `hash_fields` are the bits of an ECMP composite. `ends`
+    are the outer source and destination of a tunnel, `rewrite` the inner destination MAC
+    of one that routes.
+    """
 
     key: Key
     index: int
@@ -143,6 +159,10 @@ class Nexthop:
     encap: bytes = b""
     members: tuple[int, ...] = ()
     refs: tuple[Key, ...] = ()
+    labels: tuple[int, ...] = ()
+    hash_fields: int = 0
+    ends: tuple[IPv4Address, IPv4Address] | None = None
+    rewrite: Mac | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +243,14 @@ def vrf_key(name: str) -> Key:
 
 def route_key(vrf: str, destination: Prefix | Mac) -> Key:
     """The key of a route by the name of its VRF."""
-    kind = Kind.BRIDGE_ROUTE if isinstance(destination, Mac) else Kind.INET_ROUTE
-    return Key(kind, (vrf, destination))
+    if isinstance(destination, Mac):
+        return Key(Kind.BRIDGE_ROUTE, (vrf, destination))
+    return Key(Kind.INET_ROUTE, (vrf, inet_key(destination)))
+
+
+def inet_key(prefix: Prefix) -> InetKey:
+    """The key by which a prefix is exchanged."""
+    return InetKey(prefix.network_address.packed, prefix.prefixlen)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from agent.oper.datapath import (
     InetFlag,
     Label,
     Nexthop,
+    NexthopFlag,
     NexthopType,
     Route,
     Row,
@@ -27,10 +28,12 @@ from agent.oper.datapath import (
     VifType,
     VrfEntry,
     VxlanId,
+    inet_key,
 )
 from agent.oper.fabric import FABRIC_VIF, PKT0_VIF
 from agent.oper.vmi import device_recognition
 from agent.oper.vrf import vif_recognition, vni_recognition
+from agent.routes import InetKey
 from agent.sandesh.vrouter import (
     SandeshOp,
     VrInterfaceReq,
@@ -40,12 +43,14 @@ from agent.sandesh.vrouter import (
     VrVrfReq,
     VrVxlanReq,
 )
-from agent.values import Mac, ip4_as_loaded, ip6_as_loaded
+from agent.values import Mac, ip4_as_loaded, ip4_from_loaded, ip6_as_loaded
 
 _ADD = SandeshOp.ADD
 _ARP_FAMILY = 0x0806
 _NO_HBF_VIF = -1
 _HBF_VALID = 0x6
+_NO_CRYPT_VIF = -1
+_INET, _INET6, _BRIDGE = int(Family.INET), int(Family.INET6), int(Family.BRIDGE)
 
 
 def desired(row: Row) -> Desired:
@@ -84,7 +89,9 @@ def _vif(row: Vif) -> DatapathMessage:
 
 @message.register
 def _nexthop(row: Nexthop) -> DatapathMessage:
-    frames = row.type in (NexthopType.ENCAP, NexthopType.COMPOSITE)
+    frames = row.type in (NexthopType.ENCAP, NexthopType.COMPOSITE, NexthopType.TUNNEL)
+    source, destination = map(ip4_as_loaded, row.ends) if row.ends else (0, 0)
+    rewrite = bytes(row.rewrite) if row.rewrite else b""
     return VrNexthopReq(
         h_op=_ADD,
         nhr_id=row.index,
@@ -96,7 +103,13 @@ def _nexthop(row: Nexthop) -> DatapathMessage:
         nhr_encap_family=_ARP_FAMILY if frames else 0,
         nhr_encap=row.encap,
         nhr_nh_list=row.members,
-        nhr_label_list=(0,) * len(row.members),
+        nhr_label_list=row.labels or (0,) * len(row.members),
+        nhr_ecmp_config_hash=row.hash_fields,
+        nhr_tun_sip=source,
+        nhr_tun_dip=destination,
+        nhr_rw_dst_mac=rewrite,
+        nhr_pbb_mac=rewrite,
+        nhr_encap_crypt_oif_id=_NO_CRYPT_VIF if row.ends else 0,
     )
 
 
@@ -123,27 +136,44 @@ def _vrf(row: VrfEntry) -> DatapathMessage:
 
 @message.register
 def _route(row: Route) -> DatapathMessage:
-    to = row.destination
+    to, via = row.destination, row.nexthop_index
     if isinstance(to, Mac):
-        return VrRouteReq(
-            h_op=_ADD,
-            rtr_family=int(Family.BRIDGE),
-            rtr_vrf_id=row.vrf_index,
-            rtr_mac=bytes(to),
-            rtr_nh_id=row.nexthop_index,
-            rtr_label=row.label,
-            rtr_label_flags=int(row.flags),
-        )
+        return bridge_route(row.vrf_index, to, via, row.label, int(row.flags))
+    mac = bytes(row.mac) if row.mac else b""
+    return inet_route(row.vrf_index, inet_key(to), via, row.label, int(row.flags), mac)
+
+
+# Routes of controllers, of which there are many, become messages without a row between.
+
+
+def inet_route(
+    vrf: int, to: InetKey, nexthop: int, label: int, flags: int, mac: bytes
+) -> DatapathMessage:
+    """The ADD message of an inet or inet6 route; `mac` is the stitched one or b""."""
+    prefix, length = to
     return VrRouteReq(
         h_op=_ADD,
-        rtr_family=int(Family.INET if to.version == 4 else Family.INET6),
-        rtr_vrf_id=row.vrf_index,
-        rtr_prefix=to.network_address.packed,
-        rtr_prefix_len=to.prefixlen,
-        rtr_mac=bytes(row.mac) if row.mac else b"",
-        rtr_nh_id=row.nexthop_index,
-        rtr_label=row.label,
-        rtr_label_flags=int(row.flags),
+        rtr_family=_INET if len(prefix) == 4 else _INET6,
+        rtr_vrf_id=vrf,
+        rtr_prefix=prefix,
+        rtr_prefix_len=length,
+        rtr_mac=mac,
+        rtr_nh_id=nexthop,
+        rtr_label=label,
+        rtr_label_flags=flags,
+    )
+
+
+def bridge_route(vrf: int, mac: Mac, nexthop: int, label: int, flags: int) -> DatapathMessage:
+    """The ADD message of a bridge route."""
+    return VrRouteReq(
+        h_op=_ADD,
+        rtr_family=_BRIDGE,
+        rtr_vrf_id=vrf,
+        rtr_mac=bytes(mac),
+        rtr_nh_id=nexthop,
+        rtr_label=label,
+        rtr_label_flags=flags,
     )
 
 
@@ -231,6 +261,12 @@ class Dump:
             return nexthop.encap_recognition(vif, one.nhr_family, one.nhr_flags)
         if one.nhr_type == NexthopType.RECEIVE and vif is not None:
             return nexthop.receive_recognition(vif, one.nhr_flags)
+        if one.nhr_type == NexthopType.TUNNEL:
+            far = ip4_from_loaded(one.nhr_tun_dip)
+            return nexthop.tunnel_recognition(far, one.nhr_flags, one.nhr_rw_dst_mac)
+        if one.nhr_type == NexthopType.COMPOSITE and one.nhr_flags & NexthopFlag.COMPOSITE_ECMP:
+            members, labels = tuple(one.nhr_nh_list), tuple(one.nhr_label_list)
+            return nexthop.ecmp_recognition(members, labels, one.nhr_ecmp_config_hash)
         alone = (NexthopType.RESOLVE, NexthopType.VRF_TRANSLATE, NexthopType.COMPOSITE)
         for kind in alone:
             if one.nhr_type == kind:

@@ -11,7 +11,16 @@ from ipaddress import IPv4Address
 
 from agent.objects import Key, Kind
 from agent.oper import ids
-from agent.oper.datapath import Family, Label, Nexthop, NexthopFlag, NexthopType, Vif, vrf_key
+from agent.oper.datapath import (
+    HOLE,
+    Family,
+    Label,
+    Nexthop,
+    NexthopFlag,
+    NexthopType,
+    Vif,
+    vrf_key,
+)
 from agent.oper.incremental import View
 from agent.oper.rows import Vrf
 from agent.values import VRRP_MAC, Mac
@@ -19,6 +28,10 @@ from agent.values import VRRP_MAC, Mac
 _BASE = NexthopFlag.VALID | NexthopFlag.ETREE_ROOT
 _POLICY = NexthopFlag.POLICY
 _MCAST = NexthopFlag.MCAST
+_TUNNELS = NexthopFlag.TUNNEL_GRE | NexthopFlag.TUNNEL_UDP_MPLS | NexthopFlag.TUNNEL_VXLAN
+_COMPOSITES = (
+    _MCAST | NexthopFlag.COMPOSITE_ENCAP | NexthopFlag.COMPOSITE_FABRIC | NexthopFlag.COMPOSITE_EVPN
+)
 _ETHERTYPE_IP = b"\x08\x00"
 
 DISCARD = Nexthop(Key(Kind.NEXTHOP, "discard"), 1, NexthopType.DISCARD, _BASE)
@@ -37,12 +50,29 @@ def receive_recognition(vif: int, flags: int) -> Hashable:
 
 def vrf_recognition(kind: NexthopType, vrf: int, flags: int) -> Hashable:
     """The one nexthop of its kind in a VRF: resolve, translate, broadcast and members."""
-    return int(kind), vrf, int(flags) & (_MCAST | NexthopFlag.COMPOSITE_ENCAP)
+    return int(kind), vrf, int(flags) & _COMPOSITES
 
 
 def arp_recognition(address: IPv4Address) -> Hashable:
     """The nexthop to a neighbour on the fabric."""
     return "arp", address
+
+
+def tunnel_recognition(far: IPv4Address, flags: int, rewrite: bytes | None) -> Hashable:
+    """A tunnel: by its far end, its kind, and the inner MAC that it writes."""
+    return (
+        "tunnel",
+        far,
+        int(flags) & _TUNNELS,
+        bytes(rewrite or b"") if any(rewrite or b"") else b"",
+    )
+
+
+def ecmp_recognition(
+    members: tuple[int, ...], labels: tuple[int, ...], hash_fields: int
+) -> Hashable:
+    """An ECMP composite: by its content."""
+    return "ecmp", members, labels, hash_fields
 
 
 def label_recognition(nexthop: int) -> Hashable:
@@ -131,10 +161,69 @@ def translate(view: View, vrf: Vrf, *, flood: bool) -> Nexthop:
     )
 
 
-def composite(
-    view: View, name: str, vrf: Vrf, flag: NexthopFlag, members: list[Nexthop]
+def tunnel(
+    view: View,
+    vif: Vif,
+    ends: tuple[IPv4Address, IPv4Address],
+    kind: NexthopFlag,
+    mac: Mac | None,
+    rewrite: Mac | None,
 ) -> Nexthop:
-    """A copy to each member, in the bridge family; `flag` says of which kind it is."""
+    """To another host; not valid while the `mac` of the next hop to it is unknown.
+
+    The encapsulation keeps its length then: a datapath cannot change that of a nexthop.
+    """
+    source, far = ends
+    key = _key("tunnel", far, kind.name, *([bytes(rewrite)] if rewrite else []))
+    flags = kind | NexthopFlag.ETREE_ROOT
+    flags |= NexthopFlag.VALID if mac else NexthopFlag.NONE
+    flags |= NexthopFlag.L3_VXLAN if rewrite else NexthopFlag.NONE
+    return Nexthop(
+        key,
+        ids.index(view, key, lambda: [tunnel_recognition(far, kind, rewrite)]),
+        NexthopType.TUNNEL,
+        flags,
+        vif=vif.index,
+        encap=(mac or bytes(6)) + vif.mac + _ETHERTYPE_IP,
+        refs=(vif.key,),
+        ends=(source, far),
+        rewrite=rewrite,
+    )
+
+
+def ecmp(
+    view: View,
+    name: tuple[Hashable, ...],
+    members: list[tuple[Nexthop, int] | None],
+    hash_fields: int,
+) -> Nexthop:
+    """One of several nexthops for each flow, each with its label; None is a kept place."""
+    key = _key("ecmp", *name)
+    indexes = tuple(HOLE if one is None else one[0].index for one in members)
+    labels = tuple(HOLE if one is None else one[1] for one in members)
+    return Nexthop(
+        key,
+        ids.index(view, key, lambda: [ecmp_recognition(indexes, labels, hash_fields)]),
+        NexthopType.COMPOSITE,
+        _BASE | NexthopFlag.COMPOSITE_ECMP,
+        members=indexes,
+        labels=labels,
+        hash_fields=hash_fields,
+        refs=tuple(dict.fromkeys(one[0].key for one in members if one is not None)),
+    )
+
+
+def composite(
+    view: View,
+    name: str,
+    vrf: Vrf,
+    flag: NexthopFlag,
+    members: list[Nexthop],
+    *,
+    labels: tuple[int, ...] = (),
+    family: Family = Family.BRIDGE,
+) -> Nexthop:
+    """A copy to each member, with its label; `flag` says of which kind it is."""
     key = _key(name, vrf.name)
     recognition = vrf_recognition(NexthopType.COMPOSITE, vrf.index, flag)
     return Nexthop(
@@ -142,10 +231,11 @@ def composite(
         ids.index(view, key, lambda: [recognition]),
         NexthopType.COMPOSITE,
         _BASE | flag,
-        Family.BRIDGE,
+        family,
         vrf.index,
         members=tuple(member.index for member in members),
-        refs=(vrf_key(vrf.name), *(member.key for member in members)),
+        labels=labels,
+        refs=(vrf_key(vrf.name), *dict.fromkeys(member.key for member in members)),
     )
 
 

@@ -34,6 +34,7 @@ from worlds import (
 from agent.inputs import ArpResolved, ContainerPort, GraphNode, Link
 from agent.objects import Key, Kind
 from agent.oper import Compiler
+from agent.oper.datapath import route_key
 
 PAIR = worked(vms=2, networks=2)
 ONE = worked()
@@ -177,9 +178,7 @@ def test_two_vms_with_one_address() -> None:
     first, second = (compiler.vmi_by_uuid(vm.port) for vm in (one, two))
     assert first is not None
     assert second is not None
-    route = Key(
-        Kind.INET_ROUTE, ("default-domain:default-project:net1:net1", IPv4Network(one.address))
-    )
+    route = route_key("default-domain:default-project:net1:net1", IPv4Network(one.address))
 
     def via() -> int:
         message: Any = forms(compiler)[route]

@@ -25,6 +25,7 @@ from worlds import (
 
 from agent.inputs import ArpResolved
 from agent.objects import Key, Kind
+from agent.oper.datapath import route_key
 from agent.values import BROADCAST_MAC, VRRP_MAC, Mac, ip4_as_loaded
 
 FABRIC = "default-domain:default-project:ip-fabric:__default__"
@@ -48,7 +49,7 @@ def label(key: Key) -> Key:
 
 
 def inet(vrf: str, prefix: str) -> Key:
-    return Key(Kind.INET_ROUTE, (vrf, ip_network(prefix)))
+    return route_key(vrf, ip_network(prefix))
 
 
 def bridge(vrf: str, mac: Mac) -> Key:
