@@ -68,5 +68,5 @@ def _answer_one(control: Control, message: Message) -> Replies:
         log.info("%s refused: %s", message.NAME, error)
         return ack(EINVAL)
     except Exception:
-        log.exception("%r failed", message)
+        log.exception("%.1000r failed", message)
         return ack(EIO)

@@ -16,6 +16,7 @@ GET_DROP_STATS = 1
 MIRROR = 0x18
 NO_MIRROR = 255
 ETHERNET_HEADER = 14
+MAX_MTU = 65_535 + ETHERNET_HEADER
 CORES = 1
 """Packets are moved by one thread."""
 
@@ -42,6 +43,8 @@ def handle(control: Control, request: VrInterfaceReq) -> Replies:
 def _set(control: Control, request: VrInterfaceReq) -> int:
     idx = request.vifr_idx
     if not 0 <= idx < control.sizes.interfaces or not 0 <= request.vifr_type <= max(VifType):
+        return EINVAL
+    if not 0 <= request.vifr_mtu <= MAX_MTU:
         return EINVAL
     record = control.records.vifs.get(idx)
     return _add(control, request) if record is None else _change(control, record, request)
@@ -147,7 +150,7 @@ def _get(control: Control, request: VrInterfaceReq) -> Replies:
         return ack(ENOENT)
     objects: list[Message] = [_shown(control, record, request.vifr_core)]
     if request.vifr_flags & GET_DROP_STATS:
-        objects.append(drop_message(_drops(control, record.vifr_idx), core=request.vifr_core))
+        objects.append(drop_message(_drops(control, record.vifr_idx)))
     return found(*objects)
 
 

@@ -162,6 +162,7 @@ def dump(
         (vif(SMALL.interfaces), EINVAL),
         (vif(3, vifr_type=10), EINVAL),
         (vif(3, vifr_type=-1), EINVAL),
+        (vif(3, vifr_mtu=-1), EINVAL),
         (vif(3, vifr_mac=MAC[:5]), EINVAL),
         (vif(3, vifr_mac=b""), EINVAL),
         (vif(1, vifr_type=0), ENODEV),
@@ -779,7 +780,10 @@ def test_any_fields_get_an_answer(stage: Stage, data: st.DataObject) -> None:
             continue  # a number that this field cannot hold
     if kind in (VrInterfaceReq,) and message.vifr_type == 0:  # type: ignore[attr-defined]
         message = message.replace(vifr_type=3)
-    for reply in answer(stage.control, message.encode()):
-        ((response, *_)) = decode_messages(reply)
-        code = getattr(response, "resp_code", 0)
-        assert code != -errno.EIO
+    requests = [message]
+    if "h_op" in kind.FIELDS:
+        requests += [message.replace(h_op=operation) for operation in (ADD, GET, DUMP)]
+    for request in requests:
+        for reply in answer(stage.control, request.encode()):
+            response = decode_messages(reply)[0]
+            assert getattr(response, "resp_code", 0) != -errno.EIO
