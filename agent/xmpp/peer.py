@@ -1,0 +1,71 @@
+"""One controller in use: its channel, what it was told, how far its session has come."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from agent.settings import Server
+from agent.xmpp.channel import Channel
+from agent.xmpp.telling import Telling
+
+
+class Farewell(Enum):
+    """How far our own end-of-RIB marker has come."""
+
+    WAITING = auto()
+    """For the end of configuration, or for quiet."""
+    DUE = auto()
+    """To be told once every route was."""
+    TOLD = auto()
+
+
+class Peer:
+    """A controller in a slot; `sequence` counts its sessions and marks its routes."""
+
+    def __init__(self, server: Server, slot: int, channel: Channel, telling: Telling) -> None:
+        self.server = server
+        self.slot = slot
+        self.channel = channel
+        self.telling = telling
+        self.sequence = 0
+        self.since = 0.0
+        self.published_at = 0.0
+        self.end_received = False
+        self.farewell = Farewell.WAITING
+
+    @property
+    def ready(self) -> bool:
+        """Whether its session is established."""
+        return self.channel.ready
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is ready and has sent all its routes."""
+        return self.ready and self.end_received
+
+    def begin(self, sequence: int, now: float) -> None:
+        """A session is established."""
+        self.sequence = sequence
+        self.since = self.published_at = now
+        self.end_received = False
+        self.farewell = Farewell.WAITING
+        self.telling.begin()
+
+    def end(self) -> None:
+        """The session is gone."""
+        self.end_received = False
+        self.telling.end()
+
+    def data_to_send(self, limit: int, now: float) -> bytes:
+        """What is to be written now: the session's own words, then what is to be told."""
+        data = self.channel.data_to_send()
+        if not self.ready:
+            return data
+        published = self.telling.published
+        data += self.telling.data(limit)
+        if self.telling.published != published:
+            self.published_at = now
+        if self.farewell is Farewell.DUE and self.telling.done:
+            self.farewell = Farewell.TOLD
+            data += self.channel.identity.end_of_rib()
+        return data
