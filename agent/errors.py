@@ -30,6 +30,14 @@ class SandeshError(WireError):
         super().__init__(message if offset is None else f"{message} (at byte {offset})")
 
 
+class StanzaError(WireError):
+    """Route stanzas that cannot be used at all; `offset` is the byte at which reading ended."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        self.offset = offset
+        super().__init__(f"{message} (at byte {offset})")
+
+
 class PacketError(WireError):
     """A trapped packet that must be dropped.
 

@@ -142,6 +142,8 @@ class RouteAttributes:
     source_address: IPv4Address | None = None
     route_type: int = 0
     """MVPN route type 1 to 7; 0 for other families."""
+    label_range: tuple[int, int] | None = None
+    """ERMVPN routes of our own: the first and last label that trees may take from this node."""
 
 
 class RouteUpdate(NamedTuple):
@@ -161,9 +163,13 @@ class RouteBatch(NamedTuple):
 
 
 class PublishedRoute(NamedTuple):
-    """One route of our own as it goes to controllers: an upstream entry of `vrf`."""
+    """One route of our own as it goes to controllers: an upstream entry of `vrf`.
+
+    `native_vrf` is the index of the VRF whose inet route is forwarded by the underlay.
+    """
 
     family: RouteFamily
     vrf: str
     key: RouteKey
     attributes: RouteAttributes
+    native_vrf: int | None = None
