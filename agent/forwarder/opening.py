@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent.forwarder import rundir
 from agent.forwarder.devices import Device, attach, make_tap
+from agent.forwarder.links import Link
 from agent.values import Mac
 
 _PACKET_BUFFER = 4 << 20
@@ -76,7 +77,7 @@ class Opener:
         """The device for a vif; None while its interface does not exist. OSError."""
         if wanted.is_packet_socket:
             return _packet_socket(self._run_dir / rundir.PACKETS)
-        index = self.index(wanted)
+        index = self._index(wanted)
         if index is None:
             return make_tap(wanted.name, wanted.mac) if wanted.type == VifType.HOST else None
         try:
@@ -87,7 +88,16 @@ class Opener:
                 return None
             raise
 
-    def index(self, wanted: Wanted) -> int | None:
+    def matches(self, wanted: Wanted, link: Link) -> bool:
+        """Is this the interface that the vif waits for?"""
+        if not wanted.name:
+            return link.index == wanted.os_idx
+        if link.name == wanted.name:
+            return True
+        stands_in = wanted.type == VifType.PHYSICAL and link.name == self._fabric
+        return stands_in and _named(wanted.name) is None
+
+    def _index(self, wanted: Wanted) -> int | None:
         """The host's index of the vif's interface, or None.
 
         By name, else the fabric given; by number only where the message has no name,

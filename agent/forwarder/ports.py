@@ -22,7 +22,7 @@ class Opens(Protocol):
     """What `Ports` needs of an `Opener`."""
 
     def open(self, wanted: Wanted) -> Device | None: ...
-    def index(self, wanted: Wanted) -> int | None: ...
+    def matches(self, wanted: Wanted, link: Link) -> bool: ...
 
 
 Resized = Callable[[int, int], None]
@@ -85,7 +85,7 @@ class Ports:
         """A host interface is new or changed: attach the vif that waits for it."""
         for wanted in list(self._wanted.values()):
             device = self._devices.get(wanted.idx)
-            if wanted.is_packet_socket or not self._is_for(wanted, link):
+            if wanted.is_packet_socket or not self._opener.matches(wanted, link):
                 continue
             if device is None or device.index != link.index or not self._attached(wanted.idx):
                 self._reattach(wanted)
@@ -106,9 +106,6 @@ class Ports:
     def _attached(self, idx: int) -> bool:
         vif = self._datapath.vif_get(idx)
         return vif is not None and vif.attached
-
-    def _is_for(self, wanted: Wanted, link: Link) -> bool:
-        return link.name == wanted.name or link.index == self._opener.index(wanted)
 
     def _reattach(self, wanted: Wanted) -> None:
         if (old := self._devices.pop(wanted.idx, None)) is not None:

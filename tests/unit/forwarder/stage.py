@@ -9,6 +9,7 @@ from agent.forwarder.control import Control
 from agent.forwarder.devices import Device
 from agent.forwarder.dispatcher import answer
 from agent.forwarder.handlers.ops import reset
+from agent.forwarder.links import Link
 from agent.forwarder.opening import Wanted
 from agent.forwarder.ports import Ports
 from agent.forwarder.sizes import Sizes
@@ -35,8 +36,8 @@ class Unplugged:
         self.asked.append(wanted)
         return None
 
-    def index(self, wanted: Wanted) -> int | None:
-        return None
+    def matches(self, wanted: Wanted, link: Link) -> bool:
+        return False
 
 
 class Stage:
