@@ -84,7 +84,8 @@ class Reconciler:
             self._want(desired, touched)
         for record in touched:
             if self._known:
-                self._assess(record)
+                if record.programmed is not None or self._going:
+                    self._assess(record)
                 self._set_ready(record)
             self._update(record)
 
@@ -142,7 +143,7 @@ class Reconciler:
         """The slot is no longer desired by its owner; the next key that waits takes over."""
         record.desired = None
         record.differs = False
-        self._registry.set_refs(record, ())
+        self._registry.set_refs(record, record.programmed_refs)
         self._retries.free(record)
         touched.append(record)
         assert record.identity is not None
@@ -180,7 +181,7 @@ class Reconciler:
         if ready is record.ready:
             return
         record.ready = ready
-        for dependent in record.dependents or ():
+        for dependent in list(record.dependents or ()):
             if ready:
                 dependent.missing -= 1
                 if not dependent.missing:
@@ -192,8 +193,8 @@ class Reconciler:
         """The slot must be emptied before it can be as desired.
 
         Either the datapath refuses such a change; or the slot serves another key now and
-        objects still use it as the old one's; or (passed on) both a slot that it uses and
-        one that it shall use must be emptied, so that it cannot simply move.
+        objects still use it as the old one's; or (passed on) a slot that it uses must be
+        emptied, and it cannot simply move, because what it shall use instead is stalled.
         """
         if record.programmed is None:
             return False
@@ -202,22 +203,27 @@ class Reconciler:
                 return True
             if record.users and record.programmed_key not in (None, record.key):
                 return True
-        return (
-            self._going > 0
-            and any(ref.going for ref in record.programmed_refs)
-            and any(ref.going for ref in record.refs)
-        )
+        if not self._going or not any(ref.going for ref in record.programmed_refs):
+            return False
+        return record.desired is None or any(ref.is_stalled() for ref in record.refs)
 
     def _assess(self, record: Record) -> None:
-        going = self._must_go(record)
-        if going is record.going:
-            return
-        record.going = going
-        self._going += 1 if going else -1
-        self._set_ready(record)
-        for dependent in list(record.dependents or ()):
-            self._assess(dependent)
-        self._update(record)
+        """Find out whether a slot must be emptied, and pass on what that changes."""
+        stack = [record]
+        passed: set[Record] = set()
+        while stack:
+            each = stack.pop()
+            going = self._must_go(each)
+            if going is not each.going:
+                each.going = going
+                self._going += 1 if going else -1
+                self._set_ready(each)
+                stack += each.dependents or ()
+                stack += each.users or ()
+                self._update(each)
+            elif each.programmed is None and self._going and each not in passed:
+                passed.add(each)  # it may be stalled, or no longer
+                stack += each.dependents or ()
 
     def _update(self, record: Record) -> None:
         """After any change of a record: count it, queue it, or forget it."""
@@ -271,8 +277,7 @@ class Reconciler:
             message = self._add(record) if self._is_add(record) else self._delete(record)
             if message is not None:
                 record.sent = message
-                for ref in record.sent_refs:
-                    ref.users += 1
+                record.use(record.sent_refs)
                 items.append((record, message))
         self._in_flight += len(items)
         return items
@@ -357,8 +362,10 @@ class Reconciler:
         record.differs = (
             desired is not None and desired.message is not sent and desired.message != sent
         )
-        if old:
-            self._release(old)
+        if old is not record.programmed_refs:
+            self._release(record, old, record.programmed_refs)
+        if desired is None:
+            self._registry.set_refs(record, record.programmed_refs)
         if record.differs or self._going:
             self._assess(record)
         self._set_ready(record)
@@ -375,8 +382,9 @@ class Reconciler:
         if record.stale:
             self.counters.swept += 1
         self._accepted(record)
-        self._release(old)
-        self._assess(record)
+        self._release(record, old, ())
+        if self._going:
+            self._assess(record)
         self._set_ready(record)
         self._update(record)
 
@@ -395,7 +403,7 @@ class Reconciler:
         self._events.append(Refused(record.identity, record.key, error))
         if not deleting and record.programmed is not None:
             record.unsure = record.differs = True
-        self._release(refs)
+        self._release(record, refs, record.programmed_refs)
         desired = record.desired
         if deleting:
             stands = desired is None or record.going
@@ -412,13 +420,15 @@ class Reconciler:
         if self._retries.free(record):
             self._update(record)
 
-    def _release(self, refs: Iterable[Record]) -> None:
+    def _release(self, record: Record, refs: Iterable[Record], kept: tuple[Record, ...]) -> None:
+        """`record` no longer uses `refs`, except those that are also in `kept`."""
         for ref in refs:
-            ref.users -= 1
-            if not ref.users:
-                if ref.going:
-                    self._assess(ref)
-                self._update(ref)
+            if ref.users and ref not in kept:
+                ref.users.discard(record)
+                if not ref.users:
+                    if ref.going:
+                        self._assess(ref)
+                    self._update(ref)
 
     def tick(self, now: float) -> None:
         """Try again what was refused long enough ago."""
@@ -439,7 +449,8 @@ class Reconciler:
         for record in self._registry:
             record.programmed = record.programmed_key = record.sent = None
             record.programmed_refs = record.sent_refs = ()
-            record.users = record.errno = record.attempts = 0
+            record.users = None
+            record.errno = record.attempts = 0
             record.deleting = record.unsure = record.differs = False
             record.ready = record.going = record.held = False
             record.queued = record.counted_open = False
@@ -483,5 +494,4 @@ class Reconciler:
             elif identity.kind is Kind.NEXTHOP:
                 record.unsure = True
         record.programmed_refs = tuple(dict.fromkeys(refs))
-        for ref in record.programmed_refs:
-            ref.users += 1
+        record.use(record.programmed_refs)

@@ -5,6 +5,7 @@ The state that users see (`State`) is derived from the record's members, never s
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -27,7 +28,8 @@ class Record:
 
     `refs` and `dependents` are the two ends of the desired references; `programmed_refs`
     and `sent_refs` are the slots that the acknowledged message and the one in flight use,
-    counted at the other end in `users`. `programmed_key` is None for what a dump told.
+    `users` their other end. `programmed_key` is None for what a dump told. Sets are made
+    when needed: most records are routes, which nothing refers to.
     """
 
     __slots__ = (
@@ -69,7 +71,7 @@ class Record:
         self.programmed: DatapathMessage | None = None
         self.programmed_key: Key | None = None
         self.programmed_refs: tuple[Record, ...] = ()
-        self.users = 0
+        self.users: set[Record] | None = None
         self.occupants = 0  # of a VRF: the routes that have a slot in it
         self.sent: DatapathMessage | None = None
         self.sent_key: Key | None = None
@@ -90,7 +92,22 @@ class Record:
     @property
     def in_use(self) -> bool:
         """Others must leave the datapath before this one can."""
-        return self.users > 0 or self.occupants > 0
+        return bool(self.users) or self.occupants > 0
+
+    def use(self, refs: Iterable[Record]) -> None:
+        """Enter this record among the users of `refs`."""
+        for ref in refs:
+            if ref.users is None:
+                ref.users = {self}
+            else:
+                ref.users.add(self)
+
+    def is_stalled(self) -> bool:
+        """Not to be counted on soon: it must go first or waits for what must, it is refused,
+        or nobody wants it."""
+        if self.going or self.errno or self.desired is None:
+            return True
+        return self.programmed is None and any(ref.is_stalled() for ref in self.refs)
 
     def is_deletable(self, complete: bool) -> bool:
         """Programmed and not to stay, or to leave for a moment; referrers apart."""
@@ -156,7 +173,7 @@ def _waits_for(record: Record, complete: bool) -> str:
     if record.held:
         return "the next attempt"
     if record.is_deletable(complete):
-        users = record.users + record.occupants
+        users = len(record.users or ()) + record.occupants
         return f"{users} objects that use it" if users else ""
     if record.desired is None and record.stale:
         return "complete configuration"

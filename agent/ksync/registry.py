@@ -112,10 +112,11 @@ class Registry:
         if key is None:
             return []
         del self._owners[key]
-        if not record.dependents:
-            return []
-        vacant = self._owners[key] = Record(None, key)
-        return self._transfer(record, vacant)
+        vacant = Record(None, key)
+        moved = self._transfer(record, vacant)
+        if moved:
+            self._owners[key] = vacant
+        return moved
 
     def attach(self, record: Record, key: Key) -> list[Record]:
         """Give an ownerless slot to `key`. Returns the dependents that came along."""
@@ -125,8 +126,10 @@ class Registry:
         return self._transfer(vacant, record) if vacant is not None else []
 
     def _transfer(self, source: Record, target: Record) -> list[Record]:
-        moved = list(source.dependents or ())
-        source.dependents = None
+        # What is merely left over refers to the slot, whoever owns it.
+        moved = [each for each in source.dependents or () if each.desired is not None]
+        if moved and source.dependents is not None:
+            source.dependents.difference_update(moved)
         if moved and target.dependents is None:
             target.dependents = set()
         for record in moved:
@@ -205,8 +208,7 @@ def ring_of(blocked: set[Record]) -> set[Record]:
     for each other. Empty when something else has to happen first."""
     ring = {record for record in blocked if not record.occupants}
     while ring:
-        used = Counter(ref for record in ring for ref in record.programmed_refs)
-        inner = {record for record in ring if used[record] == record.users}
+        inner = {record for record in ring if record.users and record.users <= ring}
         if inner == ring:
             break
         ring = inner
