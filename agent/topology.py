@@ -77,14 +77,39 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class Controller:
+    """A controller of the lab: its address on the fabric and the port of its channel."""
+
+    name: str
+    address: IPv4Interface
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class GracefulRestart:
+    """Times in seconds for which routes outlive a channel; facts xmpp-ifmap.md section 4."""
+
+    restart_time: int
+    long_lived_time: int
+    end_of_rib_time: int
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
-    """Everything the file names, by name."""
+    """Everything the file names, by name.
+
+    Without `controllers` each host stands alone. `connect` are groups of networks whose
+    routes controllers exchange; `graceful_restart` is None when it is off.
+    """
 
     name: str
     hosts: Mapping[str, Host]
     networks: Mapping[str, Network]
     vms: Mapping[str, Vm]
     encapsulations: tuple[str, ...]
+    controllers: Mapping[str, Controller]
+    connect: tuple[frozenset[str], ...]
+    graceful_restart: GracefulRestart | None
 
     def on_host(self, host: str) -> list[Vm]:
         """The VMs of one host, in file order."""
@@ -210,9 +235,68 @@ def _vm(name: str, content: object, hosts: list[str], networks: Mapping[str, Net
     )
 
 
+def _controllers(reader: _Reader, hosts: Mapping[str, Host]) -> dict[str, Controller]:
+    """`controllers: 2`, or a mapping of names to an address and port."""
+    value = reader.content.get("controllers")
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 0 <= value <= 8:
+            raise ConfigError(f"controllers: expected 0 to 8, found {value}")
+        named: list[tuple[str, Any]] = [(f"control{index + 1}", None) for index in range(value)]
+    else:
+        named = reader.named("controllers")
+    fabric = next(iter(hosts.values())).fabric.network
+    found = {name: _controller(name, value, at, fabric) for at, (name, value) in enumerate(named)}
+    owners = {host.fabric.ip: f"hosts.{host.name}" for host in hosts.values()}
+    owners |= {host.gateway: "a gateway" for host in hosts.values() if host.gateway}
+    for controller in found.values():
+        owner = owners.setdefault(controller.address.ip, f"controllers.{controller.name}")
+        if owner != f"controllers.{controller.name}":
+            raise ConfigError(
+                f"controllers.{controller.name}: {controller.address.ip} belongs to {owner}"
+            )
+    return found
+
+
+def _controller(name: str, content: object, index: int, fabric: IPv4Network) -> Controller:
+    """Addresses left out count down from the fabric's last but one."""
+    reader = _Reader(content or {}, f"controllers.{name}", "address port")
+    address = reader.get("address", IPv4Address, fabric.broadcast_address - 2 - index)
+    if address not in fabric:
+        raise ConfigError(f"{reader.at('address')}: {address} is not of the fabric {fabric}")
+    return Controller(
+        name, IPv4Interface((address, fabric.prefixlen)), reader.get("port", int, 5269)
+    )
+
+
+def _connect(reader: _Reader, networks: Mapping[str, Network]) -> tuple[frozenset[str], ...]:
+    groups = []
+    for group in reader.get("connect", list, []):
+        if not isinstance(group, list) or len(group) < 2:
+            raise ConfigError(f"connect: expected a list of networks, found {group!r}")
+        unknown = [name for name in group if name not in networks]
+        if unknown:
+            raise ConfigError(f"connect: no network {unknown[0]!r}")
+        groups.append(frozenset(group))
+    return tuple(groups)
+
+
+def _graceful_restart(reader: _Reader) -> GracefulRestart | None:
+    content = reader.content.get("graceful_restart", False)
+    if content is False:
+        return None
+    known = "restart_time long_lived_time end_of_rib_time"
+    times = _Reader({} if content is True else content, "graceful_restart", known)
+    return GracefulRestart(
+        times.get("restart_time", int, 60),
+        times.get("long_lived_time", int, 300),
+        times.get("end_of_rib_time", int, 30),
+    )
+
+
 def parse(content: object) -> Topology:
     """Check a loaded topology file; ConfigError says what is wrong and where."""
-    reader = _Reader(content, "", "name hosts networks vms encapsulations")
+    known = "name hosts networks vms encapsulations controllers connect graceful_restart"
+    reader = _Reader(content, "", known)
     hosts = {
         name: _host(name, value, index) for index, (name, value) in enumerate(reader.named("hosts"))
     }
@@ -228,4 +312,13 @@ def parse(content: object) -> Topology:
         raise ConfigError(
             f"encapsulations: unknown {unknown!r}; known: {', '.join(_ENCAPSULATIONS)}"
         )
-    return Topology(reader.get("name", str, "topology"), hosts, networks, vms, encapsulations)
+    return Topology(
+        reader.get("name", str, "topology"),
+        hosts,
+        networks,
+        vms,
+        encapsulations,
+        _controllers(reader, hosts),
+        _connect(reader, networks),
+        _graceful_restart(reader),
+    )

@@ -78,7 +78,7 @@ def _globals(topology: Topology, host: str) -> _Parts:
     router = ("virtual-router", f"{SYSTEM}:{host}")
     system = ("global-system-config", SYSTEM)
     config = ("global-vrouter-config", f"{SYSTEM}:default-global-vrouter-config")
-    yield _node(*system)
+    yield _node(*system, **_graceful_restart(topology))
     yield _node(*router, display_name=host)
     yield _node(
         *config,
@@ -89,6 +89,21 @@ def _globals(topology: Topology, host: str) -> _Parts:
     yield _node("network-ipam", IPAM, ipam_subnet_method="user-defined-subnet")
     yield _link("global-system-config-virtual-router", system, router)
     yield _link("global-system-config-global-vrouter-config", system, config)
+
+
+def _graceful_restart(topology: Topology) -> dict[str, Any]:
+    times = topology.graceful_restart
+    if times is None:
+        return {}
+    parameters = {
+        "enable": True,
+        "restart-time": times.restart_time,
+        "long-lived-restart-time": times.long_lived_time,
+        "end-of-rib-timeout": times.end_of_rib_time,
+        "bgp-helper-enable": False,
+        "xmpp-helper-enable": True,
+    }
+    return {"graceful_restart_parameters": parameters}
 
 
 def _security_group() -> _Parts:

@@ -35,6 +35,28 @@ def test_the_shipped_topology() -> None:
     assert len(macs) == 4
 
 
+def test_controllers_by_number_or_by_name() -> None:
+    assert parse(content()).controllers == {}
+    counted = parse({**content(), "controllers": 2}).controllers
+    assert {name: str(one.address) for name, one in counted.items()} == {
+        "control1": "10.0.0.253/24",
+        "control2": "10.0.0.252/24",
+    }
+    named = parse({**content(), "controllers": {"c1": {"address": "10.0.0.9", "port": 5270}}})
+    assert (str(named.controllers["c1"].address.ip), named.controllers["c1"].port) == (
+        "10.0.0.9",
+        5270,
+    )
+
+
+def test_what_controllers_are_to_do() -> None:
+    topology = parse({**content(), "connect": [["red", "blue"]], "graceful_restart": True})
+    assert topology.connect == (frozenset({"red", "blue"}),)
+    assert topology.graceful_restart is not None
+    assert topology.graceful_restart.restart_time == 60
+    assert parse(content()).graceful_restart is None
+
+
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
@@ -51,6 +73,12 @@ def test_the_shipped_topology() -> None:
         (("vms", "red1", "mac"), "02:00", "vms.red1.mac"),
         (("vms", "red1"), 5, "expected a mapping"),
         (("encapsulations",), ["GENEVE"], "unknown 'GENEVE'"),
+        (("controllers",), 9, "controllers: expected 0 to 8"),
+        (("controllers",), {"c1": {"address": "10.0.0.1"}}, "10.0.0.1 belongs to hosts.host1"),
+        (("controllers",), {"c1": {"address": "10.9.0.1"}}, "is not of the fabric 10.0.0.0/24"),
+        (("connect",), [["red", "green"]], "connect: no network 'green'"),
+        (("connect",), ["red"], "connect: expected a list of networks"),
+        (("graceful_restart",), {"time": 1}, "graceful_restart: unknown key 'time'"),
     ],
 )
 def test_errors_say_where(path: tuple[str, ...], value: object, words: str) -> None:
