@@ -181,8 +181,3 @@ def _waits_for(record: Record, complete: bool) -> str:
         missing = next(ref for ref in record.refs if not ref.ready)
         return str(missing.key or missing.identity)
     return ""
-
-
-def describe(record: Record) -> str:
-    """The key, or for leftovers the slot, in words for logs."""
-    return str(record.key or record.identity)
