@@ -216,6 +216,7 @@ cdef extern from "dp.h" nogil:
     int c_vif_delete "vif_delete"(datapath *, uint32_t)
     int c_vif_attach "vif_attach"(datapath *, uint32_t, int, int, const char *)
     int device_greet(datapath *, uint32_t)
+    bint device_is_attached(datapath *, c_vif *)
     void c_vif_detach "vif_detach"(datapath *, c_vif *)
     int c_vif_vrf_assign "vif_vrf_assign"(datapath *, uint32_t, uint32_t, int32_t, uint32_t)
     int c_nexthop_set "nexthop_set"(

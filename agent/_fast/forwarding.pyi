@@ -8,9 +8,9 @@ DUMP echo, opens the descriptors, and calls the methods below.
 Conventions, for every method:
 
 * Control methods answer 0, or a *negative errno* with the meaning of facts
-  datapath-behaviour.md section 2; they raise only for arguments that no message can
-  carry (`ValueError`/`OverflowError`: a MAC of 5 bytes, a prefix of the wrong length
-  for its family, an encapsulation above 64 bytes). Check shapes before.
+  datapath-behaviour.md section 2; values that do not fit (a MAC of 5 bytes, a prefix of
+  the wrong length, an encapsulation above 64 bytes) are -EINVAL. Integers are taken
+  modulo the width of their field, so -1 and 0xffffffff are the same.
 * Names and values are those of the Sandesh fields without their prefix. Integers that
   the messages carry "net-in-host" (`ip`, `tun_sip`, `tun_dip`, ports) are passed as
   decoded: their little-endian memory image is the address. MACs and prefixes are

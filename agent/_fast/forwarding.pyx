@@ -220,7 +220,9 @@ cdef class Datapath:
         cdef datapath *dp = self.locked()
         cdef c_vif *vif = dp_vif(dp, word(idx))
         cdef c_vif copy
+        cdef bint attached = False
         if vif != NULL:
+            attached = device_is_attached(dp, vif)
             memcpy(&copy, vif, sizeof(copy))
         dp_unlock(dp)
         if vif == NULL:
@@ -228,7 +230,7 @@ cdef class Datapath:
         name = (<bytes>copy.name).decode("utf-8", "surrogateescape")
         return Vif(copy.idx, copy.type, copy.flags, copy.vrf, copy.mcast_vrf, copy.nh,
                    mac_bytes(copy.mac), copy.mtu, copy.vlan_id, copy.ovlan_id, copy.parent,
-                   copy.cross, copy.os_idx, copy.ip, name, copy.fd >= 0)
+                   copy.cross, copy.os_idx, copy.ip, name, attached)
 
     def vif_indexes(self):
         cdef datapath *dp = self.locked()

@@ -173,15 +173,22 @@ static ssize_t read_plain(struct vif *vif, struct packet *p, uint8_t *header)
     return got;
 }
 
-static bool device_is_gone(const struct vif *vif, int error)
+/* A packet socket whose interface was removed is bound to none; reading it may only
+ * have said that the interface went down. */
+bool device_is_attached(struct datapath *dp, struct vif *vif)
 {
     struct sockaddr_ll address = {0};
     socklen_t size = sizeof address;
-    if (error == EBADFD || error == EBADF || error == ENODEV || error == ENXIO)
-        return true;
-    return vif->packet_socket && error == ENETDOWN
+    if (vif->fd >= 0 && vif->packet_socket
         && getsockname(vif->fd, (struct sockaddr *)&address, &size) == 0
-        && address.sll_ifindex <= 0;
+        && address.sll_ifindex <= 0)
+        vif_detach(dp, vif);
+    return vif->fd >= 0;
+}
+
+static bool is_end(int error)
+{
+    return error == EBADFD || error == EBADF || error == ENODEV || error == ENXIO;
 }
 
 /* 1: a frame, 0: nothing to read now. */
@@ -199,8 +206,10 @@ int device_read(struct datapath *dp, struct vif *vif, struct packet *p)
     if (errno == EAGAIN || errno == EINTR)
         return 0;
     vif->counters[VC_DEV_IERRORS]++;
-    if (device_is_gone(vif, errno))
+    if (is_end(errno))
         vif_detach(dp, vif);
+    else
+        device_is_attached(dp, vif);
     return 0;
 }
 

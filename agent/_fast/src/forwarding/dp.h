@@ -138,6 +138,8 @@ void vif_send(struct datapath *dp, struct vif *vif, struct packet *p);
 void device_send(struct datapath *dp, struct vif *vif, struct packet *p);
 int device_read(struct datapath *dp, struct vif *vif, struct packet *p);
 bool device_connect(struct vif *vif);
+/* Has the vif a descriptor of a device that still exists? Detaches it if not. */
+bool device_is_attached(struct datapath *dp, struct vif *vif);
 int device_greet(struct datapath *dp, uint32_t idx);
 void loop_run(struct datapath *dp, int *error);
 

@@ -54,6 +54,7 @@ struct packet *packet_take(struct packet_pool *pool)
 
 void packet_give(struct packet_pool *pool, struct packet *p)
 {
+    packet_unseal(p);
     p->next_free = pool->free;
     pool->free = p;
 }

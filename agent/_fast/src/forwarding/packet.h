@@ -65,6 +65,22 @@ void packet_give(struct packet_pool *pool, struct packet *p);
 struct packet *packet_clone(struct packet_pool *pool, const struct packet *p);
 void packet_pool_drain(struct packet_pool *pool);
 
+/* With the address sanitizer, reading behind a received frame is an error. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+static inline void packet_seal(struct packet *p)
+{
+    ASAN_POISON_MEMORY_REGION(end_of(p), BUFFER_SIZE - p->off - p->len);
+}
+static inline void packet_unseal(struct packet *p)
+{
+    ASAN_UNPOISON_MEMORY_REGION(p->buf, BUFFER_SIZE);
+}
+#else
+static inline void packet_seal(struct packet *p) { (void)p; }
+static inline void packet_unseal(struct packet *p) { (void)p; }
+#endif
+
 /* The new first byte, or NULL without room. */
 uint8_t *packet_push(struct packet *p, uint32_t count);
 bool packet_pull(struct packet *p, uint32_t count);

@@ -109,6 +109,7 @@ void receive(struct datapath *dp, struct vif *vif, struct packet *p)
     p->vrf = vif->vrf;
     vif->counters[VC_IPACKETS]++;
     vif->counters[VC_IBYTES] += p->len;
+    packet_seal(p);
     if (vif->type == VIF_AGENT) {
         receive_agent(dp, p);
         return;
