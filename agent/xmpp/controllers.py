@@ -245,6 +245,11 @@ class Controllers:
         """Some of what is to be written to `server` now; empty when nothing is left."""
         return self._peers[server].data_to_send(SEND_SIZE, now)
 
+    @property
+    def has_events(self) -> bool:
+        """Whether `events` would give any."""
+        return bool(self._events)
+
     def events(self) -> list[Event]:
         """What happened since the last call."""
         events, self._events = self._events, []
