@@ -64,7 +64,7 @@ def test_the_demo_without_privileges():
             break
     else:
         pytest.skip("neither this Python nor the system's can be used by another user here")
-    with tempfile.TemporaryDirectory() as parent:
+    with tempfile.TemporaryDirectory(dir="/tmp") as parent:  # $TMPDIR may be closed to others
         os.chmod(parent, 0o777)
         run_dir = Path(parent) / "lab"
         done = _run([*plain, python, "-m", "agent.lab", "demo", "--run-dir", str(run_dir)], parent)
