@@ -44,7 +44,8 @@ class LinkMonitor:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self._socket.bind((0, _RTMGRP_LINK))
         self._sequence = 0
-        self._seen: set[str] | None = None
+        self._seen: set[str] | None = None  # while a dump runs: the names in it
+        self._again = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
@@ -60,6 +61,9 @@ class LinkMonitor:
         self._socket.close()
 
     def _dump(self) -> None:
+        if self._seen is not None:  # the kernel refuses a second dump beside the first
+            self._again = True
+            return
         self._sequence += 1
         self._seen = set()
         request = struct.pack(
@@ -86,7 +90,7 @@ class LinkMonitor:
             kind = message["header"]["type"]
             if kind in (_RTM_NEWLINK, _RTM_DELLINK):
                 self._one(message, kind == _RTM_NEWLINK, changed, gone)
-            elif message["header"]["sequence_number"] == self._sequence:
+            elif self._answers(message):
                 self._dumped(changed, gone)
         if changed or gone:
             self._changed(list(changed.values()), list(gone))
@@ -99,7 +103,7 @@ class LinkMonitor:
         link = _link(message)
         if link is None:
             return
-        if self._seen is not None and there:
+        if self._seen is not None and there and self._answers(message):
             self._seen.add(link.name)
         for name in [old.name for old in self.links.values() if old.index == link.index]:
             if name != link.name:  # renamed
@@ -121,6 +125,13 @@ class LinkMonitor:
         for name in set(self.links) - self._seen:
             self._forget(name, changed, gone)
         self._seen = None
+        if self._again:
+            self._again = False
+            self._dump()
+
+    def _answers(self, message: ifinfmsg) -> bool:
+        """Whether it belongs to our dump; an event that waited before it says nothing of it."""
+        return bool(message["header"]["sequence_number"] == self._sequence)
 
 
 def _link(message: ifinfmsg) -> Link | None:

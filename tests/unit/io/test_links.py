@@ -57,3 +57,27 @@ async def follow() -> None:
 @pytest.mark.parametrize("runner", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
 def test_links_follow_the_kernel(own_network: None, runner: Callable[..., None]) -> None:
     runner(follow())
+
+
+async def lose_events() -> None:
+    """What happens while nobody reads must be found out, removals included."""
+    watcher = Watcher()
+    watcher.monitor.start()
+    await asyncio.wait_for(watcher.monitor.listed.wait(), 10)
+    ip("link", "add", "gone", "type", "veth", "peer", "name", "gone0")
+    await watcher.until(lambda links: "gone" in links)
+    ip("link", "set", "gone", "up")
+    ip("link", "del", "gone")
+    ip("link", "add", "kept", "type", "veth", "peer", "name", "kept0")
+    watcher.monitor._dump()
+    watcher.monitor._dump()
+    await watcher.until(lambda links: "kept" in links and "gone" not in links)
+    ip("link", "del", "kept")
+    watcher.monitor._dump()
+    await watcher.until(lambda links: "kept" not in links)
+    watcher.monitor.close()
+
+
+@pytest.mark.parametrize("runner", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_dumps_beside_events_and_each_other(own_network: None, runner: Callable[..., None]) -> None:
+    runner(lose_events())
