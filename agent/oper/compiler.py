@@ -19,19 +19,28 @@ from agent.inputs import (
     TrafficSeen,
 )
 from agent.objects import DatapathMessage, Desired, Key, Kind
-from agent.oper import fabric, vmi_objects, vn_objects, vrf, world
-from agent.oper.datapath import Output
+from agent.oper import demand, fabric, vmi_objects, vn_objects, vrf, world
+from agent.oper.datapath import Nexthop, Output, Row
 from agent.oper.desired import Dump, desired
+from agent.oper.direction import Direction
 from agent.oper.ids import ALLOCATOR, FREED, INDEX, Ids
 from agent.oper.incremental import Call, Changed, Engine, Failure, InputRead, View
 from agent.oper.lookup import ConfiguredVmi, vm_by_uuid, vmis_of_vm
 from agent.oper.ports import plugged
+from agent.oper.remote import Counters, RemoteRoutes
 from agent.oper.rows import Fabric, Vmi, Vn, Vrf
 from agent.oper.table import Table
+from agent.oper.territory import Local, Made
 from agent.oper.vmi import NO_VIF, vmi
 from agent.oper.vn import vn
+from agent.oper.vrf_facts import VrfFacts, vrf_facts
 from agent.oper.wanted import Wanted
+from agent.rib import Rib
+from agent.routes import RouteBatch
 from agent.values import Address, Mac
+
+ROUTES_A_BATCH = 4096
+"""How many changed routes a commit takes over, so that none takes long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,7 @@ class _Batch:
 
 
 def _host(_: View) -> tuple[Call, ...]:
-    return Call(fabric.output, ()), Call(fabric.fabric, ()), Call(fabric.wanted_arp, ())
+    return Call(fabric.output, ()), Call(fabric.fabric, ()), Call(demand.wanted_arp, ())
 
 
 def _vrfs(view: View) -> tuple[Call, ...]:
@@ -73,6 +82,22 @@ def _vmis(view: View) -> tuple[Call, ...]:
 def _neighbours(view: View) -> tuple[Call, ...]:
     known = view.read(world.ARPS, None)
     return tuple(Call(fabric.neighbour_output, (ip,)) for vrf_index, ip in known if not vrf_index)
+
+
+def _facts(view: View) -> tuple[Call, ...]:
+    return tuple(Call(vrf_facts, (name,)) for name in view(vn_objects.vrfs))
+
+
+def _directions(view: View) -> tuple[Call, ...]:
+    return tuple(Call(demand.direction_output, (spec,)) for spec in view.read(demand.SPECS, None))
+
+
+def _tunnels(view: View) -> tuple[Call, ...]:
+    return tuple(Call(demand.tunnel_output, (which,)) for which in view(demand.tunnels))
+
+
+_ENUMERATIONS = (_host, _vrfs, _networks, _vmis, _neighbours, _facts, _directions, _tunnels)
+_WITHOUT_OUTPUT = (demand.wanted_arp, fabric.fabric, vrf_facts)
 
 
 class Compiler:
@@ -95,8 +120,9 @@ class Compiler:
         )
         self._traffic: Table[tuple[int, Address], TrafficSeen] = Table(engine, world.TRAFFIC)
         self._containers: dict[tuple[UUID, UUID, UUID], ContainerPort] = {}
-        self._attach()
         self._wanted = Wanted()
+        self._remote = RemoteRoutes(engine, Local(self._wanted.rows.get, self._bound))
+        self._attach()
         self._rows: dict[UUID, Vmi] = {}
         self._by_vif: dict[int, UUID] = {}
         self._holding = False
@@ -111,8 +137,14 @@ class Compiler:
         engine.attach(INDEX, self._ids.bound, self._ids.unread)
         engine.attach(ALLOCATOR, lambda _: self._ids)
         engine.attach(FREED, lambda _: None)
-        for enumeration in (_host, _vrfs, _networks, _vmis, _neighbours):
+        for enumeration in _ENUMERATIONS:
             engine.enumerate(enumeration)
+
+    def _bound(self, label: int) -> Nexthop | None:
+        """The nexthop that a label of this host is bound to."""
+        owner = self._ids.owner(Kind.LABEL, label)
+        row = self._wanted.rows.get(Key(Kind.NEXTHOP, owner.name)) if owner else None
+        return row if isinstance(row, Nexthop) else None
 
     # Inputs
 
@@ -159,6 +191,46 @@ class Compiler:
 
     def _heard(self, fact: TrafficSeen) -> None:
         self._traffic.put((fact.vif_index, fact.ip), fact)
+
+    # Routes of controllers
+
+    def routes(self, peer: str, batch: RouteBatch) -> None:
+        """A controller, named by its address, says this of routes.
+
+        Routes of a VRF that is not in use are ignored and counted.
+        """
+        self._remote.apply(peer, batch)
+
+    def begin_routes(self, peer: str, sequence: int) -> None:
+        """A session with the controller starts; what it said before is stale from now on."""
+        self._remote.rib.begin(peer, sequence)
+
+    def sweep_routes(self, peer: str, sequence: int) -> None:
+        """The controller has told all its routes of that session: stale ones go."""
+        self._remote.rib.sweep(peer, sequence)
+
+    def remove_controller(self, peer: str) -> None:
+        """The controller is not one of ours any more: its routes go."""
+        self._remote.rib.remove_peer(peer)
+
+    def build_trees(self, peer: str | None) -> None:
+        """Which controller builds the broadcast trees; None while none is chosen."""
+        self._remote.rib.build_trees(peer)
+
+    @property
+    def pending(self) -> bool:
+        """Whether routes wait for another `commit`: one takes a bounded number."""
+        return self._remote.rib.pending and not self._holding
+
+    @property
+    def rib(self) -> Rib:
+        """The routes of controllers, to be read."""
+        return self._remote.rib
+
+    @property
+    def route_counters(self) -> Counters:
+        """What happened to routes since the start."""
+        return self._remote.counters
 
     # The datapath's side
 
@@ -208,17 +280,28 @@ class Compiler:
                 self._engine.touch(world.NEIGHBOURS, change)
             elif isinstance(change, Identity):
                 self._engine.touch(world.BY_UUID, change)
-        batch = _Batch()
-        for changed in self._engine.commit():
-            self._take(changed, batch)
-        return self._delta(batch)
+        self._remote.collect(ROUTES_A_BATCH)
+        batch, local = _Batch(), dict[Key, Row | None]()
+        while changes := self._engine.commit():
+            for changed in changes:
+                self._take(changed, batch)
+            rows = list(self._wanted.take(batch.outputs))
+            batch.outputs.clear()
+            self._remote.local(rows)
+            local |= rows
+        return self._delta(batch, local)
 
     def _take(self, changed: Changed, batch: _Batch) -> None:
         call, value = changed.call, changed.value
         if call.function is vmi_objects.output:
             row, value = value if isinstance(value, tuple) else (None, None)
             self._take_vmi(call.args[0], row or self._failed(changed), batch)
-        if call.function not in (fabric.wanted_arp, fabric.fabric):
+        elif call.function is demand.direction_output:
+            found, value = value if isinstance(value, tuple) else (None, None)
+            self._remote.directed(call.args[0], found if isinstance(found, Direction) else None)
+        elif call.function is vrf_facts:
+            self._remote.facts(call.args[0], value if isinstance(value, VrfFacts) else None)
+        if call.function not in _WITHOUT_OUTPUT:
             output = value if isinstance(value, Output) else Output()
             batch.outputs.append((call, output))
 
@@ -245,16 +328,18 @@ class Compiler:
             if row != old:
                 batch.vmis[uuid] = row
 
-    def _delta(self, batch: _Batch) -> Delta:
-        changed, removed = [], []
-        for key, row in self._wanted.take(batch.outputs):
-            if row is None:
-                removed.append(key)
-            else:
+    def _delta(self, batch: _Batch, local: Mapping[Key, Row | None]) -> Delta:
+        made: Made = {}
+        for key, row in local.items():
+            made[key] = None if row is None else desired(row)
+            if row is not None:
                 self._ids.handed(key)
-                changed.append(desired(row))
+        self._remote.make(made)
         return Delta(
-            tuple(changed), tuple(removed), tuple(batch.vmis.values()), tuple(batch.unplugged)
+            tuple(one for one in made.values() if one is not None),
+            tuple(key for key, one in made.items() if one is None),
+            tuple(batch.vmis.values()),
+            tuple(batch.unplugged),
         )
 
     # Rows for services and tools
@@ -287,7 +372,7 @@ class Compiler:
 
     def wanted_arp(self) -> frozenset[tuple[int, IPv4Address]]:
         """(VRF index, address) of the neighbours that must be resolved and kept so."""
-        wanted = self._value(fabric.wanted_arp)
+        wanted = self._value(demand.wanted_arp)
         return frozenset(wanted if isinstance(wanted, tuple) else ())
 
     def waiting(self) -> list[tuple[int, IPv4Address, Mac]]:
@@ -313,7 +398,8 @@ class Compiler:
 
     def desired(self) -> dict[Key, Desired]:
         """All desired objects."""
-        return {key: desired(row) for key, row in self._wanted.rows.items()}
+        local = {key: desired(row) for key, row in self._wanted.rows.items()}
+        return local | self._remote.desired()
 
     def numbers(self, kind: Kind) -> Mapping[int, Key]:
         """The numbers in use, with their owners."""

@@ -209,11 +209,3 @@ def neighbour_output(view: View, address: IPv4Address) -> Output:
     if row is None or via is None:
         return Output()
     return Output((via,), (_route(IPv4Network(address), via, preference=100),))
-
-
-def wanted_arp(view: View) -> tuple[tuple[int, IPv4Address], ...]:
-    """Which addresses of which VRF must be resolved for the datapath to be complete."""
-    row = view(fabric)
-    if row is None or row.router_id is None or row.gateway is None:
-        return ()
-    return ((UNDERLAY.index, row.gateway),)

@@ -1,0 +1,241 @@
+"""Where remote routes lead: what attributes ask for, and the nexthop that does it.
+
+A `Spec` is the forwarding part of a route's attributes without the label, so that all
+routes to one host share one; a `Direction` is what the engine makes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import NamedTuple, TypeAlias
+
+from agent.oper import nexthop
+from agent.oper.datapath import HOLE, Nexthop
+from agent.oper.encapsulation import MPLS, choose, priorities
+from agent.oper.fabric import fabric, neighbour
+from agent.oper.incremental import Source, View
+from agent.oper.tunnel import Tunnel, next_hop, tunnel
+from agent.routes import (
+    ALL_FIELDS,
+    Encapsulation,
+    LoadBalanceField,
+    RouteAttributes,
+    RouteNexthop,
+)
+from agent.values import Mac
+
+MOST_MEMBERS = 128
+_IMPLICIT_NULL = 3
+_HASH_BITS = {
+    LoadBalanceField.PROTOCOL: 0x1,
+    LoadBalanceField.SOURCE_ADDRESS: 0x2,
+    LoadBalanceField.SOURCE_PORT: 0x4,
+    LoadBalanceField.DESTINATION_ADDRESS: 0x8,
+    LoadBalanceField.DESTINATION_PORT: 0x10,
+}
+
+
+class Towards(NamedTuple):
+    """Through a tunnel to `address` (as a number), or to a port of this host if it is our own."""
+
+    address: int
+    offered: tuple[Encapsulation, ...]
+    rewrite: Mac | None = None
+
+
+class Native(NamedTuple):
+    """To `address` over the fabric as it is."""
+
+    address: int
+
+
+class Member(NamedTuple):
+    """One of several ways."""
+
+    address: int
+    label: int
+    offered: tuple[Encapsulation, ...]
+
+
+class Ecmp(NamedTuple):
+    """Several ways in fixed places; None is the kept place of one that went."""
+
+    members: tuple[Member | None, ...]
+    hash_fields: int
+
+
+Spec: TypeAlias = Towards | Native | Ecmp
+
+LOCAL: Source[int, Nexthop | None] = Source("local label")
+"""The nexthop of this host that a label of ours is bound to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """What a spec comes to: a nexthop; or a label of our own; or (neither) nowhere.
+
+    `tunnels` and `asked` are what must be there for it, `composite` what it makes itself.
+    """
+
+    nexthop: Nexthop | None = None
+    labelled: bool = False
+    own: bool = False
+    composite: bool = False
+    tunnels: tuple[Tunnel, ...] = ()
+    asked: tuple[IPv4Address, ...] = ()
+
+
+# From attributes to specs
+
+
+def _mpls(offered: tuple[Encapsulation, ...]) -> tuple[Encapsulation, ...]:
+    """Inet routes carry MPLS labels: VXLAN is not for them."""
+    kept = tuple(one for one in offered if one is not Encapsulation.VXLAN)
+    return kept or MPLS
+
+
+_MPLS: dict[tuple[Encapsulation, ...], tuple[Encapsulation, ...]] = {MPLS: MPLS}
+
+
+def _offered(nexthop: RouteNexthop) -> tuple[Encapsulation, ...]:
+    offered = nexthop.encapsulations
+    found = _MPLS.get(offered)
+    if found is None:
+        found = _MPLS.setdefault(tuple(offered), _mpls(offered))
+    return found
+
+
+def inet_spec(attributes: RouteAttributes, before: Spec | None = None) -> Spec | None:
+    """Where an inet route leads; None for one that cannot be used: no nexthop, no label.
+
+    `before` is what it was: the ways that stay keep their places.
+    """
+    nexthops = attributes.nexthops
+    if len(nexthops) == 1:
+        [one] = nexthops
+        return Towards(int(one.address), _offered(one)) if one.label else None
+    ways: dict[tuple[int, int], Member] = {}
+    for one in nexthops[:MOST_MEMBERS]:
+        if one.label:
+            way = int(one.address), one.label
+            ways.setdefault(way, Member(*way, _offered(one)))
+    members = sorted(ways.values(), key=lambda way: way[:2])
+    if len(members) < 2:
+        return Towards(members[0].address, members[0].offered) if members else None
+    old = before.members if isinstance(before, Ecmp) else ()
+    return Ecmp(places(old, members), hash_bits(attributes.load_balance))
+
+
+def fabric_spec(attributes: RouteAttributes) -> Spec | None:
+    """Where a route of the fabric VRF leads: to a host, without a tunnel."""
+    usable = [one for one in attributes.nexthops if one.label in (0, _IMPLICIT_NULL)]
+    return Native(min(int(one.address) for one in usable)) if usable else None
+
+
+def host_spec(attributes: RouteAttributes) -> Spec | None:
+    """Where an EVPN host route leads; None without a label."""
+    one = _first(attributes.nexthops)
+    return Towards(int(one.address), one.encapsulations) if one else None
+
+
+def prefix_spec(attributes: RouteAttributes) -> Spec | None:
+    """Where an EVPN prefix route leads; None without a VNI or a router's MAC."""
+    one = _first(attributes.nexthops)
+    if one is None or not any(one.mac or b""):
+        return None
+    return Towards(int(one.address), (Encapsulation.VXLAN,), one.mac)
+
+
+def label_of(attributes: RouteAttributes) -> int:
+    """The label, or VNI, of a route that leads one way; 0 for none."""
+    one = _first(attributes.nexthops)
+    return one.label if one else 0
+
+
+def _first(nexthops: tuple[RouteNexthop, ...]) -> RouteNexthop | None:
+    """The nexthop with a label that counts where only one does."""
+    if len(nexthops) == 1:
+        return nexthops[0] if nexthops[0].label else None
+    usable = [one for one in nexthops if one.label]
+    return min(usable, key=lambda way: (int(way.address), way.label), default=None)
+
+
+def places(old: tuple[Member | None, ...], members: Iterable[Member]) -> tuple[Member | None, ...]:
+    """Members that stay keep their places, new ones take those that are free, then more."""
+    wanted = dict.fromkeys(members)
+    made = [one if one in wanted else None for one in old]
+    for one in made:
+        wanted.pop(one, None)  # type: ignore[arg-type]
+    fresh = list(wanted)
+    for at, one in enumerate(made):
+        if one is None and fresh:
+            made[at] = fresh.pop(0)
+    return (*made, *fresh)
+
+
+def hash_bits(fields: frozenset[LoadBalanceField]) -> int:
+    """Which parts of a packet choose the way, as the datapath has it; all when none is said."""
+    return sum(_HASH_BITS[one] for one in fields or ALL_FIELDS)
+
+
+# From specs to directions
+
+
+def direction(view: View, spec: Spec) -> Direction:
+    """The nexthop of a spec, and what it needs."""
+    row = view(fabric)
+    if row is None or row.router_id is None:
+        return Direction()
+    if isinstance(spec, Ecmp):
+        return _ecmp(view, spec, int(row.router_id))
+    if spec.address == int(row.router_id):
+        return Direction(own=True)
+    if isinstance(spec, Native):
+        return _native(view, IPv4Address(spec.address))
+    which = _tunnel(view, spec.address, spec.offered, spec.rewrite)
+    if which is None:
+        return Direction()
+    return Direction(view(tunnel, which), labelled=True, tunnels=(which,))
+
+
+def _tunnel(
+    view: View, address: int, offered: tuple[Encapsulation, ...], rewrite: Mac | None = None
+) -> Tunnel | None:
+    chosen = choose(view(priorities), offered)
+    return None if chosen is None else Tunnel(IPv4Address(address), chosen, rewrite)
+
+
+def _native(view: View, far: IPv4Address) -> Direction:
+    asked = view(next_hop, far)
+    if asked is None:
+        return Direction()
+    return Direction(view(neighbour, asked) or nexthop.DISCARD, asked=(asked,))
+
+
+def _ecmp(view: View, spec: Ecmp, own: int) -> Direction:
+    members: list[tuple[Nexthop, int] | None] = []
+    tunnels: list[Tunnel] = []
+    for way in spec.members:
+        via: Nexthop | None = None
+        if way is not None and way.address == own:
+            via = view.read(LOCAL, way.label)
+        elif way is not None:
+            which = _tunnel(view, way.address, way.offered)
+            if which is not None:
+                tunnels.append(which)
+                via = view(tunnel, which)
+        members.append(None if way is None or via is None else (via, way.label))
+    made = nexthop.ecmp(view, _name(spec), members, spec.hash_fields)
+    return Direction(made, composite=True, tunnels=tuple(dict.fromkeys(tunnels)))
+
+
+def _name(spec: Ecmp) -> tuple[object, ...]:
+    return (*(_place(way) for way in spec.members), spec.hash_fields)
+
+
+def _place(way: Member | None) -> tuple[str, int, tuple[str, ...]] | int:
+    if way is None:
+        return HOLE
+    return str(IPv4Address(way.address)), way.label, tuple(one.value for one in way.offered)

@@ -1,0 +1,342 @@
+"""The remote routes of one VRF: their paths, and the datapath objects made of them.
+
+Each is made in one step from its attributes, its direction and the facts of the VRF.
+Facts oper-db.md 3.4 (what EVPN adds), 3.5 (ARP flags), sandesh-ksync.md 4.4 (messages).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeAlias, TypeVar
+
+from agent.objects import Desired, Key, Kind
+from agent.oper.datapath import BridgeFlag, InetFlag, Nexthop, Row, vrf_key
+from agent.oper.desired import bridge_route, desired, inet_route
+from agent.oper.direction import (
+    Spec,
+    fabric_spec,
+    host_spec,
+    inet_spec,
+    label_of,
+    prefix_spec,
+)
+from agent.oper.leads import Leads, Via
+from agent.oper.vrf_facts import VrfFacts
+from agent.rib import preference
+from agent.routes import EvpnKey, InetKey, RouteAttributes
+from agent.values import Mac
+
+_LABEL_VALID, _PROXY, _FLOOD = (
+    int(flag) for flag in (InetFlag.LABEL_VALID, InetFlag.ARP_PROXY, InetFlag.ARP_FLOOD)
+)
+_BRIDGE_FLAGS = int(BridgeFlag.LABEL_VALID | BridgeFlag.FLOOD_DHCP)
+_MOST_REFS = 4096
+K = TypeVar("K", bound=Hashable)
+
+Made: TypeAlias = "dict[Key, Desired | None]"
+"""What a batch changes: desired objects, None for what goes."""
+
+
+class Lane(Generic[K]):
+    """The paths of one kind of route in force, and where each leads."""
+
+    __slots__ = ("_leads", "paths", "vias")
+
+    def __init__(self, leads: Leads) -> None:
+        self._leads = leads
+        self.paths: dict[K, RouteAttributes] = {}
+        self.vias: dict[K, Via] = {}
+
+    def put(self, key: K, path: RouteAttributes, spec: Spec | None) -> None:
+        """A route has another path; without a spec it leads nowhere."""
+        before = self.vias.get(key)
+        if before is None or before.spec != spec:
+            if spec is not None:
+                self.vias[key] = self._leads.hold(spec)
+            elif before is not None:
+                del self.vias[key]
+            if before is not None:
+                self._leads.drop(before)
+        self.paths[key] = path
+
+    def drop(self, key: K) -> RouteAttributes | None:
+        """A route has no path any more. Returns the last one."""
+        via = self.vias.pop(key, None)
+        if via is not None:
+            self._leads.drop(via)
+        return self.paths.pop(key, None)
+
+    def clear(self) -> None:
+        """All routes go."""
+        for via in self.vias.values():
+            self._leads.drop(via)
+        self.paths.clear()
+        self.vias.clear()
+
+    def users(self, vias: set[Via]) -> list[K]:
+        """The routes that lead there."""
+        return [key for key, via in self.vias.items() if via in vias]
+
+
+class Local:
+    """What this host has of its own, as remote routes see it."""
+
+    __slots__ = ("nexthop", "row")
+
+    def __init__(
+        self, row: Callable[[Key], Row | None], nexthop: Callable[[int], Nexthop | None]
+    ) -> None:
+        self.row = row
+        """The row of a key that is wanted without regard to remote routes."""
+        self.nexthop = nexthop
+        """The nexthop that a label of this host is bound to."""
+
+    def desired(self, key: Key) -> Desired | None:
+        """What the datapath shows of a key where no remote route covers it."""
+        row = self.row(key)
+        return None if row is None else desired(row)
+
+
+class Territory:
+    """The remote routes of a VRF. `take` what changes, then `make`."""
+
+    def __init__(self, facts: VrfFacts, leads: Leads, local: Local) -> None:
+        self.facts = facts
+        self._local = local
+        self._inet: Lane[InetKey] = Lane(leads)  # both families: the keys differ in length
+        self._prefixes: Lane[InetKey] = Lane(leads)
+        self._hosts: Lane[EvpnKey] = Lane(leads)
+        self._of_mac: dict[Mac, tuple[EvpnKey, ...]] = {}
+        self._of_ip: dict[bytes, tuple[EvpnKey, ...]] = {}
+        self._own: dict[int, set[InetKey]] = {}  # local label -> routes that use its nexthop
+        self._due_inet: dict[InetKey, None] = {}
+        self._due_macs: dict[Mac, None] = {}
+        self._refs: dict[Key, tuple[Key, ...]] = {}
+        self.inet_made: dict[InetKey, Desired] = {}
+        self.bridge_made: dict[Mac, Desired] = {}
+
+    # What changes
+
+    def take_inet(self, to: InetKey, best: RouteAttributes | None) -> None:
+        """An inet or inet6 route has another best path."""
+        lane = self._inet
+        if best is None:
+            self._disown(to, lane.drop(to))
+        else:
+            lane.put(to, best, self._inet_spec(to, best))
+        self._due_inet[to] = None
+
+    def _inet_spec(self, to: InetKey, best: RouteAttributes) -> Spec | None:
+        facts = self.facts
+        if facts.routing:
+            return None
+        if facts.fabric:
+            return fabric_spec(best)
+        before = self._inet.vias.get(to)
+        return inet_spec(best, before.spec if before else None)
+
+    def _disown(self, to: InetKey, path: RouteAttributes | None) -> None:
+        routes = self._own.get(label_of(path)) if path and self._own else None
+        if routes:
+            routes.discard(to)
+
+    def take_evpn(self, key: EvpnKey, best: RouteAttributes | None) -> None:
+        """An EVPN host (type 2) or prefix (type 5) route has another best path."""
+        ip = key.ip.packed
+        if not any(key.mac):
+            to = InetKey(ip, key.length)
+            if best is None:
+                self._prefixes.drop(to)
+            else:
+                self._prefixes.put(to, best, self._prefix_spec(best))
+            self._due_inet[to] = None
+            return
+        known = key in self._hosts.paths
+        if best is None:
+            self._hosts.drop(key)
+        else:
+            self._hosts.put(key, best, host_spec(best))
+        if known is (best is None):
+            _index(self._of_mac, key.mac, key, known)
+            if any(ip):
+                _index(self._of_ip, ip, key, known)
+        self._due_macs[key.mac] = None
+        if any(ip):
+            self._due_inet[InetKey(ip, 8 * len(ip))] = None
+
+    def _prefix_spec(self, best: RouteAttributes) -> Spec | None:
+        return prefix_spec(best) if self.facts.routing else None
+
+    def take_facts(self, facts: VrfFacts) -> None:
+        """The VRF is another one now: everything in it must be looked at."""
+        before, self.facts = self.facts, facts
+        if before.routing is not facts.routing:
+            for to, best in self._inet.paths.items():
+                self._inet.put(to, best, self._inet_spec(to, best))
+            for to, best in self._prefixes.paths.items():
+                self._prefixes.put(to, best, self._prefix_spec(best))
+        self._refs.clear()
+        self._due_inet |= dict.fromkeys(self._inet.paths) | dict.fromkeys(self._prefixes.paths)
+        self._due_macs |= dict.fromkeys(self._of_mac)
+
+    def take_leads(self, vias: set[Via]) -> None:
+        """These directions lead elsewhere now."""
+        for lane in (self._inet, self._prefixes):
+            self._due_inet |= dict.fromkeys(lane.users(vias))
+        self._due_macs |= dict.fromkeys(key.mac for key in self._hosts.users(vias))
+
+    def take_local(self, to: InetKey | Mac) -> None:
+        """The local row of a route is another one."""
+        if isinstance(to, Mac):
+            if to in self._of_mac:
+                self._due_macs[to] = None
+                self._bound(to)
+        elif to in self._inet.paths or to in self._prefixes.paths:
+            self._due_inet[to] = None
+
+    def take_label(self, label: int) -> None:
+        """A label of this host has another nexthop."""
+        self._due_inet |= dict.fromkeys(self._own.pop(label, ()))
+
+    def _bound(self, mac: Mac) -> None:
+        """The bridge entry of a MAC came or went: routes are stitched to it or not."""
+        for key in self._of_mac.get(mac, ()):
+            ip = key.ip.packed
+            if any(ip):
+                self._due_inet[InetKey(ip, 8 * len(ip))] = None
+
+    # What is made
+
+    def make(self, made: Made) -> None:
+        """Make what is due; what differs from before goes into `made`."""
+        for mac in self._due_macs:
+            before = mac in self.bridge_made
+            self._settle(self.bridge_made, mac, self._bridge(mac), made)
+            if (mac in self.bridge_made) is not before:
+                self._bound(mac)
+        self._due_macs.clear()
+        for to in self._due_inet:
+            self._settle(self.inet_made, to, self._route(to), made)
+        self._due_inet.clear()
+
+    def clear(self) -> list[Key]:
+        """The VRF is gone, and what it used. Returns the keys of all that was made."""
+        for lane in (self._inet, self._prefixes):
+            lane.clear()
+        self._hosts.clear()
+        return [one.key for one in (*self.inet_made.values(), *self.bridge_made.values())]
+
+    def _settle(self, store: dict[K, Desired], name: K, new: Desired | None, made: Made) -> None:
+        old = store.get(name)
+        if new is None:
+            if old is not None:
+                del store[name]
+                made[old.key] = self._local.desired(old.key)
+        elif old is None or old != new:
+            store[name] = made[new.key] = new
+        else:
+            made.pop(old.key, None)  # what changed is the local row beneath
+
+    def _route(self, to: InetKey) -> Desired | None:
+        """An inet route; None where the local row, if any, is in force."""
+        facts = self.facts
+        lane = self._prefixes if facts.routing else self._inet
+        via = lane.vias.get(to)
+        if via is None or via.lead is None:
+            return None
+        key = Key(Kind.INET_ROUTE, (facts.name, to))
+        path, lead = lane.paths[to], via.lead
+        nexthop, index = lead.nexthop, lead.number
+        if lead.own:
+            nexthop, index = self._own_nexthop(key, to, path)
+        elif facts.fabric and self._local.row(key) is not None:
+            return None  # the host's own addresses and routes are not the controllers' business
+        if nexthop is None:
+            return None
+        label = flags = 0
+        if lead.labelled:
+            label, flags = label_of(path), _LABEL_VALID
+        refs = self._refs_of(nexthop)
+        bridge = None if lead.composite else self._stitched(to)
+        mac = b""
+        if bridge is not None:
+            mac = bytes(bridge.name[1])  # type: ignore[index]
+            refs = (*refs, bridge)
+        flags |= self._arp_flags(to, path, stitched=bridge is not None or lead.composite)
+        message = inet_route(facts.index, to, index, label, flags, mac)
+        return Desired(key, refs, message)
+
+    def _own_nexthop(self, key: Key, to: InetKey, path: RouteAttributes) -> tuple[Key | None, int]:
+        """Our own route told back to us, or one of ours leaked here from another VRF."""
+        if self._local.row(key) is not None or self.facts.routing:
+            return None, 0
+        label = label_of(path)
+        self._own.setdefault(label, set()).add(to)
+        nexthop = self._local.nexthop(label)
+        return (None, 0) if nexthop is None else (nexthop.key, nexthop.index)
+
+    def _refs_of(self, nexthop: Key) -> tuple[Key, ...]:
+        """References are shared between routes: there are few different ones."""
+        refs = self._refs.get(nexthop)
+        if refs is None:
+            if len(self._refs) >= _MOST_REFS:
+                self._refs.clear()
+            refs = self._refs[nexthop] = (vrf_key(self.facts.name), nexthop)
+        return refs
+
+    def _arp_flags(self, to: InetKey, path: RouteAttributes, *, stitched: bool) -> int:
+        """Who answers ARP for it: the rules of facts oper-db.md 3.5, the last that hold first."""
+        facts = self.facts
+        if facts.fabric:
+            return _PROXY if stitched else 0
+        if not facts.l3:
+            return _FLOOD
+        network = facts.network
+        if not facts.l2 or any(one.virtual_network != network for one in path.nexthops):
+            return _PROXY
+        if facts.is_subnet(to):
+            return _FLOOD
+        return _PROXY if stitched or not facts.is_inside(to) else _FLOOD
+
+    def _stitched(self, to: InetKey) -> Key | None:
+        """The bridge entry of the MAC that EVPN tells for an address, if there is one."""
+        keys = self._of_ip.get(to.prefix)
+        if keys is None or to.length != 8 * len(to.prefix) or not self.facts.l2:
+            return None
+        mac = keys[0].mac if len(keys) == 1 else min(keys, key=self._by_path).mac
+        found = self.bridge_made.get(mac)
+        if found is not None:
+            return found.key
+        key = Key(Kind.BRIDGE_ROUTE, (self.facts.name, mac))
+        return key if self._local.row(key) is not None else None
+
+    def _bridge(self, mac: Mac) -> Desired | None:
+        """The bridge entry derived from EVPN; None where the local row is in force."""
+        keys = self._of_mac.get(mac)
+        facts = self.facts
+        if not keys or not facts.l2:
+            return None
+        key = keys[0] if len(keys) == 1 else min(keys, key=self._by_path)
+        via = self._hosts.vias.get(key)
+        lead = via.lead if via else None
+        if lead is None or lead.nexthop is None:
+            return None
+        label = label_of(self._hosts.paths[key])
+        message = bridge_route(facts.index, mac, lead.number, label, _BRIDGE_FLAGS)
+        name = Key(Kind.BRIDGE_ROUTE, (facts.name, mac))
+        return Desired(name, self._refs_of(lead.nexthop), message)
+
+    def _by_path(self, key: EvpnKey) -> tuple[object, ...]:
+        """The better path first, then the lower address."""
+        better = tuple(-part for part in preference(self._hosts.paths[key]))
+        return (better, len(key.ip.packed), key.ip.packed, key.mac, key.tag)
+
+
+def _index(index: dict[K, tuple[EvpnKey, ...]], name: K, key: EvpnKey, known: bool) -> None:
+    """Add a key to, or (when known) take it from, those of a name."""
+    keys = index.get(name, ())
+    left = tuple(one for one in keys if one != key) if known else (*keys, key)
+    if left:
+        index[name] = left
+    else:
+        del index[name]

@@ -1,0 +1,80 @@
+"""What remote routes must know of their VRF."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.ifmap import NodeRef
+from agent.oper.fabric import FABRIC_VRF, POLICY_VRF
+from agent.oper.incremental import View
+from agent.oper.rows import Subnet, Vn
+from agent.oper.vn import networks_of, vn
+from agent.oper.vrf import vrf
+from agent.oper.world import attributes, member
+from agent.routes import InetKey
+
+
+@dataclass(frozen=True, slots=True)
+class VrfFacts:
+    """A VRF as its routes see it.
+
+    `network` is the name of its network, "" for none. `subnets` are (bytes of an address,
+    bits that are not the prefix's, the prefix as a number without them). A `routing` VRF
+    takes its prefixes from EVPN.
+    """
+
+    name: str
+    index: int
+    network: str = ""
+    l2: bool = False
+    l3: bool = True
+    subnets: tuple[tuple[int, int, int], ...] = ()
+    fabric: bool = False
+    routing: bool = False
+
+    def is_subnet(self, to: InetKey) -> bool:
+        """Whether `to` is one of the subnets."""
+        return (len(to.prefix), 8 * len(to.prefix) - to.length, _top(to)) in self.subnets
+
+    def is_inside(self, to: InetKey) -> bool:
+        """Whether `to` is a host of one of the subnets."""
+        prefix, length = to
+        size = len(prefix)
+        if length != 8 * size:
+            return False
+        number = int.from_bytes(prefix, "big")
+        return any(size == own and number >> bits == top for own, bits, top in self.subnets)
+
+
+def _top(to: InetKey) -> int:
+    return int.from_bytes(to.prefix, "big") >> (8 * len(to.prefix) - to.length)
+
+
+def vrf_facts(view: View, name: str) -> VrfFacts:
+    """The facts of a VRF in use."""
+    index = view(vrf, name).index
+    if name in (FABRIC_VRF, POLICY_VRF):
+        return VrfFacts(name, index, fabric=True)
+    for ref in networks_of(view, NodeRef("routing-instance", name)):
+        row = view.attempt(vn, ref)
+        if isinstance(row, Vn) and row.active and row.vrf_name == name:
+            subnets = tuple(_subnet(one) for one in row.subnets)
+            routing = _is_internal(view, ref)
+            return VrfFacts(name, index, row.name, row.l2, row.l3, subnets, routing=routing)
+    return VrfFacts(name, index)
+
+
+def _subnet(row: Subnet) -> tuple[int, int, int]:
+    packed = row.prefix.network_address.packed
+    bits = 8 * len(packed) - row.prefix.prefixlen
+    return len(packed), bits, int.from_bytes(packed, "big") >> bits
+
+
+def _is_internal(view: View, network: NodeRef) -> bool:
+    """Whether the network is the one in which a logical router routes."""
+    found = attributes(view, network, "logical-router-virtual-network", "logical-router")
+    return any(
+        member(node.properties, "value", "logical-router-virtual-network-type")
+        == "InternalVirtualNetwork"
+        for node, _ in found
+    )
