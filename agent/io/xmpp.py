@@ -1,0 +1,369 @@
+"""Connections to control nodes: slixmpp's streams, carrying bytes for `Controllers`.
+
+Each connection is a slixmpp `XMLStream`: its parser and handlers take the stream's header
+and every stanza but route messages, which are cut out of the bytes before (a tree of each
+would cost most of the time of a full table). What the control nodes' dialect lacks is
+switched off: SASL, binding, slixmpp's own keepalive, reconnection and parting words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import select
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from slixmpp.xmlstream import XMLStream
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher.base import MatcherBase
+
+from agent.errors import BugError, ConfigError
+from agent.settings import Server
+from agent.xmpp import Controllers, Event
+
+EventHandler = Callable[[Sequence[Event]], None]
+
+KEEPALIVE_IDLE = 5
+KEEPALIVE_INTERVAL = 3
+KEEPALIVE_PROBES = 3
+USER_TIMEOUT_MS = 15_000
+"""TCP's own watch over the peer; the values of the reference agent (facts xmpp-ifmap.md 1)."""
+
+# It would log every malformed stanza whole; we tell of them ourselves, in a word.
+logging.getLogger("slixmpp").setLevel(logging.CRITICAL)
+
+
+def tls_context(certificate: Path, key: Path, authorities: Path) -> ssl.SSLContext:
+    """TLS as both ends of the dialect want it: each side shows a certificate of the CA.
+
+    The host name is not compared: controllers are configured by address and their
+    certificates carry names. ConfigError names the file that cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    try:
+        context.load_verify_locations(authorities)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"[DEFAULT] xmpp_ca_cert = {authorities}: {error}") from None
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"[DEFAULT] xmpp_server_cert = {certificate}, xmpp_server_key = {key}: {error}"
+        ) from None
+    return context
+
+
+class _AnyStanza(MatcherBase):
+    """Matches every stanza: the channel says which it knows."""
+
+    def match(self, xml: Any) -> bool:
+        return True
+
+
+class ControlStream(XMLStream):
+    """One connection to one server, from TCP connect to loss."""
+
+    def __init__(
+        self, server: Server, attempt: int, owner: ControlConnections, context: ssl.SSLContext
+    ) -> None:
+        super().__init__(ssl_context=context, loop=asyncio.get_running_loop())
+        self.server = server
+        self.attempt = attempt
+        self.writable = True
+        self.securing: asyncio.Task[None] | None = None
+        self._owner = owner
+        self._parsed: list[Element] = []
+        self.default_ns = "jabber:client"
+        self.stream_ns = "http://etherx.jabber.org/streams"
+        self.stream_header = ""  # the channel says it, in its turn
+        self.stream_footer = ""
+        self.default_domain = str(server.address)
+        self.whitespace_keepalive = False
+        self.register_handler(Callback("stanza", _AnyStanza(None), self._stanza))
+        self.add_event_handler("ssl_invalid_chain", self._distrusted)
+
+    def connection_made(self, transport: asyncio.BaseTransport, send_event: bool = True) -> None:
+        """The TCP connection stands, or TLS does on top of it."""
+        super().connection_made(transport, send_event)
+        if self.securing is None:
+            _watch_peer(transport.get_extra_info("socket"))
+            self._owner.made(self)
+
+    def data_received(self, data: bytes | str) -> None:
+        """Let slixmpp's parser see all but what the channel took, in the order of the bytes."""
+        received = data.encode() if isinstance(data, str) else data
+        for text in self._owner.received(self, received):
+            super().data_received(text)
+            parsed, self._parsed = self._parsed, []
+            for stanza in parsed:
+                self._owner.stanza(self, stanza)
+
+    def connection_lost(self, exception: BaseException | None) -> None:
+        """The connection is gone, by whichever side."""
+        super().connection_lost(exception)
+        self._owner.lost(self, _words(exception))
+
+    def pause_writing(self) -> None:
+        """The transport has enough."""
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        """The transport has room again."""
+        self.writable = True
+        self._owner.kick()
+
+    def disconnect(
+        self,
+        wait: float | int = 2.0,
+        reason: str | None = None,
+        ignore_send_queue: bool = False,
+    ) -> asyncio.Future[Any]:
+        """slixmpp gives up: its parser refused the bytes, or a handshake was cut off."""
+        securing = self.securing is not None and not self.securing.done()
+        self._owner.refused(self, "TLS handshake cut off" if securing else "malformed XML")
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    def fileno(self) -> int:
+        """The socket's descriptor; negative when there is none."""
+        found = self.transport.get_extra_info("socket") if self.transport else None
+        return -1 if found is None else int(found.fileno())
+
+    def secure(self) -> None:
+        """Begin the TLS handshake."""
+        self.securing = asyncio.get_running_loop().create_task(self._secure())
+
+    async def _secure(self) -> None:
+        if await self.start_tls():
+            self._owner.secured(self)
+
+    def _distrusted(self, error: Any) -> None:
+        self._owner.refused(self, _words(error))
+
+    def _stanza(self, stanza: Any) -> None:
+        self._parsed.append(stanza.xml)
+
+
+class ControlConnections:
+    """Keeps the connections that `controllers` asks for.
+
+    `on_events` is called in the loop with the events in order, outside of any call of
+    `controllers`, so that it may use it. After changing `controllers` call `kick`.
+    `source` is the address to connect from, `context` is needed where TLS is configured.
+    """
+
+    def __init__(
+        self,
+        controllers: Controllers,
+        on_events: EventHandler,
+        *,
+        source: IPv4Address | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._controllers = controllers
+        self._on_events = on_events
+        self._source = (str(source), 0) if source else None
+        self._context = context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._streams: dict[Server, ControlStream] = {}
+        self._dialling: dict[Server, tuple[int, asyncio.Task[None]]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._wake: asyncio.Handle | None = None
+        self._running = False
+
+    def start(self) -> None:
+        """Begin to connect; needs a running loop. BugError when started twice."""
+        if self._running:
+            raise BugError("the control connections are started already")
+        self._running = True
+        self.kick()
+
+    async def close(self) -> None:
+        """Disconnect for good; what the controllers said is kept by whoever was told."""
+        self._running = False
+        for handle in (self._timer, self._wake):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._wake = None
+        tasks = [task for _, task in self._dialling.values()]
+        tasks += [stream.securing for stream in self._streams.values() if stream.securing]
+        for task in tasks:
+            task.cancel()
+        for stream in self._streams.values():
+            stream.abort()
+        self._streams.clear()
+        self._dialling.clear()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def kick(self) -> None:
+        """Soon do what the controllers ask for."""
+        if self._wake is None and self._running:
+            self._wake = asyncio.get_running_loop().call_soon(self._pump)
+
+    # What streams tell
+
+    def made(self, stream: ControlStream) -> None:
+        """The TCP connection stands."""
+        if not self._wanted(stream.server, stream.attempt):
+            stream.abort()
+            return
+        self._streams[stream.server] = stream
+        self._controllers.connected(stream.server, self._now())
+        self.kick()
+
+    def received(self, stream: ControlStream, data: bytes) -> Iterator[bytes]:
+        """Give the controllers the bytes; gives what the stream's parser must see."""
+        if self._wanted(stream.server, stream.attempt):
+            yield from self._controllers.receive(stream.server, data, self._now())
+            self.kick()
+
+    def stanza(self, stream: ControlStream, stanza: Element) -> None:
+        """The parser completed a stanza."""
+        if self._wanted(stream.server, stream.attempt):
+            self._controllers.stanza(stream.server, stanza, self._now())
+
+    def refused(self, stream: ControlStream, reason: str) -> None:
+        """The parser refused the bytes, or the handshake failed."""
+        if self._wanted(stream.server, stream.attempt):
+            self._controllers.fault(stream.server, reason, self._now())
+            self.kick()
+
+    def secured(self, stream: ControlStream) -> None:
+        """TLS is on, with a peer that the CA vouches for."""
+        if self._wanted(stream.server, stream.attempt):
+            self._controllers.secured(stream.server, self._now())
+            self.kick()
+
+    def lost(self, stream: ControlStream, reason: str) -> None:
+        """The connection is gone."""
+        if self._streams.get(stream.server) is stream:
+            del self._streams[stream.server]
+        self._failed(stream.server, stream.attempt, reason)
+
+    def _failed(self, server: Server, attempt: int, reason: str) -> None:
+        if self._wanted(server, attempt):
+            self._controllers.disconnected(server, self._now(), reason)
+            self.kick()
+
+    # What the controllers ask for
+
+    def _pump(self) -> None:
+        """Events first, since their handler may want more to be said."""
+        self._wake = None
+        events = self._controllers.events()
+        if events:
+            self._on_events(events)
+        self._drop_unwanted()
+        for server in list(self._controllers.servers):
+            attempt = self._controllers.channel(server).attempt
+            if server in self._streams:
+                self._serve(self._streams[server])
+            elif attempt is not None and server not in self._dialling:
+                self._begin(server, attempt)
+        if self._controllers.has_events:
+            self.kick()
+        self._arm()
+
+    def _drop_unwanted(self) -> None:
+        for server, stream in list(self._streams.items()):
+            if not self._wanted(server, stream.attempt):
+                del self._streams[server]
+                stream.abort()
+        for server, (attempt, task) in list(self._dialling.items()):
+            if not self._wanted(server, attempt):
+                del self._dialling[server]
+                task.cancel()
+
+    def _serve(self, stream: ControlStream) -> None:
+        """Fill the transport until it pauses us or nothing is left."""
+        if self._controllers.channel(stream.server).handshake and stream.securing is None:
+            stream.secure()
+        while stream.writable and stream.is_connected():
+            data = self._controllers.data_to_send(stream.server, self._now())
+            if not data:
+                return
+            stream.send_raw(data)
+
+    def _begin(self, server: Server, attempt: int) -> None:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._dial(server, attempt), name=f"xmpp {server}")
+        self._dialling[server] = (attempt, task)
+
+    async def _dial(self, server: Server, attempt: int) -> None:
+        """Connect; the channel's own timer says how long that may take."""
+        stream = ControlStream(server, attempt, self, self._context)
+        try:
+            await asyncio.get_running_loop().create_connection(
+                lambda: stream, str(server.address), server.port, local_addr=self._source
+            )
+        except OSError as error:
+            self._failed(server, attempt, f"connect: {_words(error)}")
+        finally:
+            if self._dialling.get(server, (None,))[0] == attempt:
+                del self._dialling[server]
+
+    # Time
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._controllers.deadline()
+        if deadline is not None:
+            self._timer = asyncio.get_running_loop().call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._controllers.tick(self._now(), self._unread())
+        self.kick()
+
+    def _unread(self) -> set[Server]:
+        """The servers whose bytes wait: after a long turn of the loop, time alone misleads."""
+        poller = select.poll()
+        waiting: dict[int, Server] = {}
+        for server, stream in self._streams.items():
+            number = stream.fileno()
+            if number >= 0:
+                waiting[number] = server
+                poller.register(number, select.POLLIN)
+        return {waiting[number] for number, event in poller.poll(0) if event & select.POLLIN}
+
+    def _wanted(self, server: Server, attempt: int) -> bool:
+        """Whether this connection is the one that is asked for."""
+        return (
+            self._running
+            and server in self._controllers.servers
+            and self._controllers.channel(server).attempt == attempt
+        )
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _words(error: BaseException | None) -> str:
+    """Why a connection could not be made, or is gone."""
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {error}"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error or "closed by the controller")
+
+
+def _watch_peer(connection: socket.socket) -> None:
+    """Let the kernel notice a peer that is gone without a word."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
