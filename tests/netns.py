@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from cffi import FFI
 
 _CLONE_NEWNET = 0x40000000
+_ffi = FFI()
+_ffi.cdef("int setns(int fd, int nstype); int unshare(int flags);")
+_libc = _ffi.dlopen(None)
 
 
 def ip(*words: str) -> None:
@@ -21,14 +24,13 @@ def ip(*words: str) -> None:
 @contextmanager
 def own_network() -> Iterator[None]:
     """Move this thread, and those that it starts, into a fresh namespace, and back."""
-    libc = ctypes.CDLL(None, use_errno=True)
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     try:
-        if libc.unshare(_CLONE_NEWNET):
-            reason = os.strerror(ctypes.get_errno())
+        if _libc.unshare(_CLONE_NEWNET):
+            reason = os.strerror(_ffi.errno)
             pytest.skip(f"cannot make a network namespace: {reason}")
         ip("link", "set", "lo", "up")
         yield
     finally:
-        libc.setns(home, _CLONE_NEWNET)
+        _libc.setns(home, _CLONE_NEWNET)
         os.close(home)

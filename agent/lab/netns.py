@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import http.client
 import json
 import os
@@ -10,16 +9,19 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from cffi import FFI
+
 from agent.lab.errors import LabError
 
 _CLONE_NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
+_ffi = FFI()
+_ffi.cdef("int setns(int fd, int nstype);")  # os.setns needs Python 3.12
+_libc: Any = _ffi.dlopen(None)
 
 
 def _setns(descriptor: int) -> None:
     if _libc.setns(descriptor, _CLONE_NEWNET):
-        code = ctypes.get_errno()
-        raise LabError(f"cannot enter a network namespace: {os.strerror(code)}")
+        raise LabError(f"cannot enter a network namespace: {os.strerror(_ffi.errno)}")
 
 
 def tcp_socket_in(namespace: Path) -> socket.socket:

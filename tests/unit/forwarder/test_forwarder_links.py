@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import socket
 import struct
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import given
@@ -19,8 +18,7 @@ from agent.errors import WireError
 from agent.forwarder.devices import VNET_HEADER, attach, make_tap
 from agent.forwarder.links import Link, LinkWatch, parse_messages
 from agent.values import Mac
-
-CLONE_NEWNET = 0x40000000
+from tests.netns import ip
 
 
 def message(kind: int, index: int, flags: int, *attributes: tuple[int, bytes]) -> bytes:
@@ -54,24 +52,6 @@ def test_any_damage_to_a_message_is_links_or_an_error(data: st.DataObject) -> No
         good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(WireError):
         list(parse_messages(bytes(good)))
-
-
-def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True)
-
-
-@pytest.fixture
-def own_network() -> Iterator[None]:
-    """Move this thread into a network namespace of its own, and back."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    try:
-        if libc.unshare(CLONE_NEWNET):
-            pytest.skip(f"no network namespace: {os.strerror(ctypes.get_errno())}")
-        yield
-        assert libc.setns(before, CLONE_NEWNET) == 0
-    finally:
-        os.close(before)
 
 
 class Watched:
