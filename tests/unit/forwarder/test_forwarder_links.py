@@ -81,7 +81,7 @@ async def watched(own_network: None) -> AsyncIterator[Watched]:
 
 @pytest.mark.system
 async def test_links_that_come_change_and_go(watched: Watched) -> None:
-    await watched.until(("there", "lo"))
+    await watched.until(("up", "lo"))
     ip("link", "add", "left", "type", "veth", "peer", "name", "right")
     await watched.until(("there", "left"))
     assert watched.watch.named("left") is not None
