@@ -6,7 +6,6 @@ Both sides share this vocabulary so that neither imports the other.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -47,8 +46,7 @@ class DatapathMessage(Protocol):
     def encode(self) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Desired:
+class Desired(NamedTuple):
     """One desired object: its key, what must be acknowledged before it, its full ADD message."""
 
     key: Key

@@ -174,7 +174,7 @@ def tunnel(
     The encapsulation keeps its length then: a datapath cannot change that of a nexthop.
     """
     source, far = ends
-    key = _key("tunnel", far, kind.name, *([bytes(rewrite)] if rewrite else []))
+    key = _key("tunnel", str(far), kind.name, *([bytes(rewrite)] if rewrite else []))
     flags = kind | NexthopFlag.ETREE_ROOT
     flags |= NexthopFlag.VALID if mac else NexthopFlag.NONE
     flags |= NexthopFlag.L3_VXLAN if rewrite else NexthopFlag.NONE

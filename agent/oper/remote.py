@@ -175,7 +175,8 @@ class RemoteRoutes:
                 territory.take_leads(self._elsewhere)
             self._elsewhere.clear()
         for territory in self._territories.values():
-            territory.make(made)
+            if territory.is_due:
+                territory.make(made)
 
     # Looking
 

@@ -207,6 +207,11 @@ class Territory:
 
     # What is made
 
+    @property
+    def is_due(self) -> bool:
+        """Whether `make` has something to do."""
+        return bool(self._due_inet or self._due_macs)
+
     def make(self, made: Made) -> None:
         """Make what is due; what differs from before goes into `made`."""
         for mac in self._due_macs:
@@ -215,8 +220,13 @@ class Territory:
             if (mac in self.bridge_made) is not before:
                 self._bound(mac)
         self._due_macs.clear()
+        route, store, settle = self._route, self.inet_made, self._settle
         for to in self._due_inet:
-            self._settle(self.inet_made, to, self._route(to), made)
+            new = route(to)
+            if new is not None and to not in store:
+                store[to] = made[new.key] = new
+            else:
+                settle(store, to, new, made)
         self._due_inet.clear()
 
     def clear(self) -> list[Key]:
@@ -257,7 +267,7 @@ class Territory:
         if lead.labelled:
             label, flags = label_of(path), _LABEL_VALID
         refs = self._refs_of(nexthop)
-        bridge = None if lead.composite else self._stitched(to)
+        bridge = None if lead.composite or not self._of_ip else self._stitched(to)
         mac = b""
         if bridge is not None:
             mac = bytes(bridge.name[1])  # type: ignore[index]
@@ -292,11 +302,14 @@ class Territory:
         if not facts.l3:
             return _FLOOD
         network = facts.network
-        if not facts.l2 or any(one.virtual_network != network for one in path.nexthops):
+        if not facts.l2:
             return _PROXY
-        if facts.is_subnet(to):
-            return _FLOOD
-        return _PROXY if stitched or not facts.is_inside(to) else _FLOOD
+        for one in path.nexthops:
+            if one.virtual_network != network:
+                return _PROXY
+        if stitched and to.length == 8 * len(to.prefix):
+            return _PROXY
+        return _FLOOD if facts.floods(to) else _PROXY
 
     def _stitched(self, to: InetKey) -> Key | None:
         """The bridge entry of the MAC that EVPN tells for an address, if there is one."""

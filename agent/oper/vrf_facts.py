@@ -32,22 +32,16 @@ class VrfFacts:
     fabric: bool = False
     routing: bool = False
 
-    def is_subnet(self, to: InetKey) -> bool:
-        """Whether `to` is one of the subnets."""
-        return (len(to.prefix), 8 * len(to.prefix) - to.length, _top(to)) in self.subnets
-
-    def is_inside(self, to: InetKey) -> bool:
-        """Whether `to` is a host of one of the subnets."""
+    def floods(self, to: InetKey) -> bool:
+        """Whether `to` is one of the subnets, or a host of one: ARP for it is flooded."""
         prefix, length = to
         size = len(prefix)
-        if length != 8 * size:
-            return False
         number = int.from_bytes(prefix, "big")
-        return any(size == own and number >> bits == top for own, bits, top in self.subnets)
-
-
-def _top(to: InetKey) -> int:
-    return int.from_bytes(to.prefix, "big") >> (8 * len(to.prefix) - to.length)
+        is_host = length == 8 * size
+        for own, bits, top in self.subnets:
+            if size == own and number >> bits == top and (is_host or bits == 8 * size - length):
+                return True
+        return False
 
 
 def vrf_facts(view: View, name: str) -> VrfFacts:
