@@ -47,7 +47,7 @@ from agent.xmpp.timings import GracefulRestart, Patience, Timings
 SEND_SIZE = 256 << 10
 """About how many bytes one `data_to_send` gives."""
 
-Decode = Callable[[bytes], RouteBatch]
+Decode = Callable[[bytes], Sequence[RouteBatch]]
 
 
 class _Timer(Enum):
@@ -86,8 +86,8 @@ class Controllers:
     For each server of `servers` a shell keeps the connection that `channel(server).attempt`
     asks for, tells `connected`, `receive`, `secured`, `disconnected`, writes `data_to_send`,
     and calls `tick` at `deadline`. After each of these calls `events` may have something.
-    All times are monotonic seconds. `decode` turns a route message into a batch (WireError
-    if it cannot), `encode` a route into stanzas.
+    All times are monotonic seconds. `decode` turns a route message into batches (WireError
+    if it cannot), `encoder` a route into stanzas.
     """
 
     def __init__(
@@ -448,11 +448,15 @@ class Controllers:
 
     def _routes(self, peer: Peer, data: bytes, now: float) -> None:
         try:
-            batch = self._decode(data)
+            batches = self._decode(data)
         except WireError as error:
             self.counters["malformed route messages"] += 1
             peer.channel.fault(f"route message: {error}", now)
             return
+        for batch in batches:
+            self._batch(peer, batch)
+
+    def _batch(self, peer: Peer, batch: RouteBatch) -> None:
         if batch.end_of_rib:
             self._end_of_rib(peer, told=True)
         elif batch.family is RouteFamily.ERMVPN and peer is not self._builder:

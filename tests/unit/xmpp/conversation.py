@@ -77,18 +77,17 @@ def routes(prefix: str = "10.1.1.4/32", family: str = "1/1") -> bytes:
     )
 
 
-def decode(data: bytes) -> RouteBatch:
+def decode(data: bytes) -> list[RouteBatch]:
     """A decoder of just what these tests need."""
     node = re.search(rb'<items node="(\d+)/(\d+)/([^"]*)"', data)
     if node is None:
         raise WireError("no items")
     if node[3] == b"EndOfRib":
-        return RouteBatch(RouteFamily.INET, "", [], end_of_rib=True)
+        return [RouteBatch(RouteFamily.INET, "", [], end_of_rib=True)]
     family = RouteFamily((int(node[1]), int(node[2])))
     keys = re.findall(rb'<(?:item|retract) id="([^"]*)"', data)
-    return RouteBatch(
-        family, node[3].decode(), [RouteUpdate(InetKey(key, 0), None) for key in keys]
-    )
+    updates = [RouteUpdate(InetKey(key, 0), None) for key in keys]
+    return [RouteBatch(family, node[3].decode(), updates)]
 
 
 def route(host: int, label: int = 21, family: RouteFamily = RouteFamily.INET) -> PublishedRoute:
