@@ -217,6 +217,16 @@ def test_dhcp_of_a_guest_without_the_flag_goes_by_its_bridge_entry(rig: Rig) -> 
     assert rig.send(TAP1, discover) == [(TAP2, discover)]
 
 
+def test_dhcp_of_a_guest_that_is_only_routed(rig: Rig) -> None:
+    rig.dp.vif_set(TAP1, type=3, flags=0x140, vrf=1)
+    packet = IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67)
+    discover = ether(MAC1, BROADCAST, packet)
+    sent = rig.send(TAP1, discover)
+    assert (trapped(sent), sent[0][1][44:]) == ([TRAP["l3"]], discover)
+    ((vif, _),) = rig.send(TAP1, routed("15.0.0.4"))
+    assert vif == TAP2
+
+
 def test_unicast_dhcp_to_the_gateway_reaches_the_agent(rig: Rig) -> None:
     renew = ether(MAC1, ROUTER_MAC, IP(src="15.0.0.3", dst="15.0.0.1") / UDP(sport=68, dport=67))
     assert trapped(rig.send(TAP1, renew)) == [TRAP["nexthop"]]
@@ -515,6 +525,23 @@ def test_df_packet_too_big_for_the_tunnel(rig: Rig, l2: bool, mtu: int) -> None:
     assert trapped(sent) == [TRAP["df"]]
     assert sent[0][1][20:28] == mtu.to_bytes(4, "big") + b"\xff" * 4
     assert len(sent[0][1]) == 44 + 190
+
+
+def test_routed_packets_in_vxlan_get_a_frame_between_routers(rig: Rig) -> None:
+    far = bytes.fromhex("020000000777")
+    rig.tunnel(53, 0x80 | 0x2000000, rw_dst_mac=far)
+    rig.route("15.0.0.5/32", 53, flags=1, label=7)
+    ((_, out),) = rig.send(TAP1, routed("15.0.0.5"))
+    assert (out[46:49], out[50:64]) == (b"\0\0\x07", far + ROUTER_MAC + b"\x08\0")
+    assert IP(out[64:]).ttl == 63
+    over = routed("15.0.0.5", size=1451 - 28, flags="DF")
+    sent = rig.send(TAP1, over)
+    assert trapped(sent) == [TRAP["df"]]
+    assert int.from_bytes(sent[0][1][20:24], "big") == 1450
+    assert sent[0][1][44:58] == over[:14]
+    rig.tunnel(53, 0x80)
+    assert rig.send(TAP1, routed("15.0.0.5")) == []
+    assert rig.drops() == {"rewrite_fail": 1}
 
 
 @pytest.mark.parametrize("l2", [False, True])

@@ -512,3 +512,15 @@ def test_inet6_flow_key() -> None:
     assert raw[24:36].hex() == "0a06000003e8005014000000"
     assert raw[36:68] == sip + dip
     assert (raw[68], raw[117]) == (44, 3)
+
+
+def test_reset_keeps_the_generations_of_flow_entries() -> None:
+    datapath = new_datapath(flow_table=bytearray(8 * 256), flow_entries=4)
+    made = [datapath.flow_set(**flow(sport=port)) for port in range(6)]
+    datapath.reset()
+    assert datapath.flow_table_stats()[:2] == (0, 0)
+    again = [datapath.flow_set(**flow(sport=port)) for port in range(8)]
+    assert [answer.code for answer in again] == [0] * 8
+    generations = {answer.handle: answer.gen_id for answer in again}
+    assert {generations.pop(answer.handle) for answer in made} == {2}
+    assert set(generations.values()) == {1}

@@ -37,10 +37,9 @@ static enum protocol protocol_of(const struct packet *p)
                                                                                        : P_OTHER;
 }
 
-/* Multicast that the ingress vif's flags send to the agent before any lookup. */
-static bool wanted_by_agent(const struct packet *p)
+bool wanted_by_agent(const struct packet *p)
 {
-    if (p->source != FROM_LOCAL || p->vlan != 0xffff)
+    if (!p->is_mcast || p->source != FROM_LOCAL || p->vlan != 0xffff)
         return false;
     switch (protocol_of(p)) {
     case P_DHCP:
@@ -178,7 +177,7 @@ void bridge_input(struct datapath *dp, struct packet *p)
 {
     if (p->in->flags & VIFF_MAC_LEARN)
         learn_mac(dp, p);
-    if (p->is_mcast && wanted_by_agent(p)) {
+    if (wanted_by_agent(p)) {
         trap(dp, p, p->vrf, TRAP_L3_PROTOCOLS, 0, 0);
         return;
     }

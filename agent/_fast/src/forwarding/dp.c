@@ -114,7 +114,7 @@ static void forget(struct datapath *dp)
 void dp_reset(struct datapath *dp)
 {
     forget(dp);
-    hash_clear(&dp->flows);
+    flow_reset(dp);
     hash_clear(&dp->bridge);
 }
 

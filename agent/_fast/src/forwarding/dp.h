@@ -137,9 +137,9 @@ void vif_send(struct datapath *dp, struct vif *vif, struct packet *p);
 /* device.c: descriptors. */
 void device_send(struct datapath *dp, struct vif *vif, struct packet *p);
 int device_read(struct datapath *dp, struct vif *vif, struct packet *p);
-bool device_connect(struct vif *vif);
 /* Has the vif a descriptor of a device that still exists? Detaches it if not. */
 bool device_is_attached(struct datapath *dp, struct vif *vif);
+bool device_connect(struct vif *vif);
 int device_greet(struct datapath *dp, uint32_t idx);
 void loop_run(struct datapath *dp, int *error);
 
@@ -155,6 +155,8 @@ void decapsulate(struct datapath *dp, struct packet *p, struct nexthop *nh);
 /* bridge.c, route.c, nexthop.c */
 void bridge_input(struct datapath *dp, struct packet *p);
 void flood(struct datapath *dp, struct packet *p);
+/* Multicast that the ingress vif's flags send to the agent before any lookup. */
+bool wanted_by_agent(const struct packet *p);
 bool trap_protocols(struct datapath *dp, struct packet *p);
 void to_router(struct datapath *dp, struct packet *p);
 void route_input(struct datapath *dp, struct packet *p);
@@ -247,6 +249,8 @@ struct flow_request {
     uint32_t key_len;
 };
 struct flow_answer { int code; int32_t index; uint8_t gen_id; uint32_t bytes, packets, oflow, flags; };
+/* Frees all entries; their generations go on. */
+void flow_reset(struct datapath *dp);
 void flow_set(struct datapath *dp, const struct flow_request *request, struct flow_answer *answer);
 
 #endif

@@ -14,13 +14,13 @@ static bool adds_control_word(const struct packet *p, const struct nexthop *nh)
         && (p->control_word || (nh->flags & NHF_CONTROL_WORD));
 }
 
-/* Bytes from the outer IP header to the payload. */
+/* Bytes from the outer IP header to the frame or IP packet that is carried. */
 static uint32_t overhead_of(const struct packet *p, const struct nexthop *nh)
 {
     if (nh->flags & NHF_UDP)
         return IP4_LEN + UDP_LEN;
     if (is_vxlan(nh))
-        return IP4_LEN + UDP_LEN + VXLAN_LEN;
+        return IP4_LEN + UDP_LEN + VXLAN_LEN + (p->is_l2 ? 0 : ETH_LEN);
     uint32_t word = adds_control_word(p, nh) ? CONTROL_WORD_LEN : 0;
     return IP4_LEN + LABEL_LEN + word + (nh->flags & NHF_MPLS_UDP ? UDP_LEN : GRE_LEN);
 }
@@ -140,11 +140,29 @@ static bool push_tunnel(struct datapath *dp, struct packet *p, const struct next
     return true;
 }
 
+/* An Ethernet header before an IP packet that VXLAN carries between routers. */
+static bool push_router_frame(struct packet *p, const struct nexthop *nh)
+{
+    static const uint8_t router_mac[6] = {0, 0, 0x5e, 0, 1, 0};
+    uint8_t *eth = mac_is_zero(nh->rw_dst_mac) ? NULL : packet_push(p, ETH_LEN);
+    if (!eth)
+        return false;
+    memcpy(eth, nh->rw_dst_mac, 6);
+    memcpy(eth + 6, router_mac, 6);
+    put16(eth + 12, p->l3_type);
+    return true;
+}
+
 static void send_piece(struct datapath *dp, struct packet *p, void *context)
 {
     struct nexthop *nh = context;
     struct vif *vif = dp_vif(dp, (uint32_t)nh->oif);
-    if (nh->encap_len < ETH_LEN || !push_tunnel(dp, p, nh)) {
+    bool routed_frame = !p->is_l2 && is_vxlan(nh);
+    if (nh->encap_len < ETH_LEN || (routed_frame && !push_router_frame(p, nh))) {
+        dp_drop(dp, p, DROP_REWRITE_FAIL);
+        return;
+    }
+    if (!push_tunnel(dp, p, nh)) {
         dp_drop(dp, p, DROP_PUSH);
         return;
     }
@@ -171,19 +189,6 @@ static void send_oversize(struct datapath *dp, struct packet *p, struct nexthop 
         packet_trim(p);
         fragment_ip4(dp, p, room - before, send_piece, nh);
     }
-}
-
-/* An Ethernet header before an IP packet that VXLAN carries between routers. */
-static bool push_router_frame(struct packet *p, const struct nexthop *nh)
-{
-    static const uint8_t router_mac[6] = {0, 0, 0x5e, 0, 1, 0};
-    uint8_t *eth = mac_is_zero(nh->rw_dst_mac) ? NULL : packet_push(p, ETH_LEN);
-    if (!eth)
-        return false;
-    memcpy(eth, nh->rw_dst_mac, 6);
-    memcpy(eth + 6, router_mac, 6);
-    put16(eth + 12, p->l3_type);
-    return true;
 }
 
 static void send_segment(struct datapath *dp, struct packet *p, void *context)
@@ -218,10 +223,6 @@ void tunnel_send(struct datapath *dp, struct packet *p, struct nexthop *nh)
         return;
     }
     checksum_complete(p);
-    if (!p->is_l2 && is_vxlan(nh) && !push_router_frame(p, nh)) {
-        dp_drop(dp, p, DROP_REWRITE_FAIL);
-        return;
-    }
     uint32_t mtu = vif_ip_mtu(dp_vif(dp, (uint32_t)nh->oif)), overhead = overhead_of(p, nh);
     if (p->len + overhead <= mtu)
         send_piece(dp, p, nh);

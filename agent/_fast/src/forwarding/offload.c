@@ -69,6 +69,7 @@ static void finish_piece(struct packet *piece, const struct cut *cut, uint32_t d
     } else {
         put16(ip + 4, (uint16_t)(end - piece->l3 - IP6_LEN));
     }
+    piece->l3_end = end;
     uint32_t field = cut->tcp ? 16 : 6;
     if (cut->tcp) {
         put32(l4 + 4, cut->seq + done);
@@ -156,6 +157,7 @@ void fragment_ip4(struct datapath *dp, struct packet *p, uint32_t max, segment_s
         put16(out + 10, 0);
         put16(out + 10, checksum_of(out, header, 0));
         piece->is_fragment = 1;
+        piece->l3_end = piece->off + piece->len;
         sink(dp, piece, context);
     }
     packet_give(&dp->pool, p);

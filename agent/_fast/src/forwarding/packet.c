@@ -129,7 +129,7 @@ void packet_load_vnet(struct packet *p, const uint8_t *header)
 void packet_store_vnet(struct packet *p, uint8_t *header)
 {
     memset(header, 0, VNET_LEN);
-    if (p->vnet.flags & VNET_NEEDS_CSUM) {
+    if ((p->vnet.flags & VNET_NEEDS_CSUM) && p->vnet.csum_start >= p->off) {
         header[0] = VNET_NEEDS_CSUM;
         put_little16(header + 6, p->vnet.csum_start - p->off);
         put_little16(header + 8, p->vnet.csum_offset);

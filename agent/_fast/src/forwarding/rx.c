@@ -51,6 +51,8 @@ static void guest_input(struct datapath *dp, struct packet *p)
         enter_policy(dp, p);
     if (p->in->flags & VIFF_L2)
         bridge_input(dp, p);
+    else if (wanted_by_agent(p))
+        trap(dp, p, p->vrf, TRAP_L3_PROTOCOLS, 0, 0);
     else if (p->l3_type != TYPE_ARP || !arp_input(dp, p, false))
         to_router(dp, p);
 }

@@ -243,3 +243,19 @@ void flow_set(struct datapath *dp, const struct flow_request *request, struct fl
     }
     add(dp, request, reverse, answer);
 }
+
+void flow_reset(struct datapath *dp)
+{
+    for (uint32_t index = 0; index < dp->flows.total; index++) {
+        uint8_t *entry = hash_entry(&dp->flows, index);
+        uint8_t generation = entry[FE_GEN];
+        bool used = (shm_load16(entry + FE_FLAGS) & FL_ACTIVE)
+                 || (entry[SHM_HENTRY_FLAGS] & SHM_HENTRY_VALID)
+                 || shm_load32(entry + SHM_NEXT_INDEX) != SHM_NONE;
+        if (!used)
+            continue;
+        hash_wipe(&dp->flows, index);
+        entry[FE_GEN] = generation;
+    }
+    hash_forget(&dp->flows);
+}

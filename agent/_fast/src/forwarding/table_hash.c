@@ -3,20 +3,29 @@
 
 #include <stdlib.h>
 
-void hash_clear(struct hash_table *table)
+void hash_wipe(struct hash_table *table, uint32_t index)
 {
-    for (uint32_t index = 0; index < table->total; index++) {
-        uint8_t *entry = hash_entry(table, index);
-        memset(entry, 0, table->entry_size);
-        store32(entry + HENTRY_INDEX, index);
-        store32(entry + SHM_NEXT_INDEX, SHM_NONE);
-        if (index >= table->main)
-            entry[SHM_HENTRY_FLAGS] = HENTRY_IN_FREE_LIST;
-    }
+    uint8_t *entry = hash_entry(table, index);
+    memset(entry, 0, table->entry_size);
+    store32(entry + HENTRY_INDEX, index);
+    store32(entry + SHM_NEXT_INDEX, SHM_NONE);
+    if (index >= table->main)
+        entry[SHM_HENTRY_FLAGS] = HENTRY_IN_FREE_LIST;
+}
+
+void hash_forget(struct hash_table *table)
+{
     uint32_t overflow = table->total - table->main;
     for (uint32_t i = 0; i < overflow; i++)
         table->free[i] = table->total - 1 - i;
     table->used = table->overflow_used = 0;
+}
+
+void hash_clear(struct hash_table *table)
+{
+    for (uint32_t index = 0; index < table->total; index++)
+        hash_wipe(table, index);
+    hash_forget(table);
 }
 
 bool hash_init(struct hash_table *table, uint8_t *base, size_t size, uint32_t entry_size,

@@ -24,6 +24,10 @@ bool hash_init(struct hash_table *table, uint8_t *base, size_t size, uint32_t en
                uint32_t main);
 /* Everything free again, all bytes but the headers zero. */
 void hash_clear(struct hash_table *table);
+/* One entry as hash_clear leaves it. */
+void hash_wipe(struct hash_table *table, uint32_t index);
+/* Every overflow entry is free: the counts and the stack of free ones. */
+void hash_forget(struct hash_table *table);
 /* A free entry for this key, or -1 when the bucket and the overflow are full. */
 int64_t hash_take(struct hash_table *table, const uint8_t *key, size_t length);
 /* Let readers find the entry of hash_take. */
