@@ -8,7 +8,7 @@ reads a clock or the configuration graph, or decides which route is best.
 """
 
 from agent.xmpp.channel import Channel
-from agent.xmpp.controllers import Controllers, PeerView
+from agent.xmpp.controllers import Controllers
 from agent.xmpp.events import (
     ConfigComplete,
     ConfigServer,
@@ -23,9 +23,10 @@ from agent.xmpp.events import (
     SweepRoutes,
     TreeBuilder,
 )
+from agent.xmpp.peer import PeerView
 from agent.xmpp.session import State
 from agent.xmpp.stanzas import Identity
-from agent.xmpp.timings import GracefulRestart, Timings
+from agent.xmpp.timings import GracefulRestart, Timings, hold_time
 
 __all__ = [
     "Channel",
@@ -47,4 +48,5 @@ __all__ = [
     "SweepRoutes",
     "Timings",
     "TreeBuilder",
+    "hold_time",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 from uuid import UUID
@@ -37,12 +36,13 @@ from agent.xmpp.events import (
     SweepRoutes,
     TreeBuilder,
 )
-from agent.xmpp.peer import Farewell, Peer
-from agent.xmpp.session import HOLD_TIME, State
+from agent.xmpp.peer import Farewell, Peer, PeerView
+from agent.xmpp.session import HOLD_TIME
 from agent.xmpp.slots import Shuffle, Slots
 from agent.xmpp.stanzas import Identity
 from agent.xmpp.telling import Encoder, RouteId, Telling, Wishes
 from agent.xmpp.timings import GracefulRestart, Patience, Timings
+from agent.xmpp.watch import ConfigWatch, Step
 
 SEND_SIZE = 256 << 10
 """About how many bytes one `data_to_send` gives."""
@@ -51,8 +51,6 @@ Decode = Callable[[bytes], Sequence[RouteBatch]]
 
 
 class _Timer(Enum):
-    CONFIG_POLL = auto()
-    CONFIG_CLEANUP = auto()
     END_OF_RIB_SENT = auto()
     END_OF_RIB_RECEIVED = auto()
     STALE_ROUTES = auto()
@@ -60,24 +58,7 @@ class _Timer(Enum):
 
 class _Due(NamedTuple):
     timer: _Timer
-    server: Server | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PeerView:
-    """One controller as introspection and logs show it."""
-
     server: Server
-    slot: int
-    state: State
-    config: bool
-    tree_builder: bool
-    sequence: int
-    attempts: int
-    flaps: int
-    last_fault: str
-    end_of_rib_received: bool
-    end_of_rib_sent: bool
 
 
 class Controllers:
@@ -116,8 +97,7 @@ class Controllers:
         """Servers whose routes are kept though no session is up, with the slot they had."""
         self._config: Peer | None = None
         self._config_sequence = 0
-        self._config_since = 0.0
-        self._config_seen: float | None = None
+        self._watch: ConfigWatch | None = None
         self._builder: Peer | None = None
         self._builder_sequence = 0
         self._deadlines: Deadlines[_Due] = Deadlines()
@@ -232,14 +212,16 @@ class Controllers:
         for server, peer in list(self._peers.items()):
             peer.channel.tick(now, unread=server in unread)
         self._follow(now)
+        self._tick_config(now)
         for due in self._deadlines.due(now):
             self._timer(due, now)
 
     def deadline(self) -> float | None:
         """When `tick` is wanted next."""
         channels = (peer.channel.deadline() for peer in self._peers.values())
-        armed = [at for at in (self._deadlines.next(), *channels) if at is not None]
-        return min(armed, default=None)
+        config = self._watch.deadline if self._watch else None
+        armed = (self._deadlines.next(), config, *channels)
+        return min((at for at in armed if at is not None), default=None)
 
     def data_to_send(self, server: Server, now: float) -> bytes:
         """Some of what is to be written to `server` now; empty when nothing is left."""
@@ -258,19 +240,7 @@ class Controllers:
     def views(self) -> list[PeerView]:
         """The controllers in use, by slot."""
         return [
-            PeerView(
-                server=peer.server,
-                slot=peer.slot,
-                state=peer.channel.state,
-                config=peer is self._config,
-                tree_builder=peer is self._builder,
-                sequence=peer.sequence,
-                attempts=peer.channel.attempts,
-                flaps=peer.channel.flaps,
-                last_fault=peer.channel.last_fault,
-                end_of_rib_received=peer.end_received,
-                end_of_rib_sent=peer.farewell is Farewell.TOLD,
-            )
+            peer.view(config=peer is self._config, tree_builder=peer is self._builder)
             for peer in self._by_slot()
         ]
 
@@ -363,41 +333,36 @@ class Controllers:
     def _serve_config(self, peer: Peer | None, now: float) -> None:
         """Take the configuration from `peer` on, anew."""
         self._config = peer
-        for timer in (_Timer.CONFIG_POLL, _Timer.CONFIG_CLEANUP):
-            self._deadlines.disarm(_Due(timer))
-        self._config_seen, self._config_since = None, now
+        self._watch = None
         if peer is None:
             self._events.append(ConfigServer(None, self._config_sequence))
             return
         self._config_sequence += 1
         self._events.append(ConfigServer(peer.server, self._config_sequence))
         peer.telling.ask_config()
-        self._deadlines.arm(_Due(_Timer.CONFIG_POLL), now + self._patience.timings.config_poll)
+        self._watch = ConfigWatch(self._patience.timings, now)
         for each in self._peers.values():
             self._deadlines.disarm(_Due(_Timer.END_OF_RIB_SENT, each.server))
             if each.farewell is Farewell.DUE:
                 each.farewell = Farewell.WAITING
 
     def _config_stanza(self, peer: Peer, stanza: Element, now: float) -> None:
-        if peer is not self._config:
+        if peer is not self._config or self._watch is None:
             self.counters["config of another server"] += 1
             return
-        self._config_seen = now
+        self._watch.seen(now)
         self._events.append(ConfigUpdate(self._config_sequence, stanza))
 
-    def _poll_config(self, now: float) -> None:
-        """Complete when it came and then fell silent, or when enough was waited."""
-        patience = self._patience
-        quiet = self._config_seen is not None and now - self._config_seen >= patience.config_quiet
-        if not quiet and now - self._config_since < patience.timings.config_fallback:
-            self._deadlines.arm(_Due(_Timer.CONFIG_POLL), now + patience.timings.config_poll)
-            return
-        self._events.append(ConfigComplete(self._config_sequence))
-        cleanup = now + patience.timings.stale_config_cleanup
-        self._deadlines.arm(_Due(_Timer.CONFIG_CLEANUP), cleanup)
-        for peer in self._peers.values():
-            if peer.ready and peer.farewell is Farewell.WAITING:
-                self._poll_farewell(peer, now)
+    def _tick_config(self, now: float) -> None:
+        quiet = self._patience.config_quiet
+        match self._watch.tick(now, quiet) if self._watch else None:
+            case Step.SWEEP:
+                self._events.append(SweepConfig(self._config_sequence))
+            case Step.COMPLETE:
+                self._events.append(ConfigComplete(self._config_sequence))
+                for peer in self._peers.values():
+                    if peer.ready and peer.farewell is Farewell.WAITING:
+                        self._poll_farewell(peer, now)
 
     # End of routes
 
@@ -479,15 +444,11 @@ class Controllers:
     # Timers
 
     def _timer(self, due: _Due, now: float) -> None:
-        peer = self._peers.get(due.server) if due.server else None
+        peer = self._peers.get(due.server)
         match due.timer:
-            case _Timer.CONFIG_POLL:
-                self._poll_config(now)
-            case _Timer.CONFIG_CLEANUP:
-                self._events.append(SweepConfig(self._config_sequence))
             case _Timer.END_OF_RIB_SENT if peer:
                 self._poll_farewell(peer, now)
             case _Timer.END_OF_RIB_RECEIVED if peer:
                 self._end_of_rib(peer, told=False)
-            case _Timer.STALE_ROUTES if due.server:
+            case _Timer.STALE_ROUTES:
                 self._sweep(due.server)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from agent.settings import Server
 from agent.xmpp.channel import Channel
+from agent.xmpp.session import State
 from agent.xmpp.telling import Telling
 
 
@@ -17,6 +19,23 @@ class Farewell(Enum):
     DUE = auto()
     """To be told once every route was."""
     TOLD = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class PeerView:
+    """One controller as introspection and logs show it."""
+
+    server: Server
+    slot: int
+    state: State
+    config: bool
+    tree_builder: bool
+    sequence: int
+    attempts: int
+    flaps: int
+    last_fault: str
+    end_of_rib_received: bool
+    end_of_rib_sent: bool
 
 
 class Peer:
@@ -69,3 +88,19 @@ class Peer:
             self.farewell = Farewell.TOLD
             data += self.channel.identity.end_of_rib()
         return data
+
+    def view(self, *, config: bool, tree_builder: bool) -> PeerView:
+        """A snapshot, with the two offices that it may hold."""
+        return PeerView(
+            server=self.server,
+            slot=self.slot,
+            state=self.channel.state,
+            config=config,
+            tree_builder=tree_builder,
+            sequence=self.sequence,
+            attempts=self.channel.attempts,
+            flaps=self.channel.flaps,
+            last_fault=self.channel.last_fault,
+            end_of_rib_received=self.end_received,
+            end_of_rib_sent=self.farewell is Farewell.TOLD,
+        )

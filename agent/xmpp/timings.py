@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from agent.inputs import GraphNode
 from agent.settings import Settings
+from agent.xmpp.session import HOLD_TIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,27 @@ class GracefulRestart:
     enabled: bool = False
     end_of_rib_timeout: float = 0
     long_lived_time: float = 0
+
+    @classmethod
+    def of(cls, system: GraphNode | None) -> GracefulRestart:
+        """What a global-system-config says; without the node there is no graceful restart."""
+        found = _parameters(system, "graceful-restart-parameters")
+        return cls(
+            enabled=bool(found.get("enable") and found.get("xmpp-helper-enable")),
+            end_of_rib_timeout=found.get("end-of-rib-timeout", 0),
+            long_lived_time=found.get("long-lived-restart-time", 0),
+        )
+
+
+def hold_time(system: GraphNode | None) -> float:
+    """Seconds of the hold time that a global-system-config asks for; else the usual ones."""
+    found = _parameters(system, "fast-convergence-parameters")
+    return float(found.get("xmpp-hold-time", HOLD_TIME)) if found.get("enable") else HOLD_TIME
+
+
+def _parameters(system: GraphNode | None, name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = system.properties.get(name, {}) if system else {}
+    return found
 
 
 @dataclass(frozen=True, slots=True)

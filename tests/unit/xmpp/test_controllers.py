@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.inputs import GraphNode
 from agent.routes import RouteFamily
 from agent.settings import Server, parse
 from agent.xmpp import (
@@ -25,6 +26,7 @@ from agent.xmpp import (
     SweepRoutes,
     Timings,
     TreeBuilder,
+    hold_time,
 )
 from tests.unit.xmpp.conversation import (
     END_OF_RIB,
@@ -127,6 +129,15 @@ def test_without_graceful_restart_a_quiet_poll_is_enough() -> None:
     world.up(S1)
     world.hears(S1, config())
     assert ConfigComplete(1) in world.after(5)
+
+
+def test_the_configuration_itself_may_ask_for_more_patience() -> None:
+    world = World(S1, graceful=False)
+    world.up(S1)
+    world.hears(S1, config())
+    world.controllers.restart_policy(GracefulRestart(enabled=True))
+    assert world.after(14) == []
+    assert world.after(2) == [ConfigComplete(1)]
 
 
 def test_failover_of_the_configuration() -> None:
@@ -480,6 +491,23 @@ def test_timings_of_the_configuration_file() -> None:
     assert timings.stale_config_cleanup == 7
     assert timings.end_of_rib_tx_inactivity == 3
     assert timings.llgr_stale == 2592000
+
+
+def test_what_the_global_configuration_says() -> None:
+    def system(**properties: object) -> GraphNode:
+        named = {key.replace("_", "-"): value for key, value in properties.items()}
+        return GraphNode("global-system-config", "default-global-system-config", named)
+
+    values = {"enable": True, "end-of-rib-timeout": 30, "long-lived-restart-time": 300}
+    node = system(graceful_restart_parameters=values | {"xmpp-helper-enable": True})
+    assert GracefulRestart.of(node) == GracefulRestart(True, 30, 300)
+    node = system(graceful_restart_parameters=values)
+    assert not GracefulRestart.of(node).enabled
+    assert GracefulRestart.of(None) == GracefulRestart.of(system()) == GracefulRestart()
+    fast = {"enable": True, "xmpp-hold-time": 9}
+    assert hold_time(system(fast_convergence_parameters=fast)) == 9
+    assert hold_time(system(fast_convergence_parameters=fast | {"enable": False})) == 90
+    assert hold_time(None) == hold_time(system()) == 90
 
 
 ACTIONS = st.one_of(
