@@ -194,7 +194,8 @@ class Framer:
         return None
 
     def _take(self, end: int) -> bytes:
-        data = bytes(self._buffer[self._start : end])
+        with memoryview(self._buffer) as view:  # a slice of the buffer itself would copy twice
+            data = bytes(view[self._start : end])
         self._start = self._scanned = end
         self._declared = False
         return data
