@@ -148,6 +148,32 @@ def test_close_ends_the_object() -> None:
         rig.dp.drop_stats()
 
 
+def test_configuration_changes_while_frames_flow(running: Running) -> None:
+    """Deleting and making what the frames use: no frame may meet a half of it."""
+    one = running.attach(TAP1)
+    one.setblocking(False)
+    done = threading.Event()
+
+    def pump() -> None:
+        while not done.is_set():
+            with suppress(BlockingIOError):
+                one.send(FRAME)
+
+    sender = threading.Thread(target=pump)
+    sender.start()
+    try:
+        for _ in range(100):
+            assert running.dp.vif_delete(TAP2) == 0
+            assert running.dp.nexthop_delete(3) == 0
+            assert running.dp.vif_set(TAP2, type=3, flags=0x1C0, vrf=1) == 0
+            two = running.attach(TAP2)
+            running.rig.encap(3, TAP2, MAC2, family=7)
+            assert two.recv(2048) == FRAME
+    finally:
+        done.set()
+        sender.join()
+
+
 # --- the agent's socket
 
 
