@@ -19,25 +19,28 @@ from agent.inputs import (
     TrafficSeen,
 )
 from agent.objects import DatapathMessage, Desired, Key, Kind
-from agent.oper import demand, fabric, vmi_objects, vn_objects, vrf, world
+from agent.oper import demand, enumerations, export, fabric, vmi_objects, vrf, world
 from agent.oper.datapath import Nexthop, Output, Row
 from agent.oper.desired import Dump, desired
 from agent.oper.direction import Direction
-from agent.oper.ids import ALLOCATOR, FREED, INDEX, Ids
-from agent.oper.incremental import Call, Changed, Engine, Failure, InputRead, View
+from agent.oper.enumerations import ENUMERATIONS, EXPORTED
+from agent.oper.export import Exported, Exports
+from agent.oper.ids import ALLOCATOR, FREED, INDEX, LIMITS, Ids
+from agent.oper.incremental import Call, Changed, Engine, Failure, InputRead
 from agent.oper.lookup import ConfiguredVmi, vm_by_uuid, vmis_of_vm
-from agent.oper.ports import plugged
+from agent.oper.portrows import PortRows, RowChanges
 from agent.oper.remote import Counters, RemoteRoutes
 from agent.oper.rows import Fabric, Vmi, Vn, Vrf
 from agent.oper.table import Table
 from agent.oper.territory import Local, Made
-from agent.oper.vmi import NO_VIF, vmi
+from agent.oper.tree_labels import local_labels, tree_labels
+from agent.oper.vmi import vmi
 from agent.oper.vn import vn
 from agent.oper.vrf_facts import VrfFacts, vrf_facts
 from agent.oper.wanted import Wanted
 from agent.rib import Rib
-from agent.routes import RouteBatch
-from agent.values import Address, Mac
+from agent.routes import PublishedRoute, RouteBatch
+from agent.values import Mac
 
 ROUTES_A_BATCH = 4096
 """How many changed routes a commit takes over, so that none takes long."""
@@ -56,48 +59,11 @@ class Delta:
 @dataclass(slots=True)
 class _Batch:
     outputs: list[tuple[Call, Output]] = field(default_factory=list)
-    vmis: dict[UUID, Vmi] = field(default_factory=dict)
-    unplugged: list[Vmi] = field(default_factory=list)
+    rows: RowChanges = field(default_factory=RowChanges)
+    local: dict[Key, Row | None] = field(default_factory=dict)
 
 
-# What is demanded, in the order in which numbers are given on an empty host.
-
-
-def _host(_: View) -> tuple[Call, ...]:
-    return Call(fabric.output, ()), Call(fabric.fabric, ()), Call(demand.wanted_arp, ())
-
-
-def _vrfs(view: View) -> tuple[Call, ...]:
-    return tuple(Call(vrf.output, (name,)) for name in view(vn_objects.vrfs))
-
-
-def _networks(view: View) -> tuple[Call, ...]:
-    return tuple(Call(vn_objects.output, (ref,)) for ref in view(vn_objects.networks))
-
-
-def _vmis(view: View) -> tuple[Call, ...]:
-    return tuple(Call(vmi_objects.output, (uuid,)) for uuid in view(plugged))
-
-
-def _neighbours(view: View) -> tuple[Call, ...]:
-    known = view.read(world.ARPS, None)
-    return tuple(Call(fabric.neighbour_output, (ip,)) for vrf_index, ip in known if not vrf_index)
-
-
-def _facts(view: View) -> tuple[Call, ...]:
-    return tuple(Call(vrf_facts, (name,)) for name in view(vn_objects.vrfs))
-
-
-def _directions(view: View) -> tuple[Call, ...]:
-    return tuple(Call(demand.direction_output, (spec,)) for spec in view.read(demand.SPECS, None))
-
-
-def _tunnels(view: View) -> tuple[Call, ...]:
-    return tuple(Call(demand.tunnel_output, (which,)) for which in view(demand.tunnels))
-
-
-_ENUMERATIONS = (_host, _vrfs, _networks, _vmis, _neighbours, _facts, _directions, _tunnels)
-_WITHOUT_OUTPUT = (demand.wanted_arp, fabric.fabric, vrf_facts)
+_WITHOUT_OUTPUT = (demand.wanted_arp, fabric.fabric, vrf_facts, *EXPORTED)
 
 
 class Compiler:
@@ -118,13 +84,14 @@ class Compiler:
         self._arps: Table[tuple[int, IPv4Address], ArpResolved] = Table(
             engine, world.ARP, world.ARPS
         )
-        self._traffic: Table[tuple[int, Address], TrafficSeen] = Table(engine, world.TRAFFIC)
         self._containers: dict[tuple[UUID, UUID, UUID], ContainerPort] = {}
         self._wanted = Wanted()
         self._remote = RemoteRoutes(engine, Local(self._wanted.rows.get, self._bound))
+        self._rows = PortRows(engine, self._remote)
+        self._exports = Exports()
+        self._limits = {kind: LIMITS[kind] for kind in (Kind.LABEL, Kind.VRF)}
+        self._tree_slot: int | None = None
         self._attach()
-        self._rows: dict[UUID, Vmi] = {}
-        self._by_vif: dict[int, UUID] = {}
         self._holding = False
 
     def _attach(self) -> None:
@@ -137,7 +104,8 @@ class Compiler:
         engine.attach(INDEX, self._ids.bound, self._ids.unread)
         engine.attach(ALLOCATOR, lambda _: self._ids)
         engine.attach(FREED, lambda _: None)
-        for enumeration in _ENUMERATIONS:
+        engine.attach(export.TREE_LABELS, self._tree_labels)
+        for enumeration in ENUMERATIONS:
             engine.enumerate(enumeration)
 
     def _bound(self, label: int) -> Nexthop | None:
@@ -186,11 +154,8 @@ class Compiler:
             self._arps.put((fact.vrf_index, fact.ip), fact)
         elif isinstance(fact, ArpLost):
             self._arps.drop((fact.vrf_index, fact.ip))
-        elif self.vmi(fact.vif_index) is not None:
-            self._heard(fact)
-
-    def _heard(self, fact: TrafficSeen) -> None:
-        self._traffic.put((fact.vif_index, fact.ip), fact)
+        else:
+            self._rows.heard(fact)
 
     # Routes of controllers
 
@@ -213,9 +178,27 @@ class Compiler:
         """The controller is not one of ours any more: its routes go."""
         self._remote.rib.remove_peer(peer)
 
-    def build_trees(self, peer: str | None) -> None:
-        """Which controller builds the broadcast trees; None while none is chosen."""
+    def build_trees(self, peer: str | None, slot: int | None) -> None:
+        """Which controller builds the broadcast trees; None while none is chosen.
+
+        Its slot, 0 or 1, says which labels it is told to use.
+        """
         self._remote.rib.build_trees(peer)
+        self._tree_slot = slot
+        self._engine.touch(export.TREE_LABELS, None)
+
+    def _tree_labels(self, _: None) -> tuple[int, int] | None:
+        if self._tree_slot is None:
+            return None
+        return tree_labels(self._tree_slot, self._limits[Kind.LABEL], self._limits[Kind.VRF])
+
+    def exported(self) -> Exported:
+        """What changed of the routes that controllers are told, since this was last asked."""
+        return self._exports.changes()
+
+    def exports(self) -> list[PublishedRoute]:
+        """All routes that controllers are told."""
+        return list(self._exports.rows.values())
 
     @property
     def pending(self) -> bool:
@@ -247,7 +230,7 @@ class Compiler:
         for neighbour in neighbours:
             self.learned(neighbour)
         for seen in dump.traffic():
-            self._heard(seen)
+            self._rows.adopt(seen)
         self._holding = dump.has_ports
         return neighbours
 
@@ -262,7 +245,13 @@ class Compiler:
 
     def limit(self, kind: Kind, count: int) -> None:
         """How many objects of a kind the datapath has room for."""
-        self._ids.limit(kind, count)
+        if kind is not Kind.LABEL:
+            self._ids.limit(kind, count)
+        if kind in self._limits:
+            self._limits[kind] = count
+            labels, vrfs = self._limits[Kind.LABEL], self._limits[Kind.VRF]
+            self._ids.limit(Kind.LABEL, local_labels(labels, vrfs))
+            self._engine.touch(export.TREE_LABELS, None)
 
     def release(self, kind: Kind, index: Hashable) -> None:
         """The datapath holds nothing of this number any more (ksync's Released)."""
@@ -281,29 +270,33 @@ class Compiler:
             elif isinstance(change, Identity):
                 self._engine.touch(world.BY_UUID, change)
         self._remote.collect(ROUTES_A_BATCH)
-        batch, local = _Batch(), dict[Key, Row | None]()
+        self._rows.give_way(self._settings.address.ip if self._settings.address else None)
+        batch = _Batch()
         while changes := self._engine.commit():
             for changed in changes:
                 self._take(changed, batch)
             rows = list(self._wanted.take(batch.outputs))
             batch.outputs.clear()
             self._remote.local(rows)
-            local |= rows
-        return self._delta(batch, local)
+            batch.local |= rows
+        self._rows.settle()
+        return self._delta(batch)
 
     def _take(self, changed: Changed, batch: _Batch) -> None:
-        call, value = changed.call, changed.value
-        if call.function is vmi_objects.output:
+        (function, args), value = changed.call, changed.value
+        if function is vmi_objects.output:
             row, value = value if isinstance(value, tuple) else (None, None)
-            self._take_vmi(call.args[0], row or self._failed(changed), batch)
-        elif call.function is demand.direction_output:
+            self._rows.take(args[0], row or self._failed(changed), batch.rows)
+        elif function is demand.direction_output:
             found, value = value if isinstance(value, tuple) else (None, None)
-            self._remote.directed(call.args[0], found if isinstance(found, Direction) else None)
-        elif call.function is vrf_facts:
-            self._remote.facts(call.args[0], value if isinstance(value, VrfFacts) else None)
-        if call.function not in _WITHOUT_OUTPUT:
+            self._remote.directed(args[0], found if isinstance(found, Direction) else None)
+        elif function is vrf_facts:
+            self._remote.facts(args[0], value if isinstance(value, VrfFacts) else None)
+        elif function in EXPORTED:
+            self._exports.take(changed.call, value if isinstance(value, tuple) else ())
+        if function not in _WITHOUT_OUTPUT:
             output = value if isinstance(value, Output) else Output()
-            batch.outputs.append((call, output))
+            batch.outputs.append((changed.call, output))
 
     def _failed(self, changed: Changed) -> Vmi | None:
         """The row of a VMI whose objects could not be made: inactive, with the reason."""
@@ -312,25 +305,9 @@ class Compiler:
             return vmi_objects.inactive(row, changed.value.reason)
         return None
 
-    def _take_vmi(self, uuid: UUID, row: Vmi | None, batch: _Batch) -> None:
-        old = self._rows.pop(uuid, None)
-        batch.vmis.pop(uuid, None)
-        if old is not None and (row is None or row.vif_index != old.vif_index):
-            if self._by_vif.get(old.vif_index) == uuid:
-                del self._by_vif[old.vif_index]
-            for key in [key for key in self._traffic.rows if key[0] == old.vif_index]:
-                self._traffic.drop(key)
-            batch.unplugged.append(old)
-        if row is not None:
-            self._rows[uuid] = row
-            if row.vif_index != NO_VIF:
-                self._by_vif[row.vif_index] = uuid
-            if row != old:
-                batch.vmis[uuid] = row
-
-    def _delta(self, batch: _Batch, local: Mapping[Key, Row | None]) -> Delta:
+    def _delta(self, batch: _Batch) -> Delta:
         made: Made = {}
-        for key, row in local.items():
+        for key, row in batch.local.items():
             made[key] = None if row is None else desired(row)
             if row is not None:
                 self._ids.handed(key)
@@ -338,32 +315,31 @@ class Compiler:
         return Delta(
             tuple(one for one in made.values() if one is not None),
             tuple(key for key, one in made.items() if one is None),
-            tuple(batch.vmis.values()),
-            tuple(batch.unplugged),
+            tuple(batch.rows.changed.values()),
+            tuple(batch.rows.unplugged),
         )
 
     # Rows for services and tools
 
     def vmi(self, vif_index: int) -> Vmi | None:
         """The VMI behind a vif."""
-        uuid = self._by_vif.get(vif_index)
-        return None if uuid is None else self._rows.get(uuid)
+        return self._rows.by_vif(vif_index)
 
     def vmi_by_uuid(self, uuid: UUID) -> Vmi | None:
         """A plugged VMI."""
-        return self._rows.get(uuid)
+        return self._rows.rows.get(uuid)
 
     def vmis(self) -> list[Vmi]:
         """All plugged VMIs."""
-        return list(self._rows.values())
+        return list(self._rows.rows.values())
 
     def networks(self) -> list[Vn]:
         """The networks in use."""
-        return [row for row in self._live(_networks, vn) if isinstance(row, Vn)]
+        return [row for row in self._live(enumerations.networks, vn) if isinstance(row, Vn)]
 
     def vrfs(self) -> list[Vrf]:
         """The VRFs in use."""
-        return [row for row in self._live(_vrfs, vrf.vrf) if isinstance(row, Vrf)]
+        return [row for row in self._live(enumerations.vrfs, vrf.vrf) if isinstance(row, Vrf)]
 
     def fabric(self) -> Fabric | None:
         """The host's own side; None while its interface does not exist."""
@@ -377,15 +353,7 @@ class Compiler:
 
     def waiting(self) -> list[tuple[int, IPv4Address, Mac]]:
         """(vif index, address, MAC) of the VMs that have not yet been heard of."""
-        return [
-            (row.vif_index, row.ip, row.mac)
-            for row in self._rows.values()
-            if row.ip4_active and row.ip and not self._was_heard(row.vif_index, row.ip, row.mac)
-        ]
-
-    def _was_heard(self, vif_index: int, ip: IPv4Address, mac: Mac) -> bool:
-        fact = self._traffic.rows.get((vif_index, ip))
-        return fact is not None and fact.mac == mac
+        return self._rows.waiting()
 
     def configured_vmis(
         self, vm_uuid: UUID | None = None, vm_name: str = ""
@@ -411,6 +379,8 @@ class Compiler:
 
     def why(self, key: Key) -> list[Call | InputRead]:
         """What the result that wants an object has read; empty for what is not desired."""
+        if (reads := self._remote.why(key)) is not None:
+            return reads
         owner = self._wanted.owner(key)
         return self._engine.why(owner.function, *owner.args) if owner else []
 

@@ -105,10 +105,15 @@ def _order(way: Way) -> tuple[int, int, str]:
     return int(way[0].far), way[1], way[0].encapsulation.value
 
 
+def broadcast_label(view: View, vrf: Vrf) -> Label:
+    """The label behind which this host floods in a VRF."""
+    return nexthop.label(view, nexthop.composite(view, "broadcast", vrf, NexthopFlag.MCAST, []))
+
+
 def output(view: View, ref: NodeRef, network: Vn, vrf: Vrf) -> Output:
     """The broadcast entry; with no member its composite is empty."""
     # The label comes before those of the members: a network is worth more than its last VMI.
-    label = nexthop.label(view, nexthop.composite(view, "broadcast", vrf, NexthopFlag.MCAST, []))
+    label = view(broadcast_label, vrf)
     local = view(members, ref, vrf.name)
     parts: list[Nexthop] = []
     if local:

@@ -7,25 +7,26 @@ made when one of the three changes that it is made of, and only then (`territory
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Any
+from typing import Any, cast
 
 from agent.objects import Desired, Key, Kind
 from agent.oper.datapath import Label, Row
-from agent.oper.demand import SPECS
+from agent.oper.demand import SPECS, direction_output
 from agent.oper.direction import LOCAL, Direction, Spec
-from agent.oper.incremental import Engine
+from agent.oper.incremental import Call, Engine, InputRead
 from agent.oper.leads import Leads, Via
 from agent.oper.multicast import GROUP, GROUPS, Group
 from agent.oper.table import Table
 from agent.oper.territory import Local, Made, Territory
-from agent.oper.vrf_facts import VrfFacts
+from agent.oper.vrf_facts import VrfFacts, vrf_facts
 from agent.rib import Change, Rib
 from agent.routes import (
     EvpnKey,
     GroupKey,
+    InetKey,
     RouteAttributes,
     RouteBatch,
     RouteFamily,
@@ -114,6 +115,33 @@ class RemoteRoutes:
         members, label = (tree.neighbours, tree.source_label) if tree else ((), 0)
         self._groups.put(vrf, Group(members, label, tuple(others)))
 
+    # Addresses of this host's ports
+
+    def watch(self, vrf: str, to: InetKey) -> None:
+        """A port has this address: tell what controllers say of it."""
+        if vrf in self._territories:
+            self._territories[vrf].watched.add(to)
+
+    def unwatch(self, vrf: str, to: InetKey) -> None:
+        """No port has this address any more."""
+        if vrf in self._territories:
+            self._territories[vrf].watched.discard(to)
+
+    def heard(self) -> Iterator[tuple[str, InetKey, RouteAttributes]]:
+        """(VRF, address, best path) of what was said of watched addresses since last asked."""
+        for name, territory in self._territories.items():
+            if territory.heard:
+                heard, territory.heard = territory.heard, {}
+                for to, best in heard.items():
+                    yield name, to, best
+
+    def highest(self, vrf: str, to: InetKey) -> int:
+        """The highest sequence number that anyone has for an address; 0 for none."""
+        family = RouteFamily.INET if len(to.prefix) == 4 else RouteFamily.INET6
+        table = self.rib.table(vrf, family)
+        paths = table.paths(to) if table else ()
+        return max((path.sequence for _, path, _ in paths), default=0)
+
     # Results of the engine
 
     def directed(self, spec: Spec, found: Direction | None) -> None:
@@ -179,6 +207,21 @@ class RemoteRoutes:
                 territory.make(made)
 
     # Looking
+
+    def why(self, key: Key) -> list[Call | InputRead] | None:
+        """What a route of a controller was made of; None where the local row is in force."""
+        if key.kind not in (Kind.INET_ROUTE, Kind.BRIDGE_ROUTE):
+            return None
+        vrf, to = cast(Any, key.name)
+        territory = self._territories.get(vrf)
+        spec = territory.lead_of(to) if territory else None
+        if spec is None:
+            return None
+        return [
+            InputRead("route", to),
+            Call(direction_output, (spec,)),
+            Call(vrf_facts, (vrf,)),
+        ]
 
     def desired(self) -> dict[Key, Desired]:
         """All objects that remote routes want."""

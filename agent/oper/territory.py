@@ -112,6 +112,9 @@ class Territory:
         self._due_inet: dict[InetKey, None] = {}
         self._due_macs: dict[Mac, None] = {}
         self._refs: dict[Key, tuple[Key, ...]] = {}
+        self.watched: set[InetKey] = set()
+        """The addresses of this host's ports: what is said of them is kept in `heard`."""
+        self.heard: dict[InetKey, RouteAttributes] = {}
         self.inet_made: dict[InetKey, Desired] = {}
         self.bridge_made: dict[Mac, Desired] = {}
 
@@ -124,6 +127,8 @@ class Territory:
             self._disown(to, lane.drop(to))
         else:
             lane.put(to, best, self._inet_spec(to, best))
+            if to in self.watched:
+                self.heard[to] = best
         self._due_inet[to] = None
 
     def _inet_spec(self, to: InetKey, best: RouteAttributes) -> Spec | None:
@@ -229,6 +234,16 @@ class Territory:
                 settle(store, to, new, made)
         self._due_inet.clear()
 
+    def lead_of(self, to: InetKey | Mac) -> Spec | None:
+        """Where the object made for a route leads; None where none was made."""
+        via: Via | None = None
+        if isinstance(to, Mac):
+            if to in self.bridge_made:
+                via = self._hosts.vias.get(self._best_of(self._of_mac[to]))
+        elif to in self.inet_made:
+            via = (self._prefixes if self.facts.routing else self._inet).vias.get(to)
+        return via.spec if via else None
+
     def clear(self) -> list[Key]:
         """The VRF is gone, and what it used. Returns the keys of all that was made."""
         for lane in (self._inet, self._prefixes):
@@ -316,7 +331,7 @@ class Territory:
         keys = self._of_ip.get(to.prefix)
         if keys is None or to.length != 8 * len(to.prefix) or not self.facts.l2:
             return None
-        mac = keys[0].mac if len(keys) == 1 else min(keys, key=self._by_path).mac
+        mac = self._best_of(keys).mac
         found = self.bridge_made.get(mac)
         if found is not None:
             return found.key
@@ -329,7 +344,7 @@ class Territory:
         facts = self.facts
         if not keys or not facts.l2:
             return None
-        key = keys[0] if len(keys) == 1 else min(keys, key=self._by_path)
+        key = self._best_of(keys)
         via = self._hosts.vias.get(key)
         lead = via.lead if via else None
         if lead is None or lead.nexthop is None:
@@ -338,6 +353,9 @@ class Territory:
         message = bridge_route(facts.index, mac, lead.number, label, _BRIDGE_FLAGS)
         name = Key(Kind.BRIDGE_ROUTE, (facts.name, mac))
         return Desired(name, self._refs_of(lead.nexthop), message)
+
+    def _best_of(self, keys: tuple[EvpnKey, ...]) -> EvpnKey:
+        return keys[0] if len(keys) == 1 else min(keys, key=self._by_path)
 
     def _by_path(self, key: EvpnKey) -> tuple[object, ...]:
         """The better path first, then the lower address."""

@@ -26,13 +26,12 @@ from agent.oper.datapath import (
 from agent.oper.fabric import FABRIC_VRF, VMI_NEXTHOPS
 from agent.oper.incremental import View
 from agent.oper.ports import attachment
+from agent.oper.preference import path_preference
 from agent.oper.rows import Vmi, Vn, Vrf
 from agent.oper.vmi import NO_VIF, vif_key, vmi
-from agent.oper.world import TRAFFIC
 from agent.values import VRRP_MAC, Address, Prefix
 
 METADATA = IPv4Address("169.254.0.0")
-_LOW, _HIGH = 100, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +190,7 @@ def _host_route(
     view: View, row: Vmi, vrf: Vrf, bound: Bound, address: Address, prefix: Prefix
 ) -> Route:
     """The route to the VM; the datapath traps its first ARP until traffic was seen."""
-    seen = view.read(TRAFFIC, (row.vif_index, address))
-    waits = seen is None or seen.mac != row.mac
+    path = view(path_preference, row.uuid, address)
     return Route(
         vrf.name,
         vrf.index,
@@ -200,9 +198,9 @@ def _host_route(
         Peer.LOCAL_VM_PORT,
         bound.nexthop.key,
         bound.nexthop.index,
-        InetFlag.ARP_PROXY | (InetFlag.ARP_TRAP if waits else InetFlag.NONE),
+        InetFlag.ARP_PROXY | (InetFlag.ARP_TRAP if path.waits else InetFlag.NONE),
         mac=row.mac if row.l2_active else None,
-        preference=_LOW if waits else _HIGH,
+        preference=path.preference,
         order=row.vif_index,
     )
 

@@ -232,8 +232,12 @@ def test_a_changed_property_recomputes_only_its_readers() -> None:
     assert len(delta.changed) == 5 + 2  # nexthops, bridge and inet route
     assert len(delta.removed) == 1
     counts = Counter(compiler.recomputed) - before
-    # One VMI; and, of its network, who the members of the broadcast are.
+    # One VMI and what is told of it; and, of its network, who the members of the broadcast are.
     assert counts == {
+        "export.port_routes": 1,
+        "export.security_groups": 1,
+        "preference.path_preference": 1,
+        "preference.static_preference": 1,
         "vmi.config": 1,
         "vmi.placement": 1,
         "vmi.vmi": 1,

@@ -367,7 +367,7 @@ def test_why_names_the_reads() -> None:
     compiler, _ = run([full(TOPOLOGY)])
     reads = [str(read) for read in compiler.why(inet(NET1, "15.0.0.3/32"))]
     assert f"vmi.vmi({VM.port})" in reads
-    assert any(read.startswith("traffic[") for read in reads)
+    assert any(read.startswith("preference.path_preference(") for read in reads)
     assert compiler.why(inet(NET1, "9.9.9.9/32")) == []
 
 

@@ -1,0 +1,72 @@
+"""What is demanded of the engine, in the order in which numbers are given on an empty host."""
+
+from __future__ import annotations
+
+from agent.oper import demand, export, fabric, vmi_objects, vn_objects, vrf, world
+from agent.oper.incremental import Call, View
+from agent.oper.ports import plugged
+from agent.oper.vrf_facts import vrf_facts
+
+EXPORTED = (export.port_routes, export.network_routes)
+"""The functions whose results are routes for controllers."""
+
+
+def host(_: View) -> tuple[Call, ...]:
+    """The host's own side."""
+    return Call(fabric.output, ()), Call(fabric.fabric, ()), Call(demand.wanted_arp, ())
+
+
+def vrfs(view: View) -> tuple[Call, ...]:
+    """The VRFs in use."""
+    return tuple(Call(vrf.output, (name,)) for name in view(vn_objects.vrfs))
+
+
+def networks(view: View) -> tuple[Call, ...]:
+    """The networks in use."""
+    return tuple(Call(vn_objects.output, (ref,)) for ref in view(vn_objects.networks))
+
+
+def vmis(view: View) -> tuple[Call, ...]:
+    """The plugged VMIs."""
+    return tuple(Call(vmi_objects.output, (uuid,)) for uuid in view(plugged))
+
+
+def neighbours(view: View) -> tuple[Call, ...]:
+    """The neighbours on the fabric that were resolved."""
+    known = view.read(world.ARPS, None)
+    return tuple(Call(fabric.neighbour_output, (ip,)) for vrf_index, ip in known if not vrf_index)
+
+
+def facts(view: View) -> tuple[Call, ...]:
+    """What remote routes must know of each VRF."""
+    return tuple(Call(vrf_facts, (name,)) for name in view(vn_objects.vrfs))
+
+
+def directions(view: View) -> tuple[Call, ...]:
+    """Where the remote routes in use lead."""
+    return tuple(Call(demand.direction_output, (spec,)) for spec in view.read(demand.SPECS, None))
+
+
+def tunnels(view: View) -> tuple[Call, ...]:
+    """The tunnels in use."""
+    return tuple(Call(demand.tunnel_output, (which,)) for which in view(demand.tunnels))
+
+
+def exports(view: View) -> tuple[Call, ...]:
+    """What controllers are told."""
+    ports = (Call(export.port_routes, (uuid,)) for uuid in view(plugged))
+    groups = (Call(export.network_routes, (ref,)) for ref in view(vn_objects.networks))
+    return (*ports, *groups)
+
+
+ENUMERATIONS = (
+    host,
+    vrfs,
+    networks,
+    vmis,
+    neighbours,
+    facts,
+    directions,
+    tunnels,
+    exports,
+)

@@ -1,0 +1,224 @@
+"""What controllers are told of this host's ports and networks (facts xmpp-ifmap.md 6.3, 11).
+
+Only paths of ports are told: gateways, subnets, metadata and what controllers said are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from uuid import UUID
+
+from agent.ifmap import Identity, NodeRef
+from agent.oper.datapath import inet_key
+from agent.oper.encapsulation import MPLS, own, priorities
+from agent.oper.fabric import fabric
+from agent.oper.incremental import Call, Source, View
+from agent.oper.multicast import broadcast_label
+from agent.oper.preference import LOW, PathPreference, path_preference
+from agent.oper.rows import Fabric, Vmi, Vn, Vrf
+from agent.oper.vmi import vmi
+from agent.oper.vmi_objects import VmiNexthops, nexthops
+from agent.oper.vn import vn
+from agent.oper.vrf import vrf
+from agent.oper.world import BY_UUID, BadConfig, member, neighbours, node, number
+from agent.routes import (
+    Encapsulation,
+    EvpnKey,
+    GroupKey,
+    PublishedRoute,
+    RouteAttributes,
+    RouteFamily,
+    RouteKey,
+    RouteNexthop,
+)
+from agent.values import BROADCAST_MAC, Address, prefix
+
+_ANY = IPv4Address(0)
+_BROADCAST = GroupKey(IPv4Address("255.255.255.255"), _ANY)
+_VMI = "virtual-machine-interface"
+
+TREE_LABELS: Source[None, tuple[int, int] | None] = Source("tree labels")
+"""The first and last label that the builder of broadcast trees may give to this host."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Port:
+    """What all routes of a port have in common."""
+
+    row: Vmi
+    vn: Vn
+    vrf: Vrf
+    fabric: Fabric
+    router_id: IPv4Address
+    groups: tuple[int, ...]
+
+
+def security_groups(view: View, uuid: UUID) -> tuple[int, ...]:
+    """The numbers of the security groups of a VMI."""
+    ref = view.read(BY_UUID, Identity(_VMI, uuid))
+    found = []
+    for end in neighbours(view, ref, f"{_VMI}-security-group", "security-group") if ref else ():
+        group = node(view, end)
+        try:
+            found.append(number(member(group and group.properties, "security-group-id"), ""))
+        except BadConfig:
+            continue
+    return tuple(sorted(one for one in found if one))
+
+
+def port_routes(view: View, uuid: UUID) -> tuple[PublishedRoute, ...]:
+    """The routes to a port: its addresses, its MAC, and both together."""
+    row, host, made = view(vmi, uuid), view(fabric), view(nexthops, uuid)
+    if row is None or made is None or host is None or host.router_id is None:
+        return ()
+    if row.vn is None or row.vrf is None:
+        return ()
+    groups = view(security_groups, uuid)
+    port = _Port(row, row.vn, row.vrf, host, host.router_id, groups)
+    return (*_inet(view, port, made), *_evpn(view, port, made))
+
+
+def _addresses(port: _Port) -> Iterator[Address]:
+    row = port.row
+    if row.ip is not None and row.ip4_active:
+        yield row.ip
+    if row.ip6 is not None and row.ip6_active:
+        yield row.ip6
+
+
+def _inet(view: View, port: _Port, made: VmiNexthops) -> Iterator[PublishedRoute]:
+    bound = made.l3_policy if port.row.policy else made.l3
+    if bound is None:
+        return
+    way = RouteNexthop(port.router_id, bound.label.label, MPLS, port.vn.name, port.fabric.mac)
+    for address in _addresses(port):
+        family = RouteFamily.INET if address.version == 4 else RouteFamily.INET6
+        path = view(path_preference, port.row.uuid, address)
+        attributes = _attributes(port, way, path, "interface")
+        yield PublishedRoute(family, port.vrf.name, inet_key(prefix(str(address))), attributes)
+
+
+def _evpn(view: View, port: _Port, made: VmiNexthops) -> Iterator[PublishedRoute]:
+    bound = made.l2_policy if port.row.policy else made.l2
+    if bound is None or not port.row.l2_active:
+        return
+    tag, label, offered = _bridged(view, port.vn, bound.label.label)
+    way = RouteNexthop(port.router_id, label, offered)
+    first = PathPreference(LOW, 0, waits=True)
+    addresses = list(_addresses(port))
+    for at, address in enumerate(addresses):
+        path = view(path_preference, port.row.uuid, address)
+        first = first if at else path
+        key = EvpnKey(tag, port.row.mac, address, address.max_prefixlen)
+        yield _host(port, key, _attributes(port, way, path))
+    key = EvpnKey(tag, port.row.mac, _ANY, _ANY.max_prefixlen)
+    yield _host(port, key, _attributes(port, way, first))
+
+
+def _bridged(view: View, network: Vn, label: int) -> tuple[int, int, tuple[Encapsulation, ...]]:
+    """Ethernet tag, label and encapsulations of what is bridged; in VXLAN all is the VNI."""
+    offered = own(view(priorities))
+    if Encapsulation.VXLAN in offered and network.vxlan_id:
+        return network.vxlan_id, network.vxlan_id, offered
+    return 0, label, MPLS
+
+
+def _host(port: _Port, key: EvpnKey, attributes: RouteAttributes) -> PublishedRoute:
+    return PublishedRoute(RouteFamily.EVPN, port.vrf.name, key, attributes)
+
+
+def _attributes(
+    port: _Port, way: RouteNexthop, path: PathPreference, sub_protocol: str = ""
+) -> RouteAttributes:
+    return RouteAttributes(
+        (way,),
+        sequence=path.sequence,
+        local_preference=path.preference,
+        security_groups=port.groups,
+        sub_protocol=sub_protocol,
+    )
+
+
+def network_routes(view: View, ref: NodeRef) -> tuple[PublishedRoute, ...]:
+    """That this host takes part in the broadcast of a network: in the list and in the tree."""
+    row, host = view(vn, ref), view(fabric)
+    if row is None or not row.active or row.vrf_name is None or not row.l2:
+        return ()
+    if host is None or host.router_id is None:
+        return ()
+    instance = view(vrf, row.vrf_name)
+    tag, label, offered = _bridged(view, row, view(broadcast_label, instance).label)
+    way = RouteNexthop(host.router_id, label, offered)
+    key = EvpnKey(tag, BROADCAST_MAC, _ANY, _ANY.max_prefixlen)
+    attributes = RouteAttributes((way,), local_preference=LOW)
+    routes = [PublishedRoute(RouteFamily.EVPN, instance.name, key, attributes)]
+    labels = view.read(TREE_LABELS, None)
+    if labels is not None:
+        way = RouteNexthop(host.router_id, 0, MPLS)
+        attributes = RouteAttributes((way,), label_range=labels)
+        routes.append(PublishedRoute(RouteFamily.ERMVPN, instance.name, _BROADCAST, attributes))
+    return tuple(routes)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What changed of the routes that controllers are told.
+
+    `withdrawn` are the routes as they were told.
+    """
+
+    changed: tuple[PublishedRoute, ...] = ()
+    withdrawn: tuple[PublishedRoute, ...] = ()
+
+
+Name = tuple[RouteFamily, str, RouteKey]
+
+
+class Exports:
+    """The routes that results offer; of several for one key the preferred one is told."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Name, PublishedRoute] = {}
+        self._offers: dict[Name, dict[Call, PublishedRoute]] = {}
+        self._names: dict[Call, tuple[Name, ...]] = {}
+        self._told: dict[Name, PublishedRoute | None] = {}
+
+    def take(self, call: Call, routes: Iterable[PublishedRoute]) -> None:
+        """A result offers these routes now, in place of what it offered before."""
+        offered: Mapping[Name, PublishedRoute] = {route[:3]: route for route in routes}
+        before = self._names.pop(call, ())
+        for name in before:
+            if name not in offered:
+                del self._offers[name][call]
+        for name, route in offered.items():
+            self._offers.setdefault(name, {})[call] = route
+        if offered:
+            self._names[call] = tuple(offered)
+        for name in dict.fromkeys((*before, *offered)):
+            self._choose(name)
+
+    def _choose(self, name: Name) -> None:
+        offers = self._offers[name]
+        old, best = self.rows.get(name), min(offers.values(), key=_rank, default=None)
+        if best is None:
+            del self._offers[name]
+            self.rows.pop(name, None)
+        else:
+            self.rows[name] = best
+        if best != old:
+            self._told.setdefault(name, old)
+
+    def changes(self) -> Exported:
+        """What changed since this was last asked."""
+        told, self._told = self._told, {}
+        rows = self.rows
+        changed = [rows[name] for name, old in told.items() if name in rows and rows[name] != old]
+        withdrawn = [old for name, old in told.items() if old and name not in rows]
+        return Exported(tuple(changed), tuple(withdrawn))
+
+
+def _rank(route: PublishedRoute) -> tuple[int, int, int]:
+    attributes = route.attributes
+    return -attributes.local_preference, -attributes.sequence, attributes.nexthops[0].label

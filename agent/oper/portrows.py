@@ -1,0 +1,143 @@
+"""The rows of plugged VMIs, what was heard from their VMs, and who else claims their addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, ip_address
+from uuid import UUID
+
+from agent.inputs import TrafficSeen
+from agent.oper.datapath import inet_key
+from agent.oper.incremental import Engine
+from agent.oper.preference import SEQUENCE
+from agent.oper.remote import RemoteRoutes
+from agent.oper.rows import Vmi
+from agent.oper.table import Table
+from agent.oper.vmi import NO_VIF
+from agent.oper.world import TRAFFIC
+from agent.routes import InetKey, RouteAttributes
+from agent.values import Address, Mac, prefix
+
+
+@dataclass(slots=True)
+class RowChanges:
+    """What a batch does to the rows."""
+
+    changed: dict[UUID, Vmi] = field(default_factory=dict)
+    unplugged: list[Vmi] = field(default_factory=list)
+
+
+class PortRows:
+    """Rows by UUID and by vif. A VM is heard of by its vif and address."""
+
+    def __init__(self, engine: Engine, remote: RemoteRoutes) -> None:
+        self.rows: dict[UUID, Vmi] = {}
+        self._remote = remote
+        self._by_vif: dict[int, UUID] = {}
+        self._traffic: Table[tuple[int, Address], TrafficSeen] = Table(engine, TRAFFIC)
+        self._sequences: Table[tuple[int, Address], int] = Table(engine, SEQUENCE)
+        # Ports by VRF and address; normally one.
+        self._holders: dict[tuple[str, InetKey], dict[int, None]] = {}
+        self._touched: dict[tuple[str, InetKey], None] = {}
+
+    def by_vif(self, vif_index: int) -> Vmi | None:
+        """The row of a vif."""
+        uuid = self._by_vif.get(vif_index)
+        return None if uuid is None else self.rows.get(uuid)
+
+    def take(self, uuid: UUID, row: Vmi | None, changes: RowChanges) -> None:
+        """The row of a VMI is another one, or (None) it is not plugged any more."""
+        old = self.rows.pop(uuid, None)
+        changes.changed.pop(uuid, None)
+        if old is not None:
+            self._hold(old, add=False)
+            if row is None or row.vif_index != old.vif_index:
+                self._unplug(uuid, old)
+                changes.unplugged.append(old)
+        if row is not None:
+            self.rows[uuid] = row
+            self._hold(row, add=True)
+            if row.vif_index != NO_VIF:
+                self._by_vif[row.vif_index] = uuid
+            if row != old:
+                changes.changed[uuid] = row
+
+    def _unplug(self, uuid: UUID, old: Vmi) -> None:
+        if self._by_vif.get(old.vif_index) == uuid:
+            del self._by_vif[old.vif_index]
+        for table in (self._traffic, self._sequences):
+            for key in [key for key in table.rows if key[0] == old.vif_index]:
+                table.drop(key)
+
+    def _hold(self, row: Vmi, *, add: bool) -> None:
+        for vrf, to in _places(row):
+            holders = self._holders.setdefault((vrf, to), {})
+            if add:
+                holders[row.vif_index] = None
+            else:
+                holders.pop(row.vif_index, None)
+                if not holders:
+                    del self._holders[vrf, to]
+            self._touched[vrf, to] = None
+
+    def settle(self) -> None:
+        """The batch is over: have the addresses of ports watched."""
+        for vrf, to in self._touched:
+            if (vrf, to) in self._holders:
+                self._remote.watch(vrf, to)
+            else:
+                self._remote.unwatch(vrf, to)
+        self._touched.clear()
+
+    # Path preference
+
+    def adopt(self, fact: TrafficSeen) -> None:
+        """An agent before us had heard of the VM."""
+        self._traffic.put((fact.vif_index, fact.ip), fact)
+
+    def heard(self, fact: TrafficSeen) -> None:
+        """A packet of the VM: the port takes the address, above all that were heard.
+
+        What is said of unknown vifs is ignored.
+        """
+        row, name = self.by_vif(fact.vif_index), (fact.vif_index, fact.ip)
+        if row is None or self._traffic.rows.get(name) == fact:
+            return
+        self._traffic.put(name, fact)
+        if fact.mac == row.mac and row.vrf is not None:
+            highest = self._remote.highest(row.vrf.name, inet_key(prefix(str(fact.ip))))
+            self._sequences.put(name, max(highest, self._sequences.rows.get(name, 0)) + 1)
+
+    def give_way(self, router_id: IPv4Address | None) -> None:
+        """Ports whose address is now elsewhere, with a higher sequence number, wait again."""
+        for vrf, to, best in self._remote.heard():
+            if _leads_here(best, router_id):
+                continue
+            for vif in self._holders.get((vrf, to), ()):
+                name = vif, ip_address(to.prefix)
+                if best.sequence > self._sequences.rows.get(name, 0):
+                    self._traffic.drop(name)
+
+    def waiting(self) -> list[tuple[int, IPv4Address, Mac]]:
+        """(vif index, address, MAC) of the VMs that have not yet been heard of."""
+        return [
+            (row.vif_index, row.ip, row.mac)
+            for row in self.rows.values()
+            if row.ip4_active and row.ip and not self._was_heard(row.vif_index, row.ip, row.mac)
+        ]
+
+    def _was_heard(self, vif_index: int, ip: IPv4Address, mac: Mac) -> bool:
+        fact = self._traffic.rows.get((vif_index, ip))
+        return fact is not None and fact.mac == mac
+
+
+def _places(row: Vmi) -> Iterator[tuple[str, InetKey]]:
+    if row.vrf is not None and row.vif_index != NO_VIF:
+        for address in (row.ip, row.ip6):
+            if address is not None:
+                yield row.vrf.name, inet_key(prefix(str(address)))
+
+
+def _leads_here(path: RouteAttributes, router_id: IPv4Address | None) -> bool:
+    return any(one.address == router_id for one in path.nexthops)

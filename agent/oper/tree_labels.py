@@ -1,0 +1,28 @@
+"""The upper end of the label space, which controllers hand out in broadcast trees.
+
+Facts xmpp-ifmap.md 6.3: each of the two controllers has a range of its own there.
+"""
+
+from __future__ import annotations
+
+_LOCAL = 4098
+_CONTROLLERS = 2
+
+
+def _size(labels: int, vrfs: int) -> int:
+    if _CONTROLLERS * vrfs + _LOCAL < labels:
+        return vrfs
+    return max(labels - _LOCAL, 0) // _CONTROLLERS
+
+
+def tree_labels(slot: int, labels: int, vrfs: int) -> tuple[int, int] | None:
+    """First and last label for the controller in `slot`; None where there is no room."""
+    size = _size(labels, vrfs)
+    if not size:
+        return None
+    return labels - (slot + 1) * size, labels - slot * size - 1
+
+
+def local_labels(labels: int, vrfs: int) -> int:
+    """How many labels are left, from 0, for this host's own use."""
+    return labels - _CONTROLLERS * _size(labels, vrfs)
