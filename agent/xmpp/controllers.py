@@ -412,6 +412,8 @@ class Controllers:
     # Routes
 
     def _routes(self, peer: Peer, data: bytes, now: float) -> None:
+        if not peer.ready:
+            return  # behind what ended the session
         try:
             batches = self._decode(data)
         except WireError as error:

@@ -27,6 +27,7 @@ from agent.xmpp import (
     Routes,
     State,
 )
+from agent.xmpp.routes import RouteDecoder
 from tests.unit.xmpp.control_node import ControlNode, certificates
 from tests.unit.xmpp.conversation import (
     END_OF_RIB,
@@ -36,7 +37,6 @@ from tests.unit.xmpp.conversation import (
     OPEN,
     PlainEncoder,
     config,
-    decode,
     route,
     routes,
     vector,
@@ -58,7 +58,7 @@ class Agent:
         self._changed = asyncio.Event()
         self.controllers = Controllers(
             IDENTITY,
-            decode=decode,
+            decode=RouteDecoder().decode,
             encoder=PlainEncoder(),
             shuffle=list,
             jitter=lambda: -4.0,  # a tenth of the delays: the tests wait for reconnects
@@ -193,7 +193,7 @@ def test_failover_of_two(run: Runner) -> None:
         b'<iq to="c/config">&bomb;</iq>',
         b'<iq to="c/config"><a:b/></iq>',
         b"<!DOCTYPE x [<!ENTITY a 'b'>]>",
-        b'<message to="c/bgp-peer">nothing</message>',
+        b'<message to="c/bgp-peer"><event></message>',
         b"</stream:stream>",
         b"garbage",
     ],

@@ -8,18 +8,16 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from xml.etree import ElementTree
 
-from agent.errors import WireError
 from agent.routes import (
     InetKey,
     PublishedRoute,
     RouteAttributes,
-    RouteBatch,
     RouteFamily,
     RouteNexthop,
-    RouteUpdate,
 )
 from agent.settings import Server
 from agent.xmpp import Controllers, Event, GracefulRestart, Identity, State, Timings
+from agent.xmpp.routes import RouteDecoder
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "xmpp"
 HEADER = (
@@ -77,19 +75,6 @@ def routes(prefix: str = "10.1.1.4/32", family: str = "1/1") -> bytes:
     )
 
 
-def decode(data: bytes) -> list[RouteBatch]:
-    """A decoder of just what these tests need."""
-    node = re.search(rb'<items node="(\d+)/(\d+)/([^"]*)"', data)
-    if node is None:
-        raise WireError("no items")
-    if node[3] == b"EndOfRib":
-        return [RouteBatch(RouteFamily.INET, "", [], end_of_rib=True)]
-    family = RouteFamily((int(node[1]), int(node[2])))
-    keys = re.findall(rb'<(?:item|retract) id="([^"]*)"', data)
-    updates = [RouteUpdate(InetKey(key, 0), None) for key in keys]
-    return [RouteBatch(family, node[3].decode(), updates)]
-
-
 def route(host: int, label: int = 21, family: RouteFamily = RouteFamily.INET) -> PublishedRoute:
     nexthop = RouteNexthop(IPv4Address("192.0.2.1"), label)
     key = InetKey(bytes((10, 1, 1, host)), 32)
@@ -126,7 +111,7 @@ class World:
         self.log: list[Event] = []
         self.controllers = Controllers(
             IDENTITY,
-            decode=decode,
+            decode=RouteDecoder().decode,
             encoder=PlainEncoder(),
             shuffle=list,
             jitter=lambda: 0.5,
