@@ -663,6 +663,19 @@ def test_strangers_are_refused_where_sources_are_validated(tree: Rig, frame: byt
     assert tree.drops() == {"invalid_mcast_source": 1}
 
 
+def test_macs_behind_tunnels_are_learnt_when_the_nexthop_asks(tree: Rig) -> None:
+    stranger = bytes.fromhex("020000000099")
+    tree.dp.nexthop_set(12, type=7, family=7, flags=1 | 0x100000, vrf=1)
+    frame = ether(stranger, MAC1, udp("15.0.0.9", "15.0.0.3"))
+    vxlan = underlay(UDP(dport=4789, chksum=0) / VXLAN(vni=100) / Raw(frame), src="10.0.0.52")
+    sent = tree.send(FABRIC, vxlan)
+    assert trapped(sent) == [17]
+    assert sent[1:] == [(TAP1, frame)]
+    tree.dp.bridge_add(1, stranger, nh=51, label=61, flags=2)
+    assert trapped(tree.send(FABRIC, vxlan)) == [18]
+    assert trapped(tree.send(FABRIC, vxlan)) == []
+
+
 def test_tree_label_with_another_format(tree: Rig) -> None:
     assert tree.send(FABRIC, mpls_udp(2001, FRAME)) == []
     assert tree.drops() == {"invalid_packet": 1}

@@ -13,11 +13,13 @@ static void set_inner_vrf(struct packet *p, const struct nexthop *nh)
         p->vrf = (uint16_t)nh->vrf;
 }
 
-static bool enter_frame(struct datapath *dp, struct packet *p)
+static bool enter_frame(struct datapath *dp, struct packet *p, const struct nexthop *nh)
 {
     if (packet_parse_ethernet(p)) {
         if ((p->l3_type == TYPE_IP4 || p->l3_type == TYPE_IP6) && packet_parse_ip(p) >= 0)
             p->l4 = 0;
+        if (nh->flags & NHF_MAC_LEARN)
+            learn_mac(dp, p);
         return true;
     }
     dp_drop(dp, p, DROP_PULL);
@@ -96,7 +98,7 @@ static void labelled_input(struct datapath *dp, struct packet *p, uint32_t label
         if (p->len >= CONTROL_WORD_LEN && get32(data_of(p)) == 0)
             packet_pull(p, CONTROL_WORD_LEN);
     }
-    if (enter_frame(dp, p))
+    if (enter_frame(dp, p, nh))
         enter_nexthop(dp, p, nh);
 }
 
@@ -139,7 +141,7 @@ static void vxlan_input(struct datapath *dp, struct packet *p)
     set_inner_vrf(p, nh);
     p->source = FROM_NOWHERE;
     p->label = vni;
-    if (enter_frame(dp, p))
+    if (enter_frame(dp, p, nh))
         enter_nexthop(dp, p, nh);
 }
 

@@ -145,8 +145,7 @@ void loop_run(struct datapath *dp, int *error);
 
 /* rx.c: where a received frame goes. Takes the packet. */
 void receive(struct datapath *dp, struct vif *vif, struct packet *p);
-void receive_fabric(struct datapath *dp, struct packet *p);
-void receive_vhost(struct datapath *dp, struct packet *p);
+void receive_underlay(struct datapath *dp, struct packet *p);
 void cross_connect(struct datapath *dp, struct packet *p);
 void deliver_to_host(struct datapath *dp, struct packet *p, struct vif *host);
 /* decap.c */
@@ -248,7 +247,12 @@ struct flow_request {
     uint8_t key[44], rkey[44];
     uint32_t key_len;
 };
-struct flow_answer { int code; int32_t index; uint8_t gen_id; uint32_t bytes, packets, oflow, flags; };
+struct flow_answer {
+    int code;
+    int32_t index;
+    uint8_t gen_id;
+    uint32_t bytes, packets, oflow, flags;
+};
 /* Frees all entries; their generations go on. */
 void flow_reset(struct datapath *dp);
 void flow_set(struct datapath *dp, const struct flow_request *request, struct flow_answer *answer);

@@ -2,7 +2,7 @@
 #include "dp.h"
 
 enum { TCP_FIN = 1, TCP_SYN = 2, TCP_PSH = 8, TCP_CWR = 0x80, OVERLAY_L3 = 40, OVERLAY_L2 = 62 };
-enum { IP4_DF = 0x4000, IP4_MF = 0x2000 };
+enum { IP4_MF = 0x2000 };
 
 bool segmentable(const struct packet *p) { return p->vnet.gso_type != GSO_NONE; }
 
@@ -193,7 +193,8 @@ static uint8_t *find_mss(struct packet *p, uint32_t length)
 
 void adjust_mss(struct datapath *dp, struct packet *p, bool l2)
 {
-    if (!dp->mss_adjust || !p->l4 || p->proto != PROTO_TCP || p->is_fragment || !has_bytes(p, p->l4, TCP_LEN))
+    if (!dp->mss_adjust || !p->l4 || p->proto != PROTO_TCP || p->is_fragment
+        || !has_bytes(p, p->l4, TCP_LEN))
         return;
     uint8_t *tcp = p->buf + p->l4;
     uint32_t length = (tcp[12] >> 4) * 4u;

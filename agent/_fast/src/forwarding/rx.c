@@ -123,10 +123,8 @@ void receive(struct datapath *dp, struct vif *vif, struct packet *p)
     }
     switch (vif->type) {
     case VIF_PHYSICAL:
-        receive_fabric(dp, p);
-        break;
     case VIF_HOST:
-        receive_vhost(dp, p);
+        receive_underlay(dp, p);
         break;
     case VIF_VIRTUAL:
     case VIF_VLAN_SUB:

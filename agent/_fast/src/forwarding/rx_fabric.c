@@ -54,7 +54,7 @@ static bool is_routable(struct datapath *dp, struct packet *p)
         || (other && mac_equal(dst, other->mac));
 }
 
-static void underlay_input(struct datapath *dp, struct packet *p)
+void receive_underlay(struct datapath *dp, struct packet *p)
 {
     if (p->in->flags & VIFF_XCONNECT) {
         cross_connect(dp, p);
@@ -69,7 +69,3 @@ static void underlay_input(struct datapath *dp, struct packet *p)
         cross_connect(dp, p);
     }
 }
-
-void receive_fabric(struct datapath *dp, struct packet *p) { underlay_input(dp, p); }
-
-void receive_vhost(struct datapath *dp, struct packet *p) { underlay_input(dp, p); }

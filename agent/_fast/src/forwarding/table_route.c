@@ -121,7 +121,8 @@ static void make_jump(struct route_arena *arena, struct route_table *table)
 /* Where a descent to this prefix may begin. */
 static uint32_t entry_of(const struct route_table *table, struct route_key key, unsigned plen)
 {
-    uint32_t jumped = table->jump && plen >= JUMP_BITS ? table->jump[key.hi >> (64 - JUMP_BITS)] : 0;
+    bool may = table->jump && plen >= JUMP_BITS;
+    uint32_t jumped = may ? table->jump[key.hi >> (64 - JUMP_BITS)] : 0;
     return jumped ? jumped : table->root;
 }
 

@@ -204,8 +204,9 @@ int vif_attach(struct datapath *dp, uint32_t idx, int fd, int framing, const cha
         return -errno;
     bool packet_socket = is_packet_socket(fd);
     int on = 1;
-    if (packet_socket && (setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &on, sizeof on) < 0
-                          || setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on) < 0))
+    if (packet_socket
+        && (setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &on, sizeof on) < 0
+            || setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on) < 0))
         return -errno;
     vif_detach(dp, vif);
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = idx};
