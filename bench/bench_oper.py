@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "graph"))
-
-from worlds import SETTINGS, World, full, move, put, worked
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agent.inputs import GraphNode
 from agent.oper import Compiler
+from tests.graph.worlds import SETTINGS, World, full, move, put, worked
 
 NETWORKS, VMS = 50, 20
 COMPILE = f"oper: compile {NETWORKS * VMS} VMIs in {NETWORKS} networks"

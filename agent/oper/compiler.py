@@ -192,13 +192,17 @@ class Compiler:
             return None
         return tree_labels(self._tree_slot, self._limits[Kind.LABEL], self._limits[Kind.VRF])
 
-    def exported(self) -> Exported:
+    def published(self) -> Exported:
         """What changed of the routes that controllers are told, since this was last asked."""
         return self._exports.changes()
 
-    def exports(self) -> list[PublishedRoute]:
+    def publications(self) -> list[PublishedRoute]:
         """All routes that controllers are told."""
         return list(self._exports.rows.values())
+
+    def subscriptions(self) -> dict[str, int]:
+        """The VRFs whose routes this host needs, with their indexes."""
+        return {row.name: row.index for row in self.vrfs()}
 
     @property
     def pending(self) -> bool:

@@ -142,6 +142,25 @@ def test_single_bytes(run: Runner) -> None:
     run(scene())
 
 
+def test_names_that_are_no_jids_are_read(run: Runner) -> None:
+    async def scene() -> None:
+        async with node() as one, agent(one.address) as self:
+            await self.told(PeerUp)
+            one.say(b'<iq from="a b@c/d" to="Node_A:0 x@y@z/config"><config/></iq>')
+            one.say(b'<iq xmlns="urn:other" to="/config"><config/></iq>')
+            one.say(b"<iq type='set'/><iq to='c/dns-peer'></iq><message></message>")
+            one.say(config())
+            assert len(await self.told(ConfigUpdate, 3)) == 3
+            counters = self.controllers.channel(one.address).counters
+            assert sorted(counters) == [
+                "ignored: iq to dns-peer",
+                "ignored: iq to nobody",
+                "ignored: message to nobody",
+            ]
+
+    run(scene())
+
+
 def test_a_restarted_controller_is_found_again(run: Runner) -> None:
     async def scene() -> None:
         async with node() as one, agent(one.address) as self:

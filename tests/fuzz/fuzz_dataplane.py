@@ -18,9 +18,10 @@ import time
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS.parent), str(TESTS / "unit" / "forwarder")]
+sys.path.insert(0, str(TESTS.parent))
 
-from dataplane_rig import (  # noqa: E402
+from agent._fast.forwarding import DROP_REASONS, checksum  # noqa: E402
+from tests.unit.forwarder.dataplane_rig import (  # noqa: E402
     AGENT,
     BROADCAST,
     FABRIC,
@@ -32,8 +33,6 @@ from dataplane_rig import (  # noqa: E402
     VHOST,
     Rig,
 )
-
-from agent._fast.forwarding import DROP_REASONS, checksum  # noqa: E402
 
 SUB, SERVICE, LEARNER, LOOSE, GATEWAY, STATS = 5, 6, 7, 8, 9, 10
 VIFS = (

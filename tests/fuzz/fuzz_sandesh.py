@@ -15,13 +15,12 @@ import time
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS.parent), str(TESTS / "reference")]
-
-import sandesh_codec as reference  # noqa: E402
+sys.path.insert(0, str(TESTS.parent))
 
 from agent.errors import SandeshError, WireError  # noqa: E402
 from agent.sandesh import decode, decode_messages, encode_many  # noqa: E402
 from agent.sandesh.framing import FrameReader  # noqa: E402
+from tests.reference import sandesh_codec as reference  # noqa: E402
 
 LONGEST = 1600
 CODES = (0, 1, 2, 3, 4, 6, 8, 9, 10, 11, 12, 13, 14, 15, 18, 19, 20, 21, 22, 23, 24, 25, 255)

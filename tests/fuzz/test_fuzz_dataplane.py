@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import fuzz_dataplane
 import pytest
+
+from tests.fuzz import fuzz_dataplane
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import fuzz_packet
+from tests.fuzz import fuzz_packet
 
 
 def test_damaged_frames() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import fuzz_sandesh
+from tests.fuzz import fuzz_sandesh
 
 
 def test_damaged_messages_and_frames() -> None:

@@ -7,7 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from worlds import (
+
+from agent.ifmap import NodeRef
+from agent.inputs import GraphLink, GraphNode
+from agent.objects import Key, Kind
+from agent.oper import Compiler
+from agent.oper.rows import Vmi
+from tests.graph.worlds import (
     HOST_LINKS,
     NIC,
     START,
@@ -21,12 +27,6 @@ from worlds import (
     taps_of,
     worked,
 )
-
-from agent.ifmap import NodeRef
-from agent.inputs import GraphLink, GraphNode
-from agent.objects import Key, Kind
-from agent.oper import Compiler
-from agent.oper.rows import Vmi
 
 PAIR = worked(vms=1, networks=2)
 BAD, GOOD = PAIR.vms["vm1x1"], PAIR.vms["vm2x1"]

@@ -12,7 +12,12 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import (
+
+from agent.inputs import ArpResolved, ContainerPort, GraphNode, Link
+from agent.objects import Key, Kind
+from agent.oper import Compiler
+from agent.oper.datapath import route_key
+from tests.graph.worlds import (
     REMOTE,
     SETTINGS,
     START,
@@ -30,11 +35,6 @@ from worlds import (
     taps_of,
     worked,
 )
-
-from agent.inputs import ArpResolved, ContainerPort, GraphNode, Link
-from agent.objects import Key, Kind
-from agent.oper import Compiler
-from agent.oper.datapath import route_key
 
 PAIR = worked(vms=2, networks=2)
 ONE = worked()

@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import (
+
+from agent.inputs import ArpResolved
+from agent.objects import Desired, Key, Kind
+from agent.oper import Compiler
+from agent.sandesh.vrouter import decode_messages, encode_many
+from tests.graph.worlds import (
     REMOTE,
     SETTINGS,
     START,
@@ -26,11 +31,6 @@ from worlds import (
     taps_of,
     worked,
 )
-
-from agent.inputs import ArpResolved
-from agent.objects import Desired, Key, Kind
-from agent.oper import Compiler
-from agent.sandesh.vrouter import decode_messages, encode_many
 
 PAIR = worked(vms=3, networks=3)
 FULL = full(PAIR)

@@ -8,7 +8,6 @@ from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 
 import pytest
-from worlds import NIC, REMOTE, forms, full, move, ports_of, run, worked
 
 from agent.inputs import ArpLost, ArpResolved, GraphLink, GraphNode
 from agent.objects import Key, Kind
@@ -27,6 +26,7 @@ from agent.routes import (
     TreeNeighbour,
 )
 from agent.values import BROADCAST_MAC, Mac, ip4_as_loaded
+from tests.graph.worlds import NIC, REMOTE, forms, full, move, ports_of, run, worked
 
 NET1 = "default-domain:default-project:net1:net1"
 FABRIC = "default-domain:default-project:ip-fabric:__default__"

@@ -7,7 +7,12 @@ from ipaddress import IPv4Address, IPv4Network, ip_network
 from typing import Any
 
 import pytest
-from worlds import (
+
+from agent.inputs import ArpResolved
+from agent.objects import Key, Kind
+from agent.oper.datapath import route_key
+from agent.values import BROADCAST_MAC, VRRP_MAC, Mac, ip4_as_loaded
+from tests.graph.worlds import (
     NIC,
     REMOTE,
     START,
@@ -22,11 +27,6 @@ from worlds import (
     taps_of,
     worked,
 )
-
-from agent.inputs import ArpResolved
-from agent.objects import Key, Kind
-from agent.oper.datapath import route_key
-from agent.values import BROADCAST_MAC, VRRP_MAC, Mac, ip4_as_loaded
 
 FABRIC = "default-domain:default-project:ip-fabric:__default__"
 POLICY = "default-domain:default-project:ip-fabric:ip-fabric"

@@ -14,20 +14,20 @@ from agent.errors import UsageError, WireError
 from agent.lab.controller import config_xml, wire
 from agent.lab.controller.configuration import Configuration, Part, changes
 from agent.lab.controller.downstream import item_id, messages
-from agent.lab.controller.entries import read_entry
 from agent.lab.controller.messages import Agent, Kind, Route, State
 from agent.lab.controller.session import Session
-from agent.lab.controller.tables import Place, Tables
+from agent.lab.controller.tables import Tables
 from agent.lab.controller.upstream import (
-    Collection,
     ConfigSubscription,
     EndOfRib,
-    Publish,
     Request,
     VrfSubscription,
+    carries_route,
     requests,
 )
+from agent.routes import RouteFamily
 from agent.topology import Topology
+from agent.xmpp.routes import Published
 
 OPEN_SECONDS = 15.0
 BATCH = 1024
@@ -99,8 +99,7 @@ class Controller:
                     case wire.Stanza(stanza):
                         session.activity = now
                         session.received += 1
-                        for request in requests(stanza):
-                            self._request(session, request)
+                        self._stanza(session, stanza)
         except WireError as error:
             self._close(session, str(error))
 
@@ -223,19 +222,25 @@ class Controller:
         session.put(wire.header(opening.name), now + self.delay)
         self._note(f"{opening.name}: connected from {session.remote}")
 
+    def _stanza(self, session: Session, stanza: bytes) -> None:
+        if not carries_route(stanza):
+            for request in requests(stanza):
+                self._request(session, request)
+            return
+        refused = session.decoder.counters.skipped
+        routes, _ = session.decoder.decode(stanza)
+        counters = session.decoder.counters
+        if counters.skipped != refused:
+            self._count(session, f"a route was ignored: {counters.last_fault}")
+        for route in routes:
+            self._route(session, route)
+
     def _request(self, session: Session, request: Request) -> None:
         match request:
             case ConfigSubscription():
                 self._subscribe_config(session, request)
             case VrfSubscription():
                 self._subscribe_vrf(session, request)
-            case Publish(_, entry):
-                if entry is None:
-                    self._sweep(session.agent)
-                else:
-                    session.publish = request
-            case Collection():
-                self._collect(session, request)
             case EndOfRib():
                 session.end_of_rib_received = True
 
@@ -268,24 +273,19 @@ class Controller:
         else:
             self._violation(session, f"{vrf} unsubscribed but not subscribed")
 
-    def _collect(self, session: Session, request: Collection) -> None:
-        publish, session.publish = session.publish, None
-        if publish is None or publish.node != request.node:
-            self._note(f"{session.agent}: {request.node}: no publish before its collection")
-            return
-        if not self._tables.joined(session.agent, request.vrf):
-            self._violation(session, f"{request.node} published in {request.vrf}: no subscription")
-            return
-        assert publish.entry is not None
-        try:
-            entry = read_entry(publish.node, publish.entry)
-        except WireError as error:
-            self._count(session, f"{publish.node} ignored: {error}")
-            return
-        if request.associate:
-            self._tables.publish(session.agent, request.vrf, entry)
-        elif not self._tables.withdraw(session.agent, Place(request.vrf, entry.family, entry.key)):
-            self._count(session, f"{publish.node} withdrawn but not published")
+    def _route(self, session: Session, route: Published) -> None:
+        agent = session.agent
+        if not self._tables.joined(agent, route.vrf):
+            self._violation(session, f"{route.node} published in {route.vrf}: no subscription")
+        elif route.attributes is None:
+            if not self._tables.take_back(agent, route):
+                self._count(session, f"{route.node} withdrawn but not published")
+        elif len(route.attributes.nexthops) != 1:
+            self._count(session, f"{route.node} ignored: expected one next-hop")
+        elif route.family is RouteFamily.ERMVPN and not route.attributes.label_range:
+            self._count(session, f"{route.node} ignored: expected a range of labels")
+        else:
+            self._tables.publish(agent, route)
 
     def _violation(self, session: Session, what: str) -> None:
         """What a control node answers by closing the connection."""
@@ -388,8 +388,8 @@ class Controller:
                 item_id(place.key, "-"),
                 {
                     source.peer: f"{hop.address} {hop.label}"
-                    for source, entry in paths.items()
-                    for hop in entry.attributes.nexthops
+                    for source, path in paths.items()
+                    for hop in path.nexthops
                 },
             )
             for place, paths in self._tables.routes(vrf)

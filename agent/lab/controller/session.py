@@ -6,8 +6,8 @@ from collections import deque
 from ipaddress import IPv4Address
 
 from agent.lab.controller.configuration import Part
-from agent.lab.controller.upstream import Publish
 from agent.lab.controller.wire import KEEPALIVE, Scanner
+from agent.xmpp.routes import PublicationDecoder
 
 RECENT = 64
 BACKLOG = 1 << 18
@@ -29,7 +29,7 @@ class Session:
         self.scanner = Scanner()
         self.opened_at = self.activity = self.last_heard = self.last_said = now
         self.instances: dict[str, int] = {}
-        self.publish: Publish | None = None
+        self.decoder = PublicationDecoder()
         self.wants_config = False
         self.config_due = False
         self.machines: dict[str, None] = {}

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from agent.lab.controller.entries import Entry
 from agent.lab.controller.trees import Source, TreeLabels, tree_attributes
 from agent.routes import (
     EvpnKey,
@@ -22,6 +21,7 @@ from agent.routes import (
     TreeNeighbour,
 )
 from agent.values import BROADCAST_MAC
+from agent.xmpp.routes import Published
 
 UNRESOLVED = "unresolved"
 IMPORTED = frozenset((RouteFamily.INET, RouteFamily.INET6))
@@ -36,7 +36,7 @@ class Place(NamedTuple):
     key: RouteKey
 
 
-Paths = dict[Source, Entry]
+Paths = dict[Source, RouteAttributes]
 
 
 class _Subscriber:
@@ -55,7 +55,7 @@ class Tables:
         self._networks = networks
         self._importers = _inverted(imports)
         self._routes: dict[str, dict[Place, Paths]] = {}
-        self._published: dict[str, dict[Place, Entry]] = {}
+        self._published: dict[str, dict[Place, RouteAttributes]] = {}
         self._stale: dict[str, set[Place]] = {}
         self._subscribers: dict[str, _Subscriber] = {}
         self._labels = TreeLabels()
@@ -68,9 +68,9 @@ class Tables:
         for table in before.values():
             for place in table:
                 self._mark(place)
-        for peer, entries in self._published.items():
-            for place, entry in entries.items():
-                self._insert(Source(peer, place.vrf), place, entry)
+        for peer, published in self._published.items():
+            for place, path in published.items():
+                self._insert(Source(peer, place.vrf), place, path)
 
     # Subscriptions
 
@@ -97,21 +97,36 @@ class Tables:
 
     # Publications
 
-    def publish(self, peer: str, vrf: str, entry: Entry) -> None:
+    def publish(self, peer: str, route: Published) -> None:
         """A peer adds or changes a route."""
-        place = Place(vrf, entry.family, entry.key)
-        self._published.setdefault(peer, {})[place] = entry
+        assert route.attributes, "withdrawals go to take_back"
+        place = Place(route.vrf, route.family, route.key)
+        self._published.setdefault(peer, {})[place] = route.attributes
         self._stale.get(peer, set()).discard(place)
-        self._labels.offer(Source(peer, vrf), entry)
-        self._insert(Source(peer, vrf), place, entry)
+        source = Source(peer, route.vrf)
+        if route.attributes.label_range:
+            self._labels.offer(source, route.key, route.attributes.label_range)
+        self._insert(source, place, route.attributes)
 
-    def _insert(self, source: Source, place: Place, entry: Entry) -> None:
+    def _insert(self, source: Source, place: Place, path: RouteAttributes) -> None:
         for target in self._targets(place):
-            self._routes.setdefault(target.vrf, {}).setdefault(target, {})[source] = entry
+            self._routes.setdefault(target.vrf, {}).setdefault(target, {})[source] = path
             self._mark(target)
 
+    def take_back(self, peer: str, route: Published) -> bool:
+        """A peer withdraws a route; False if it never published it.
+
+        Agents withdraw inclusive multicast under another Ethernet tag than they published it.
+        """
+        place = Place(route.vrf, route.family, route.key)
+        published = self._published.get(peer, {})
+        if place not in published and isinstance(route.key, EvpnKey):
+            named = _untagged(place)
+            place = next((other for other in published if _untagged(other) == named), place)
+        return self.withdraw(peer, place)
+
     def withdraw(self, peer: str, place: Place) -> bool:
-        """A peer takes a route back; False if it never published it."""
+        """Forget a peer's route; False if there is none."""
         if self._published.get(peer, {}).pop(place, None) is None:
             return False
         self._stale.get(peer, set()).discard(place)
@@ -190,21 +205,19 @@ class Tables:
 
     def _merged(self, paths: Paths) -> RouteAttributes:
         """The best paths as one route: preference first, then the mobility sequence."""
-        best = max(_rank(entry) for entry in paths.values())
-        chosen = [
-            (source, entry) for source, entry in sorted(paths.items()) if _rank(entry) == best
-        ]
-        source, first = chosen[0]
+        best = max(map(_rank, paths.values()))
+        chosen = [(source, path) for source, path in _sorted(paths) if _rank(path) == best]
         hops = dict.fromkeys(
-            replace(hop, virtual_network=hop.virtual_network or self._network(each.vrf))
-            for each, entry in chosen
-            for hop in entry.attributes.nexthops
+            replace(hop, virtual_network=hop.virtual_network or self._network(source.vrf))
+            for source, path in chosen
+            for hop in path.nexthops
         )
+        first = chosen[0][1]
         return replace(
-            first.attributes,
+            first,
             nexthops=tuple(hops),
-            virtual_network=next(iter(hops)).virtual_network or self._network(source.vrf),
-            med=_med(first.attributes),
+            virtual_network=next(iter(hops)).virtual_network,
+            med=_med(first),
             sub_protocol="",
         )
 
@@ -232,8 +245,18 @@ class Tables:
         return len(self._published.get(peer, ()))
 
 
-def _rank(entry: Entry) -> tuple[int, int]:
-    return entry.attributes.local_preference, entry.attributes.sequence
+def _untagged(place: Place) -> Place:
+    key = place.key
+    return place._replace(key=key._replace(tag=0)) if isinstance(key, EvpnKey) else place
+
+
+def _sorted(paths: Paths) -> list[tuple[Source, RouteAttributes]]:
+    """In the order of next-hops, so that the same paths always make the same route."""
+    return sorted(paths.items(), key=lambda path: path[1].nexthops[0].address)
+
+
+def _rank(path: RouteAttributes) -> tuple[int, int]:
+    return path.local_preference, path.sequence
 
 
 def _med(attributes: RouteAttributes) -> int:
@@ -248,9 +271,9 @@ def _replication(peer: str, paths: Paths) -> RouteAttributes | None:
     """Inclusive multicast: the list of all others that take part."""
     others = [
         TreeNeighbour(hop.address, hop.label, hop.encapsulations)
-        for source, entry in sorted(paths.items())
+        for source, path in _sorted(paths)
         if source.peer != peer
-        for hop in entry.attributes.nexthops
+        for hop in path.nexthops
     ]
     if not others:
         return None

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from agent.lab.controller.entries import Entry
-from agent.routes import RouteAttributes, RouteFamily, RouteKey, TreeNeighbour
+from agent.routes import RouteAttributes, RouteKey, TreeNeighbour
 
 FANOUT = 4
 
@@ -29,19 +28,17 @@ class TreeLabels:
         self._labels: dict[tuple[Source, RouteKey], int] = {}
         self._used: dict[str, set[int]] = {}
 
-    def offer(self, source: Source, entry: Entry) -> None:
+    def offer(self, source: Source, key: RouteKey, labels: tuple[int, int]) -> None:
         """Give a member of a tree its label, unless it has one of that range."""
-        if entry.family is not RouteFamily.ERMVPN:
+        low, high = labels
+        if low <= self.get(source, key) <= high:
             return
-        low, high = entry.labels
-        if low <= self.get(source, entry.key) <= high:
-            return
-        self.release(source, entry.key)
+        self.release(source, key)
         used = self._used.setdefault(source.peer, set())
         free = next((label for label in range(low, high + 1) if label not in used), 0)
         if free:
             used.add(free)
-            self._labels[source, entry.key] = free
+            self._labels[source, key] = free
 
     def release(self, source: Source, key: RouteKey) -> None:
         """A member leaves its tree."""
@@ -55,12 +52,12 @@ class TreeLabels:
 
 
 def tree_attributes(
-    peer: str, key: RouteKey, paths: Mapping[Source, Entry], labels: TreeLabels
+    peer: str, key: RouteKey, paths: Mapping[Source, RouteAttributes], labels: TreeLabels
 ) -> RouteAttributes | None:
     """What a member is told: its own label and its neighbours; None if it is no member."""
     members = sorted(
         (source for source in paths if labels.get(source, key)),
-        key=lambda source: paths[source].attributes.nexthops[0].address,
+        key=lambda source: paths[source].nexthops[0].address,
     )
     place = next((at for at, source in enumerate(members) if source.peer == peer), None)
     if place is None:
@@ -79,7 +76,7 @@ def _joined(one: int, other: int) -> bool:
 
 
 def _neighbour(
-    source: Source, key: RouteKey, paths: Mapping[Source, Entry], labels: TreeLabels
+    source: Source, key: RouteKey, paths: Mapping[Source, RouteAttributes], labels: TreeLabels
 ) -> TreeNeighbour:
-    hop = paths[source].attributes.nexthops[0]
+    hop = paths[source].nexthops[0]
     return TreeNeighbour(hop.address, labels.get(source, key), hop.encapsulations)

@@ -1,7 +1,11 @@
-"""What agents say after the stream header, read from their stanzas (facts xmpp-ifmap.md 6)."""
+"""What agents ask for, read from their stanzas (facts xmpp-ifmap.md 4, 6.1, 6.4).
+
+Their routes are not among it: `carries_route` tells those stanzas from the others.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree
@@ -31,32 +35,20 @@ class VrfSubscription:
 
 
 @dataclass(frozen=True, slots=True)
-class Publish:
-    """First half of a route: the entry. A publish without entry is an end of RIB."""
-
-    node: str
-    entry: Element | None
-
-
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """Second half of a route: the VRF, and whether it is added or withdrawn."""
-
-    vrf: str
-    node: str
-    associate: bool
-
-
-@dataclass(frozen=True, slots=True)
 class EndOfRib:
     """The agent has published all that it has."""
 
 
-Request = ConfigSubscription | VrfSubscription | Publish | Collection | EndOfRib
+Request = ConfigSubscription | VrfSubscription | EndOfRib
+
+
+def carries_route(data: bytes) -> bool:
+    """Whether a stanza is one of the pair that publishes or withdraws a route."""
+    return b"<publish" in data or b"<collection" in data
 
 
 def requests(data: bytes) -> Iterator[Request]:
-    """What a stanza asks for; WireError when it is not XML or not of the dialect."""
+    """What a stanza without routes asks for; WireError when it is not XML or not of the dialect."""
     try:
         stanza = ElementTree.fromstring(data)
     except ElementTree.ParseError as error:
@@ -89,44 +81,27 @@ def _config(verb: Element) -> Request:
 def _routes(verb: Element, to: str) -> Request:
     if not to.endswith("/bgp-peer"):
         raise WireError(f"an iq to {to!r}")
-    node = verb.get("node", "")
-    match local(verb):
-        case "subscribe" | "unsubscribe":
-            return VrfSubscription(
-                node,
-                number(text(verb, "options", "instance-id"), 0, 2**31),
-                text(verb, "options", "no-ribout") != "true",
-                local(verb) == "subscribe",
-            )
-        case "publish":
-            item = child(verb, "item")
-            return Publish(node, None if item is None else child(item, "entry"))
-        case "collection":
-            for action in verb:
-                if local(action) in ("associate", "dissociate"):
-                    return Collection(node, action.get("node", ""), local(action) == "associate")
-    raise WireError(f"{local(verb)} is nothing that an agent asks of bgp-peer")
+    if local(verb) not in ("subscribe", "unsubscribe"):
+        raise WireError(f"{local(verb)} is nothing that an agent asks of bgp-peer")
+    return VrfSubscription(
+        verb.get("node", ""),
+        _number(_text(verb, "options", "instance-id")),
+        _text(verb, "options", "no-ribout") != "true",
+        local(verb) == "subscribe",
+    )
 
 
-def child(element: Element | None, name: str) -> Element | None:
-    """The first child of that name."""
-    if element is None:
-        return None
-    return next((one for one in element if local(one) == name), None)
-
-
-def text(element: Element | None, *path: str) -> str:
+def _text(element: Element, *path: str) -> str:
     """The text of a descendant; empty when there is none."""
     for name in path:
-        element = child(element, name)
-    return (element.text or "").strip() if element is not None else ""
+        found = next((one for one in element if local(one) == name), None)
+        if found is None:
+            return ""
+        element = found
+    return (element.text or "").strip()
 
 
-def number(value: str, low: int, high: int) -> int:
-    """A whole number; an empty one is 0. WireError outside of the bounds."""
-    if not value.isascii() or (value and not value.isdigit()) or len(value) > 20:
-        raise WireError(f"{value!r} is not a number")
-    result = int(value or "0")
-    if not low <= result <= high:
-        raise WireError(f"{result} is not within {low} to {high}")
-    return result
+def _number(value: str) -> int:
+    if not re.fullmatch("[0-9]{1,10}", value):
+        raise WireError(f"{value!r} is not an instance")
+    return int(value)

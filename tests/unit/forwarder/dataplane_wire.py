@@ -15,9 +15,8 @@ import subprocess
 import threading
 import time
 
-from dataplane_rig import MAC1, MAC2, Rig
-
 from agent._fast.forwarding import FRAMING_VNET
+from tests.unit.forwarder.dataplane_rig import MAC1, MAC2, Rig
 
 TUNSETIFF, TUNSETOFFLOAD = 0x400454CA, 0x400454D0
 IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x2, 0x1000, 0x4000

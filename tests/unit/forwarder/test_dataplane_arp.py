@@ -6,7 +6,16 @@ import ipaddress
 from typing import Any
 
 import pytest
-from dataplane_rig import (
+from scapy.layers.inet6 import (
+    ICMPv6ND_NA,
+    ICMPv6ND_NS,
+    ICMPv6NDOptDstLLAddr,
+    ICMPv6NDOptSrcLLAddr,
+    IPv6,
+)
+from scapy.layers.l2 import Ether
+
+from tests.unit.forwarder.dataplane_rig import (
     AGENT,
     BROADCAST,
     FABRIC,
@@ -18,14 +27,6 @@ from dataplane_rig import (
     VHOST,
     Rig,
 )
-from scapy.layers.inet6 import (
-    ICMPv6ND_NA,
-    ICMPv6ND_NS,
-    ICMPv6NDOptDstLLAddr,
-    ICMPv6NDOptSrcLLAddr,
-    IPv6,
-)
-from scapy.layers.l2 import Ether
 
 HOST1, HOST2, GATEWAY, UNKNOWN = "15.0.0.3", "15.0.0.4", "15.0.0.1", "15.0.0.77"
 FABRIC_MAC = bytes.fromhex("020000000101")

@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from dataplane_rig import AGENT, MAC1, MAC2, ROUTER_MAC, TAP1, TAP2, Rig
 
 from agent._fast.forwarding import FRAMING_PKT0, FRAMING_PLAIN, FRAMING_VNET, VIF_COUNTERS
+from tests.unit.forwarder.dataplane_rig import AGENT, MAC1, MAC2, ROUTER_MAC, TAP1, TAP2, Rig
 
 FRAME = MAC2 + MAC1 + b"\x88\xb5" + b"payload" * 8
 TO_GATEWAY = (

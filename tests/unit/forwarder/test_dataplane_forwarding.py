@@ -6,7 +6,16 @@ import errno
 from typing import Any
 
 import pytest
-from dataplane_rig import (
+from scapy.contrib.mpls import MPLS
+from scapy.layers.dhcp6 import DHCP6_Solicit
+from scapy.layers.inet import GRE, ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_RS, IPv6
+from scapy.layers.l2 import Dot1Q, Ether
+from scapy.layers.vxlan import VXLAN
+from scapy.packet import Raw
+
+from agent._fast.forwarding import VIF_COUNTERS
+from tests.unit.forwarder.dataplane_rig import (
     AGENT,
     BROADCAST,
     FABRIC,
@@ -20,15 +29,6 @@ from dataplane_rig import (
     address,
     new_datapath,
 )
-from scapy.contrib.mpls import MPLS
-from scapy.layers.dhcp6 import DHCP6_Solicit
-from scapy.layers.inet import GRE, ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_RS, IPv6
-from scapy.layers.l2 import Dot1Q, Ether
-from scapy.layers.vxlan import VXLAN
-from scapy.packet import Raw
-
-from agent._fast.forwarding import VIF_COUNTERS
 
 REMOTE_MAC = bytes.fromhex("023333333333")
 FABRIC_MAC, PEER_MAC = "02:00:00:00:01:01", "02:00:00:00:01:02"

@@ -6,7 +6,6 @@ import struct
 from typing import Any
 
 import pytest
-from dataplane_rig import FABRIC, MAC1, MAC2, ROUTER_MAC, TAP1, TAP2, Rig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP, UDP
@@ -15,6 +14,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
 from agent._fast.forwarding import checksum
+from tests.unit.forwarder.dataplane_rig import FABRIC, MAC1, MAC2, ROUTER_MAC, TAP1, TAP2, Rig
 
 REMOTE_MAC = bytes.fromhex("023333333333")
 NEEDS_CSUM, TCP4, TCP6, UDP_L4, UFO = 1, 1, 4, 5, 3

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dataplane_rig import Rig, address, new_datapath
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent._fast.forwarding import Datapath
 from agent.shm import BridgeTable
 from agent.values import Mac
+from tests.unit.forwarder.dataplane_rig import Rig, address, new_datapath
 
 LAYOUT = json.loads((Path(__file__).parents[2] / "vectors" / "shm-layout.json").read_text())
 NO_LABEL = 0xFFFFFF

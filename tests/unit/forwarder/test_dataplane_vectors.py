@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dataplane_rig import apply, new_datapath
 
 from agent._fast.forwarding import DROP_REASONS, Datapath, checksum
 from agent.sandesh import decode
+from tests.unit.forwarder.dataplane_rig import apply, new_datapath
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 COMPUTED = [json.loads(line) for line in (VECTORS / "datapath.jsonl").open()]

@@ -16,13 +16,11 @@ from agent.inputs import GraphLink, GraphNode
 from agent.lab.controller import config_xml, wire
 from agent.lab.controller.configuration import Changes
 from agent.lab.controller.downstream import messages
-from agent.lab.controller.entries import read_entry
 from agent.lab.controller.upstream import (
-    Collection,
     ConfigSubscription,
     EndOfRib,
-    Publish,
     VrfSubscription,
+    carries_route,
     local,
     requests,
 )
@@ -39,7 +37,7 @@ from agent.routes import (
     RouteUpdate,
     TreeNeighbour,
 )
-from agent.values import BROADCAST_MAC, Mac
+from agent.values import Mac
 
 VECTORS = Path(__file__).parents[2] / "vectors/xmpp"
 GRE_UDP = (Encapsulation.GRE, Encapsulation.UDP)
@@ -138,114 +136,31 @@ def test_the_marker_of_an_agent():
     assert asked("17-end-of-rib.xml")[0] == EndOfRib()
 
 
-def hop(label, encapsulations, **rest):
-    return RouteNexthop(IPv4Address("192.0.2.1"), label, encapsulations, **rest)
-
-
-MAC1 = Mac.parse("02:aa:bb:00:00:01")
-ROUTER = Mac.parse("52:54:00:00:00:01")
-PUBLISHED = {
-    "04-inet-publish-associate.xml": (
-        RouteFamily.INET,
-        InetKey(IPv4Address("10.1.1.3").packed, 32),
-        RouteAttributes(
-            nexthops=(hop(17, GRE_UDP, virtual_network=VN1, mac=ROUTER),),
-            sequence=1,
-            local_preference=200,
-            security_groups=(8000001,),
-            sub_protocol="interface",
-        ),
-    ),
-    "06-inet6-publish.xml": (
-        RouteFamily.INET6,
-        InetKey(ip_address("2001:db8:1::3").packed, 128),
-        RouteAttributes(
-            nexthops=(hop(17, GRE_UDP, virtual_network=VN1, mac=ROUTER),),
-            local_preference=100,
-            security_groups=(8000001,),
-            sub_protocol="interface",
-        ),
-    ),
-    "07-evpn-type2-publish-withdraw.xml": (
-        RouteFamily.EVPN,
-        EvpnKey(0, MAC1, IPv4Address("0.0.0.0"), 32),
-        RouteAttributes(
-            nexthops=(hop(18, GRE_UDP),), local_preference=100, security_groups=(8000001,)
-        ),
-    ),
-    "08-evpn-im-publish.xml": (
-        RouteFamily.EVPN,
-        EvpnKey(0, BROADCAST_MAC, IPv4Address("0.0.0.0"), 32),
-        RouteAttributes(nexthops=(hop(19, GRE_UDP),), local_preference=100),
-    ),
-    "10-ermvpn-publish.xml": (
-        RouteFamily.ERMVPN,
-        GroupKey(IPv4Address("255.255.255.255"), IPv4Address("0.0.0.0")),
-        RouteAttributes(nexthops=(hop(0, GRE_UDP),)),
-    ),
-    "11-mvpn-publish.xml": (
-        RouteFamily.MVPN,
-        GroupKey(IPv4Address("239.1.1.1"), IPv4Address("10.1.1.9")),
-        RouteAttributes(nexthops=(hop(0, ()),), route_type=7),
-    ),
-}
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_routes_are_read_as_the_vectors_mean_them(name):
-    publish, collection = asked(name)[:2]
-    assert isinstance(publish, Publish)
-    assert collection == Collection(VRF, publish.node, True)
-    entry = read_entry(publish.node, publish.entry)
-    assert (entry.family, entry.key, entry.attributes) == PUBLISHED[name]
-    assert entry.labels == ((4100, 8195) if "ermvpn" in name else (0, 0))
-
-
-def test_a_withdrawal_is_a_publish_with_dissociate():
-    publish, collection = asked("05-inet-withdraw.xml")
-    assert collection == Collection(VRF, publish.node, False)
-    assert read_entry(publish.node, publish.entry).key == InetKey(
-        IPv4Address("10.1.1.3").packed, 32
-    )
-
-
-def test_a_prefix_route_of_evpn():
-    publish, _ = asked("09-evpn-type5-publish.xml")
-    entry = read_entry(publish.node, publish.entry)
-    assert entry.key == EvpnKey(0, Mac(bytes(6)), IPv4Address("10.2.2.0"), 24)
-    assert entry.attributes.nexthops[0].mac is not None
+@pytest.mark.parametrize("number", range(4, 12))
+def test_stanzas_with_routes_are_told_from_others(number):
+    (path,) = VECTORS.glob(f"{number:02}-*.xml")
+    scanner = wire.Scanner()
+    pieces = list(scanner.feed(OPENING + vector(path.name)))
+    stanzas = [piece.data for piece in pieces if isinstance(piece, wire.Stanza)]
+    assert stanzas
+    assert all(map(carries_route, stanzas))
 
 
 @pytest.mark.parametrize(
-    ("name", "old", "new"),
+    "stanza",
     [
-        ("04-inet-publish-associate.xml", b"<af>1</af><safi>1</safi>", b"<af>1</af><safi>2</safi>"),
-        ("04-inet-publish-associate.xml", b"<address>10.1.1.3/32", b"<address>10.1.1/32"),
-        ("04-inet-publish-associate.xml", b"<label>17", b"<label>99999999"),
-        ("04-inet-publish-associate.xml", b"<label>17", b"<label>x"),
-        ("06-inet6-publish.xml", b"2001:db8:1::3/128</address>", b"10.1.1.3/32</address>"),
-        ("07-evpn-type2-publish-withdraw.xml", b"<mac>02:aa", b"<mac>zz:aa"),
-        ("10-ermvpn-publish.xml", b"4100-8195", b"0-0"),
-        ("10-ermvpn-publish.xml", b"4100-8195", b"8195-4100"),
-        ("11-mvpn-publish.xml", b"<route-type>7", b"<route-type>8"),
+        b'<iq to="c/config"><pubsub><delete node="virtual-machine:x" /></pubsub></iq>',
+        b'<iq to="c/config"><pubsub><subscribe node="nothing" /></pubsub></iq>',
+        b'<iq to="c/other"><pubsub><subscribe node="x" /></pubsub></iq>',
+        b'<iq to="c/bgp-peer"><pubsub><retract node="x" /></pubsub></iq>',
+        b'<iq to="c/bgp-peer"><pubsub><subscribe node="x" /></pubsub></iq>',
+        b'<message to="c/bgp-peer"><event><items node="1/1/x"></items></event></message>',
+        b"<iq><unclosed></iq>",
     ],
 )
-def test_entries_that_a_control_node_refuses(name, old, new):
-    text = vector(name).replace(old, new, 1)
-    publish = next(requests(text[: text.index(b"</iq>") + 5]))
-    assert isinstance(publish, Publish)
+def test_what_no_agent_asks(stanza):
     with pytest.raises(WireError):
-        read_entry(publish.node, publish.entry)
-
-
-def test_an_entry_has_one_nexthop():
-    text = vector("04-inet-publish-associate.xml")
-    inside = re.search(rb"<next-hop>.*?</next-hop>", text)[0]
-    for hops in (b"", inside * 2):
-        changed = text.replace(inside, hops)
-        publish = next(requests(changed[: changed.index(b"</iq>") + 5]))
-        with pytest.raises(WireError, match="next-hops where one belongs"):
-            read_entry(publish.node, publish.entry)
+        list(requests(stanza))
 
 
 # Routes to agents

@@ -7,7 +7,6 @@ import pickle
 from typing import Any
 
 import pytest
-from sandesh_vectors import vector_rows
 
 from agent.sandesh import (
     Message,
@@ -30,6 +29,7 @@ from agent.sandesh.vrouter import (
     VrResponse,
     VrRouteReq,
 )
+from tests.unit.sandesh.sandesh_vectors import vector_rows
 
 GOLDEN = vector_rows("sandesh.jsonl")
 UNKNOWN_MESSAGE = "garbage message"  # a step of the recording that sends one on purpose

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sandesh_vectors import VECTORS
 
 from agent.sandesh.compiler import IdlError, load, parse, tree
 from agent.sandesh.compiler.lexer import TokenKind, tokenize
 from agent.sandesh.compiler.model import Kind, Module
+from tests.unit.sandesh.sandesh_vectors import VECTORS
 
 VROUTER = Path(__file__).parents[3] / "agent" / "sandesh" / "vrouter.sandesh"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sandesh_vectors import vector_rows
 
 from agent.errors import WireError
 from agent.sandesh import decode, encode, encode_many
@@ -20,6 +19,7 @@ from agent.sandesh.framing import (
     request_frame,
 )
 from agent.sandesh.vrouter import VrMplsReq
+from tests.unit.sandesh.sandesh_vectors import vector_rows
 
 GOLDEN = vector_rows("sandesh-frames.jsonl")
 STREAM = b"".join(bytes.fromhex(frame) for row in GOLDEN for frame in row["frames"])

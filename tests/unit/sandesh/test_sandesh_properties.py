@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sandesh_vectors import vector_rows
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "reference"))
-
-import sandesh_codec as reference
 
 from agent.errors import SandeshError
 from agent.sandesh import Message, decode, decode_messages, encode
+from tests.reference import sandesh_codec as reference
+from tests.unit.sandesh.sandesh_vectors import vector_rows
 
 CLASSES = {kind.NAME: kind for kind in Message.__subclasses__()}
 

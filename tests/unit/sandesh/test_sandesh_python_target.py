@@ -15,11 +15,11 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sandesh_vectors import vector_rows
 
 from agent.errors import SandeshError
 from agent.sandesh import runtime
 from agent.sandesh.compiler.__main__ import main
+from tests.unit.sandesh.sandesh_vectors import vector_rows
 
 VROUTER = Path(__file__).parents[3] / "agent" / "sandesh" / "vrouter.sandesh"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 import pytest
-from stanza_vectors import AGENT_FILES, CONTROLLER_FILES, stanzas, vector
 
 from agent.errors import StanzaError
 from agent.routes import (
@@ -25,6 +24,7 @@ from agent.routes import (
 from agent.values import BROADCAST_MAC, Mac
 from agent.xmpp.routes import PublicationDecoder, Published, RouteDecoder
 from tests.reference.route_stanza import Reader
+from tests.unit.xmpp.stanza_vectors import AGENT_FILES, CONTROLLER_FILES, stanzas, vector
 
 VN1, VRF = "default-domain:demo:vn1", "default-domain:demo:vn1:vn1"
 GRE, UDP, VXLAN = Encapsulation.GRE, Encapsulation.UDP, Encapsulation.VXLAN
