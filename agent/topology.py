@@ -99,7 +99,8 @@ class Topology:
     """Everything the file names, by name.
 
     Without `controllers` each host stands alone. `connect` are groups of networks whose
-    routes controllers exchange; `graceful_restart` is None when it is off.
+    routes controllers exchange; `graceful_restart` is None when it is off; `fabric_mtu` is
+    in bytes without the Ethernet header.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Topology:
     controllers: Mapping[str, Controller]
     connect: tuple[frozenset[str], ...]
     graceful_restart: GracefulRestart | None
+    fabric_mtu: int = 1500
 
     def on_host(self, host: str) -> list[Vm]:
         """The VMs of one host, in file order."""
@@ -163,6 +165,12 @@ class _Reader:
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"expected true or false, found {value!r}")
+    return value
+
+
+def _mtu(value: object) -> int:
+    if not isinstance(value, int) or not 576 <= value <= 65535:
+        raise ValueError(f"expected bytes, 576 to 65535, found {value!r}")
     return value
 
 
@@ -295,7 +303,7 @@ def _graceful_restart(reader: _Reader) -> GracefulRestart | None:
 
 def parse(content: object) -> Topology:
     """Check a loaded topology file; ConfigError says what is wrong and where."""
-    known = "name hosts networks vms encapsulations controllers connect graceful_restart"
+    known = "name hosts networks vms encapsulations controllers connect graceful_restart fabric_mtu"
     reader = _Reader(content, "", known)
     hosts = {
         name: _host(name, value, index) for index, (name, value) in enumerate(reader.named("hosts"))
@@ -321,4 +329,5 @@ def parse(content: object) -> Topology:
         _controllers(reader, hosts),
         _connect(reader, networks),
         _graceful_restart(reader),
+        reader.get("fabric_mtu", _mtu, 1500),
     )

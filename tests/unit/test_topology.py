@@ -57,6 +57,11 @@ def test_what_controllers_are_to_do() -> None:
     assert parse(content()).graceful_restart is None
 
 
+def test_the_fabric_has_a_size() -> None:
+    assert parse(content()).fabric_mtu == 1500
+    assert parse({**content(), "fabric_mtu": 9000}).fabric_mtu == 9000
+
+
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
@@ -79,6 +84,7 @@ def test_what_controllers_are_to_do() -> None:
         (("connect",), [["red", "green"]], "connect: no network 'green'"),
         (("connect",), ["red"], "connect: expected a list of networks"),
         (("graceful_restart",), {"time": 1}, "graceful_restart: unknown key 'time'"),
+        (("fabric_mtu",), 100, "fabric_mtu: expected bytes, 576 to 65535"),
     ],
 )
 def test_errors_say_where(path: tuple[str, ...], value: object, words: str) -> None:
