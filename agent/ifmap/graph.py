@@ -9,6 +9,7 @@ Readers walk `node`, `neighbours` and `by_uuid`; `changes` names what they must 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
@@ -61,9 +62,9 @@ class Graph:
         self.counters: Counter[str] = Counter()
         self._nodes: dict[NodeRef, _Stored] = {}
         self._links: dict[_LinkKey, int] = {}
-        self._joined: dict[NodeRef, dict[str, set[NodeRef]]] = {}
+        self._joined: dict[NodeRef, dict[str, dict[NodeRef, None]]] = {}
         self._uuids: dict[Identity, set[NodeRef]] = {}
-        self._changes: set[Change] = set()
+        self._changes: dict[Change, None] = {}
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -86,10 +87,10 @@ class Graph:
         """The node with this UUID; of several (bad configuration) the first by name."""
         return min(self._uuids.get(key, ()), default=None)
 
-    def changes(self) -> set[Change]:
-        """What changed since the last call."""
-        changes, self._changes = self._changes, set()
-        return changes
+    def changes(self) -> Collection[Change]:
+        """What changed since the last call, each once, in the order in which it first changed."""
+        changes, self._changes = self._changes, {}
+        return changes.keys()
 
     # What writers do
 
@@ -109,7 +110,7 @@ class Graph:
         self._unindex(ref)
         self._nodes[ref] = _Stored(node, self.sequence)
         self._index(ref, node)
-        self._changes.add(ref)
+        self._changes[ref] = None
         if stored is None:
             self._touch_links(ref)
         return True
@@ -122,7 +123,7 @@ class Graph:
         self._touch_links(ref)
         self._unindex(ref)
         del self._nodes[ref]
-        self._changes.add(ref)
+        self._changes[ref] = None
 
     def put_link(self, link: GraphLink) -> None:
         """Add a link; its ends need not exist yet."""
@@ -165,8 +166,8 @@ class Graph:
 
     def _join(self, key: _LinkKey) -> None:
         metadata, one, other = key
-        self._joined.setdefault(one, {}).setdefault(metadata, set()).add(other)
-        self._joined.setdefault(other, {}).setdefault(metadata, set()).add(one)
+        self._joined.setdefault(one, {}).setdefault(metadata, {})[other] = None
+        self._joined.setdefault(other, {}).setdefault(metadata, {})[one] = None
 
     def _drop_link(self, key: _LinkKey) -> None:
         metadata, one, other = key
@@ -178,7 +179,7 @@ class Graph:
 
     def _unjoin(self, ref: NodeRef, metadata: str, other: NodeRef) -> None:
         by_metadata = self._joined[ref]
-        by_metadata[metadata].discard(other)
+        by_metadata[metadata].pop(other, None)
         if not by_metadata[metadata]:
             del by_metadata[metadata]
         if not by_metadata:
@@ -187,19 +188,21 @@ class Graph:
     def _touch_link(self, key: _LinkKey) -> None:
         metadata, one, other = key
         if one in self._nodes and other in self._nodes:
-            self._changes |= {Neighbours(one, metadata), Neighbours(other, metadata)}
+            self._changes[Neighbours(one, metadata)] = None
+            self._changes[Neighbours(other, metadata)] = None
 
     def _touch_links(self, ref: NodeRef) -> None:
         for metadata, ends in self._joined.get(ref, {}).items():
-            self._changes.add(Neighbours(ref, metadata))
-            self._changes |= {Neighbours(end, metadata) for end in ends}
+            self._changes[Neighbours(ref, metadata)] = None
+            for end in ends:
+                self._changes[Neighbours(end, metadata)] = None
 
     def _index(self, ref: NodeRef, node: GraphNode) -> None:
         uuid = uuid_of(node)
         if uuid is not None:
             key = Identity(ref.type, uuid)
             self._uuids.setdefault(key, set()).add(ref)
-            self._changes.add(key)
+            self._changes[key] = None
 
     def _unindex(self, ref: NodeRef) -> None:
         stored = self._nodes.get(ref)
@@ -210,7 +213,7 @@ class Graph:
             refs.discard(ref)
             if not refs:
                 del self._uuids[key]
-            self._changes.add(key)
+            self._changes[key] = None
 
 
 def uuid_of(node: GraphNode) -> UUID | None:

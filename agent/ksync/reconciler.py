@@ -38,7 +38,7 @@ class Reconciler:
         self._queue: deque[Record] = deque()
         self._retries = Retries(jitter)
         # Inet routes whose delete waits for the answer to their covering route.
-        self._parked: dict[Record, set[Record]] = {}
+        self._parked: dict[Record, dict[Record, None]] = {}
         self._known = False  # what the datapath holds
         self._complete = False
         self._open = 0  # records that are not settled
@@ -321,7 +321,7 @@ class Reconciler:
         assert record.identity is not None
         cover = self._registry.cover(record)
         if cover is not None and cover.sent is not None:
-            self._parked.setdefault(cover, set()).add(record)
+            self._parked.setdefault(cover, {})[record] = None
             return None
         record.deleting = True
         record.sent_refs = cover.programmed_refs if cover is not None else ()
@@ -424,7 +424,7 @@ class Reconciler:
         """`record` no longer uses `refs`, except those that are also in `kept`."""
         for ref in refs:
             if ref.users and ref not in kept:
-                ref.users.discard(record)
+                ref.users.pop(record, None)
                 if not ref.users:
                     if ref.going:
                         self._assess(ref)

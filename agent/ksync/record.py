@@ -28,8 +28,9 @@ class Record:
 
     `refs` and `dependents` are the two ends of the desired references; `programmed_refs`
     and `sent_refs` are the slots that the acknowledged message and the one in flight use,
-    `users` their other end. `programmed_key` is None for what a dump told. Sets are made
-    when needed: most records are routes, which nothing refers to.
+    `users` their other end. `programmed_key` is None for what a dump told. Dependents and
+    users are kept in order, so that the same calls always send in the same order; they are
+    made when needed: most records are routes, which nothing refers to.
     """
 
     __slots__ = (
@@ -67,11 +68,11 @@ class Record:
         self.desired: Desired | None = None
         self.refs: tuple[Record, ...] = ()
         self.missing = 0  # how many of refs are not ready
-        self.dependents: set[Record] | None = None
+        self.dependents: dict[Record, None] | None = None
         self.programmed: DatapathMessage | None = None
         self.programmed_key: Key | None = None
         self.programmed_refs: tuple[Record, ...] = ()
-        self.users: set[Record] | None = None
+        self.users: dict[Record, None] | None = None
         self.occupants = 0  # of a VRF: the routes that have a slot in it
         self.sent: DatapathMessage | None = None
         self.sent_key: Key | None = None
@@ -98,9 +99,9 @@ class Record:
         """Enter this record among the users of `refs`."""
         for ref in refs:
             if ref.users is None:
-                ref.users = {self}
+                ref.users = {self: None}
             else:
-                ref.users.add(self)
+                ref.users[self] = None
 
     def is_stalled(self) -> bool:
         """Not to be counted on soon: it must go first or waits for what must, it is refused,

@@ -129,14 +129,15 @@ class Registry:
         # What is merely left over refers to the slot, whoever owns it.
         moved = [each for each in source.dependents or () if each.desired is not None]
         if moved and source.dependents is not None:
-            source.dependents.difference_update(moved)
+            for record in moved:
+                del source.dependents[record]
         if moved and target.dependents is None:
-            target.dependents = set()
+            target.dependents = {}
         for record in moved:
             refs = (target if ref is source else ref for ref in record.refs)
             record.refs = tuple(dict.fromkeys(refs))
             record.missing = sum(not ref.ready for ref in record.refs)
-            target.dependents.add(record)  # type: ignore[union-attr]
+            target.dependents[record] = None  # type: ignore[index]
         return moved
 
     # ---- references
@@ -159,14 +160,14 @@ class Registry:
         missing = 0
         for ref in refs:
             if ref.dependents is None:
-                ref.dependents = {record}
+                ref.dependents = {record: None}
             else:
-                ref.dependents.add(record)
+                ref.dependents[record] = None
             missing += not ref.ready
         record.missing = missing
         for ref in old:
             if ref not in refs and ref.dependents:
-                ref.dependents.discard(record)
+                ref.dependents.pop(record, None)
                 if ref.identity is None:
                     self._drop_vacant(ref)
 
@@ -208,7 +209,7 @@ def ring_of(blocked: set[Record]) -> set[Record]:
     for each other. Empty when something else has to happen first."""
     ring = {record for record in blocked if not record.occupants}
     while ring:
-        inner = {record for record in ring if record.users and record.users <= ring}
+        inner = {record for record in ring if record.users and record.users.keys() <= ring}
         if inner == ring:
             break
         ring = inner
