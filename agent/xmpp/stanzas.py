@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 CONTROLLER = "network-control@contrailsystems.com"
 KEEPALIVE = b"\xc8\x80"
 STARTTLS = b'<starttls xmlns="urn:ietf:params:xml:ns:xmpp-tls" />'
-_PUBSUB = "http://jabber.org/protocol/pubsub"
+PUBSUB = "http://jabber.org/protocol/pubsub"
 
 
 def quoted(text: str) -> str:
@@ -51,7 +51,7 @@ class Identity:
     def _config(self, verb: str, node: str) -> bytes:
         return (
             f'<iq type="set" from="{quoted(self.name)}" to="{self.controller}/config">\n'
-            f'  <pubsub xmlns="{_PUBSUB}">\n'
+            f'  <pubsub xmlns="{PUBSUB}">\n'
             f'    <{verb} node="{quoted(node)}" />\n'
             "  </pubsub>\n"
             "</iq>"
@@ -64,7 +64,7 @@ class Identity:
         return (
             f'<iq type="set" from="{quoted(self.name)}" to="{self.controller}/bgp-peer"'
             f' id="subscribe{number}">\n'
-            f'  <pubsub xmlns="{_PUBSUB}">\n'
+            f'  <pubsub xmlns="{PUBSUB}">\n'
             f'    <{verb} node="{quoted(vrf)}">{options}</{verb}>\n'
             "  </pubsub>\n"
             "</iq>"
@@ -74,7 +74,7 @@ class Identity:
         """All routes were published. A message, though the agent sends everything else as iq."""
         return (
             f'<message from="{quoted(self.name)}" to="{self.controller}/bgp-peer">\n'
-            f'\t<event xmlns="{_PUBSUB}">\n'
+            f'\t<event xmlns="{PUBSUB}">\n'
             '<items node="0/0/EndOfRib"></items>\n'
             "\t</event>\n"
             "</message>"
