@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from uuid import UUID
 
-from agent.ifmap import Identity, NodeRef
+from agent.ifmap import NodeRef
 from agent.oper.datapath import inet_key
 from agent.oper.encapsulation import MPLS, own, priorities
 from agent.oper.fabric import fabric
 from agent.oper.incremental import Call, Source, View
+from agent.oper.marks import hash_fields, security_groups, tags
 from agent.oper.multicast import broadcast_label
 from agent.oper.preference import LOW, PathPreference, path_preference
 from agent.oper.rows import Fabric, Vmi, Vn, Vrf
@@ -22,11 +23,12 @@ from agent.oper.vmi import vmi
 from agent.oper.vmi_objects import VmiNexthops, nexthops
 from agent.oper.vn import vn
 from agent.oper.vrf import vrf
-from agent.oper.world import BY_UUID, BadConfig, member, neighbours, node, number
 from agent.routes import (
+    ALL_FIELDS,
     Encapsulation,
     EvpnKey,
     GroupKey,
+    LoadBalanceField,
     PublishedRoute,
     RouteAttributes,
     RouteFamily,
@@ -37,7 +39,6 @@ from agent.values import BROADCAST_MAC, Address, prefix
 
 _ANY = IPv4Address(0)
 _BROADCAST = GroupKey(IPv4Address("255.255.255.255"), _ANY)
-_VMI = "virtual-machine-interface"
 
 TREE_LABELS: Source[None, tuple[int, int] | None] = Source("tree labels")
 """The first and last label that the builder of broadcast trees may give to this host."""
@@ -53,19 +54,8 @@ class _Port:
     fabric: Fabric
     router_id: IPv4Address
     groups: tuple[int, ...]
-
-
-def security_groups(view: View, uuid: UUID) -> tuple[int, ...]:
-    """The numbers of the security groups of a VMI."""
-    ref = view.read(BY_UUID, Identity(_VMI, uuid))
-    found = []
-    for end in neighbours(view, ref, f"{_VMI}-security-group", "security-group") if ref else ():
-        group = node(view, end)
-        try:
-            found.append(number(member(group and group.properties, "security-group-id"), ""))
-        except BadConfig:
-            continue
-    return tuple(sorted(one for one in found if one))
+    tags: tuple[int, ...]
+    spread: frozenset[LoadBalanceField]
 
 
 def port_routes(view: View, uuid: UUID) -> tuple[PublishedRoute, ...]:
@@ -75,8 +65,16 @@ def port_routes(view: View, uuid: UUID) -> tuple[PublishedRoute, ...]:
         return ()
     if row.vn is None or row.vrf is None:
         return ()
-    groups = view(security_groups, uuid)
-    port = _Port(row, row.vn, row.vrf, host, host.router_id, groups)
+    port = _Port(
+        row,
+        row.vn,
+        row.vrf,
+        host,
+        host.router_id,
+        view(security_groups, uuid),
+        view(tags, uuid),
+        view(hash_fields, uuid),
+    )
     return (*_inet(view, port, made), *_evpn(view, port, made))
 
 
@@ -92,11 +90,13 @@ def _inet(view: View, port: _Port, made: VmiNexthops) -> Iterator[PublishedRoute
     bound = made.l3_policy if port.row.policy else made.l3
     if bound is None:
         return
-    way = RouteNexthop(port.router_id, bound.label.label, MPLS, port.vn.name, port.fabric.mac)
+    way = RouteNexthop(
+        port.router_id, bound.label.label, MPLS, port.vn.name, port.fabric.mac, port.tags
+    )
     for address in _addresses(port):
         family = RouteFamily.INET if address.version == 4 else RouteFamily.INET6
         path = view(path_preference, port.row.uuid, address)
-        attributes = _attributes(port, way, path, "interface")
+        attributes = _attributes(port, way, path, "interface", port.spread)
         yield PublishedRoute(family, port.vrf.name, inet_key(prefix(str(address))), attributes)
 
 
@@ -105,7 +105,7 @@ def _evpn(view: View, port: _Port, made: VmiNexthops) -> Iterator[PublishedRoute
     if bound is None or not port.row.l2_active:
         return
     tag, label, offered = _bridged(view, port.vn, bound.label.label)
-    way = RouteNexthop(port.router_id, label, offered)
+    way = RouteNexthop(port.router_id, label, offered, tags=port.tags)
     first = PathPreference(LOW, 0, waits=True)
     addresses = list(_addresses(port))
     for at, address in enumerate(addresses):
@@ -130,13 +130,18 @@ def _host(port: _Port, key: EvpnKey, attributes: RouteAttributes) -> PublishedRo
 
 
 def _attributes(
-    port: _Port, way: RouteNexthop, path: PathPreference, sub_protocol: str = ""
+    port: _Port,
+    way: RouteNexthop,
+    path: PathPreference,
+    sub_protocol: str = "",
+    spread: frozenset[LoadBalanceField] = ALL_FIELDS,
 ) -> RouteAttributes:
     return RouteAttributes(
         (way,),
         sequence=path.sequence,
         local_preference=path.preference,
         security_groups=port.groups,
+        load_balance=spread,
         sub_protocol=sub_protocol,
     )
 

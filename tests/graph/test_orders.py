@@ -235,7 +235,9 @@ def test_a_changed_property_recomputes_only_its_readers() -> None:
     # One VMI and what is told of it; and, of its network, who the members of the broadcast are.
     assert counts == {
         "export.port_routes": 1,
-        "export.security_groups": 1,
+        "marks.hash_fields": 1,
+        "marks.security_groups": 1,
+        "marks.tags": 1,
         "preference.path_preference": 1,
         "preference.static_preference": 1,
         "vmi.config": 1,
