@@ -130,7 +130,9 @@ class Controllers:
 
     def unsubscribe_vrf(self, vrf: str) -> None:
         """Leave a VRF; its published routes are withdrawn and forgotten."""
-        self._wishes.routes.pop(vrf, None)
+        for name in self._wishes.routes.pop(vrf, {}):
+            # If it is joined again before this is told, its routes still go one by one.
+            self._each(lambda telling, name=name: telling.route_changed(vrf, name))
         if self._wishes.vrfs.pop(vrf, None) is not None:
             self._each(lambda telling: telling.vrf_changed(vrf))
 
