@@ -32,6 +32,8 @@ _REMEMBERED = 1024
 
 _FAMILIES = {family: family.value for family in RouteFamily}
 
+# Addresses are written with !s: their own formatting parses a format first.
+
 
 def node(route: PublishedRoute) -> str:
     """The node's name, for a quoted attribute. EVPN nodes have neither VRF nor Ethernet tag."""
@@ -41,11 +43,11 @@ def node(route: PublishedRoute) -> str:
             native = "" if route.native_vrf is None else f"/{route.native_vrf}"
             return f"{af}/{safi}/{name(route.vrf)}/{_prefix(key)}{native}"
         case EvpnKey(_, mac, ip, length) if mac == BROADCAST_MAC:
-            return f"{af}/{safi}/255.255.255.255,{ip}/{length},255.255.255.255,0.0.0.0"
+            return f"{af}/{safi}/255.255.255.255,{ip!s}/{length},255.255.255.255,0.0.0.0"
         case EvpnKey(_, mac, ip, length):
-            return f"{af}/{safi}/{mac},{ip}/{length}"
+            return f"{af}/{safi}/{mac!s},{ip!s}/{length}"
         case GroupKey(group, _):
-            return f"{af}/{safi}/{name(route.vrf)}/{group}"
+            return f"{af}/{safi}/{name(route.vrf)}/{group!s}"
 
 
 def entry(route: PublishedRoute) -> str:
@@ -72,7 +74,7 @@ def _prefix(key: InetKey) -> str:
     prefix, length = key
     if len(prefix) == 4:
         return f"{prefix[0]}.{prefix[1]}.{prefix[2]}.{prefix[3]}/{length}"
-    return f"{IPv6Address(prefix)}/{length}"
+    return f"{IPv6Address(prefix)!s}/{length}"
 
 
 # Families
@@ -94,7 +96,7 @@ def _inet(family: RouteFamily, key: InetKey, route: RouteAttributes) -> str:
 def _inet_hop(hop: RouteNexthop) -> str:
     new, tags = _tags(hop.tags)
     return (
-        f"<next-hop><af>1</af><address>{hop.address}</address><mac>{hop.mac or ''}</mac>"
+        f"<next-hop><af>1</af><address>{hop.address!s}</address><mac>{hop.mac or ''}</mac>"
         f"<label>{hop.label}</label><vni>0</vni><tunnel-encapsulation-list>"
         f"{_encapsulations(hop.encapsulations)}</tunnel-encapsulation-list>"
         f"<virtual-network>{_text(hop.virtual_network)}</virtual-network>"
@@ -107,7 +109,7 @@ def _evpn(family: RouteFamily, key: EvpnKey, route: RouteAttributes) -> str:
     af, safi = _FAMILIES[family]
     return (
         f"<nlri><af>{af}</af><safi>{safi}</safi><ethernet-tag>{key.tag}</ethernet-tag>"
-        f"<mac>{key.mac}</mac><address>{key.ip}/{key.length}</address><group></group>"
+        f"<mac>{key.mac!s}</mac><address>{key.ip!s}/{key.length}</address><group></group>"
         f"<source></source><flags>0</flags></nlri>"
         f"<next-hops>{''.join([_evpn_hop(hop) for hop in route.nexthops])}</next-hops>"
         f"<olist>{_evpn_list(route.neighbours)}</olist>{_mobility(route)}"
@@ -125,7 +127,7 @@ def _evpn(family: RouteFamily, key: EvpnKey, route: RouteAttributes) -> str:
 def _evpn_hop(hop: RouteNexthop) -> str:
     new, tags = _tags(hop.tags)
     return (
-        f"<next-hop><af>1</af><address>{hop.address}</address><mac>{hop.mac or ''}</mac>"
+        f"<next-hop><af>1</af><address>{hop.address!s}</address><mac>{hop.mac or ''}</mac>"
         f"<label>{hop.label}</label><l3-label>{hop.l3_label}</l3-label>"
         f"<tunnel-encapsulation-list>{_encapsulations(hop.encapsulations)}"
         f"</tunnel-encapsulation-list>{_optional('tag-list', tags)}"
@@ -134,7 +136,9 @@ def _evpn_hop(hop: RouteNexthop) -> str:
     )
 
 
-def _evpn_list(neighbours: Iterable[TreeNeighbour]) -> str:
+def _evpn_list(neighbours: tuple[TreeNeighbour, ...]) -> str:
+    if not neighbours:
+        return ""
     hops = (RouteNexthop(one.address, one.label, one.encapsulations) for one in neighbours)
     return "".join(map(_evpn_hop, hops))
 
@@ -162,14 +166,15 @@ def _mvpn(family: RouteFamily, key: GroupKey, route: RouteAttributes) -> str:
 def _group(family: RouteFamily, key: GroupKey) -> str:
     af, safi = _FAMILIES[family]
     return (
-        f"<af>{af}</af><safi>{safi}</safi><group>{key.group}</group><source>{key.source}</source>"
+        f"<af>{af}</af><safi>{safi}</safi>"
+        f"<group>{key.group!s}</group><source>{key.source!s}</source>"
     )
 
 
 def _tree_hop(hop: RouteNexthop | TreeNeighbour, label: str) -> str:
     listed = _optional("tunnel-encapsulation-list", _encapsulations(hop.encapsulations))
     return (
-        f"<next-hop><af>1</af><address>{hop.address}</address><label>{label}</label>"
+        f"<next-hop><af>1</af><address>{hop.address!s}</address><label>{label}</label>"
         f"{listed}</next-hop>"
     )
 

@@ -7,6 +7,7 @@ it means: `associate` to add or change, `dissociate` to withdraw.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from ipaddress import IPv4Address
 
 from agent.routes import (
@@ -92,9 +93,15 @@ def _withdrawn(route: PublishedRoute) -> RouteAttributes:
     if isinstance(key, GroupKey) or (isinstance(key, EvpnKey) and key.mac == BROADCAST_MAC):
         return attributes
     if isinstance(key, EvpnKey):
-        hop = RouteNexthop(_NOWHERE, key.tag)
-        return RouteAttributes((hop,), local_preference=_LOW, etree_leaf=True)
+        return _withdrawn_host(key.tag)
     hops = tuple(
-        replace(hop, label=0, encapsulations=_WITHDRAWN, tags=()) for hop in attributes.nexthops
+        RouteNexthop(hop.address, 0, _WITHDRAWN, hop.virtual_network, hop.mac)
+        for hop in attributes.nexthops
     )
     return replace(attributes, nexthops=hops, security_groups=(), communities=())
+
+
+@lru_cache(1024)
+def _withdrawn_host(tag: int) -> RouteAttributes:
+    hop = RouteNexthop(_NOWHERE, tag)
+    return RouteAttributes((hop,), local_preference=_LOW, etree_leaf=True)
