@@ -1,50 +1,42 @@
-"""The agent: builds the parts, connects them, and gives the core one batch a loop turn."""
+"""The agent as a process: the core on its sockets, files, timers and signals."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import random
+import secrets
 import signal
+import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
 import structlog
 import uvloop
 
-from agent.daemon.host import host_name, host_settings, standalone_host
+from agent.daemon.core import Core
 from agent.daemon.operational import Operational
 from agent.errors import ConfigError
-from agent.ifmap.from_topology import Objects, objects
-from agent.inputs import ContainerPort, Link, PluggedPort
+from agent.inputs import Link
 from agent.io.files import read_settings, read_topology
 from agent.io.ksync import KsyncConnection
 from agent.io.links import LinkMonitor
 from agent.io.pkt0 import TrapLoop
 from agent.io.port_api import PortApi
-from agent.ksync import Dumped, InSync, Lost, Opening, Refused, Released, Session
-from agent.ksync.events import Event
-from agent.objects import Kind
-from agent.oper.compiler import Compiler
-from agent.rest import PortStore
-from agent.rest.ports import Change
-from agent.services import ArpEvent, Probe, TrappedPackets
-from agent.services.view import FABRIC_VRF
+from agent.io.xmpp import ControlConnections, tls_context
+from agent.ksync import InSync, Lost, Session
+from agent.ksync.events import Event as DatapathEvent
+from agent.services import ArpEvent
 from agent.settings import Settings
 from agent.topology import Topology
+from agent.xmpp import Event as ControlEvent
+from agent.xmpp import PeerView
 
 log = structlog.get_logger(__name__)
 
 DATAPATH_SOCKET = "dpdk_netlink"
-
-_LIMITS = {
-    Kind.VIF: "vo_interfaces",
-    Kind.NEXTHOP: "vo_nexthops",
-    Kind.LABEL: "vo_mpls_labels",
-    Kind.VRF: "vo_vrfs",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +58,23 @@ class Daemon:
 
     def __init__(self, sources: Sources, settings: Settings, topology: Topology | None) -> None:
         self._sources = sources
-        self._compiler = Compiler(host_settings(settings, topology))
-        self._configure(settings, topology)
-        self.session = Session(
-            pid=os.getpid(),
-            opening=Opening(reset=settings.get("RESTART", "reset", bool)),
-            jitter=random.random,
+        self._core = core = Core(
+            settings, topology, pid=os.getpid(), seed=secrets.randbits(64), now=time.monotonic()
         )
         self._ksync = KsyncConnection(
-            sources.run_dir / DATAPATH_SOCKET, self.session, self._ksync_events
+            sources.run_dir / DATAPATH_SOCKET, core.session, self._datapath_said
         )
-        self._trapped = TrappedPackets(self._compiler)
-        self._pkt0 = TrapLoop(sources.run_dir, self._trapped, self._learned)
+        self._control = ControlConnections(
+            core.controllers,
+            self._controllers_said,
+            source=_source(settings),
+            context=_tls(settings),
+        )
+        self._pkt0 = TrapLoop(sources.run_dir, core.trapped, self._learned)
         self._links = LinkMonitor(self._links_changed)
-        self._store = PortStore(
-            float(settings.get("DEFAULT", "stale_interface_cleanup_timeout", int))
-        )
         self._ports = PortApi(
-            self._store,
-            Operational(self._compiler),
+            core.store,
+            Operational(core.compiler),
             self._schedule,
             directory=Path(settings.get("DEFAULT", "agent_base_directory", str)) / "ports",
             host=settings.get("DEFAULT", "rest_ip", str),
@@ -92,9 +82,16 @@ class Daemon:
         )
         self._stop = asyncio.Event()
         self._turn_due = False
-        self._failures: dict[str, str] = {}
-        self._seeded = False
-        self._complete = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def session(self) -> Session:
+        """The datapath's side, to be read."""
+        return self._core.session
+
+    def controllers(self) -> list[PeerView]:
+        """The controllers in use, to be read."""
+        return self._core.controllers.views()
 
     def stop(self) -> None:
         """Let `run` return. The datapath goes on forwarding as it is."""
@@ -117,116 +114,54 @@ class Daemon:
         self._links.start()
         await self._ports.start()
         await self._links.listed.wait()
-        self._complete = True
-        self._compiler.complete()
+        self._core.listed()
+        self._control.start()
         self._ksync.start()
 
     async def _close(self) -> None:
         await self._ports.stop()
+        await self._control.close()
         await self._ksync.close()
+        if self._timer is not None:
+            self._timer.cancel()
         self._pkt0.close()
         self._links.close()
         log.info("stopped")
-
-    # Configuration
 
     def reload(self) -> None:
         """Read the files again; a wrong file is logged and what was read before stays."""
         try:
             settings, topology = self._sources.load()
-            self._compiler.settings(host_settings(settings, topology))
-            self._configure(settings, topology)
+            self._core.reload(settings, topology, time.monotonic())
         except ConfigError as error:
             log.error("configuration not reloaded", reason=str(error))
             return
         log.info("configuration reloaded")
+        self._control.kick()
         self._schedule()
-
-    def _configure(self, settings: Settings, topology: Topology | None) -> None:
-        """Make the graph equal to the topology, where there is one."""
-        for warning in settings.unknown:
-            log.warning(warning)
-        host = standalone_host(settings, topology)
-        if topology is None or host is None:
-            log.warning("no topology", host=host_name(settings), hint="[STANDALONE] topology")
-            return
-        self._fill(objects(topology, host.name))
-
-    def _fill(self, wanted: Objects) -> None:
-        graph = self._compiler.graph
-        graph.begin(graph.sequence + 1)
-        for node in wanted.nodes:
-            graph.put_node(node)
-        for link in wanted.links:
-            graph.put_link(link)
-        graph.sweep()
 
     # Inputs
 
     def _links_changed(self, changed: list[Link], gone: list[str]) -> None:
-        for name in gone:
-            self._compiler.remove_link(name)
-        for link in changed:
-            self._compiler.put_link(link)
+        self._core.links(changed, gone)
         self._schedule()
-
-    def _port_changed(self, change: Change) -> None:
-        before, after = change.before, change.after
-        if isinstance(after, PluggedPort):
-            self._compiler.put_port(after)
-        elif isinstance(after, ContainerPort):
-            self._compiler.put_container(after)
-        elif isinstance(before, PluggedPort):
-            self._compiler.remove_port(before.uuid)
-        elif isinstance(before, ContainerPort):
-            self._compiler.remove_container(before)
 
     def _learned(self, facts: Sequence[ArpEvent]) -> None:
-        for fact in facts:
-            self._compiler.learned(fact)
+        self._core.learned(facts)
         self._schedule()
 
-    def _ksync_events(self, events: Sequence[Event]) -> None:
+    def _controllers_said(self, events: Sequence[ControlEvent]) -> None:
+        self._core.controllers_said(events, time.monotonic())
+        self._schedule()
+
+    def _datapath_said(self, events: Sequence[DatapathEvent]) -> None:
+        self._core.datapath_said(events, time.monotonic())
         for event in events:
-            self._ksync_event(event)
-        self._schedule()
-
-    def _ksync_event(self, event: Event) -> None:
-        match event:
-            case Dumped():
-                self._dumped(event)
-            case Released(identity=identity):
-                self._compiler.release(identity.kind, identity.number)
-            case Refused():
-                log.warning("datapath refused", object=str(event.identity), errno=event.errno)
-            case InSync():
+            if isinstance(event, InSync):
                 self._pkt0.socket.pair()
-                self._report_sync()
-            case Lost():
+            elif isinstance(event, Lost):
                 self._pkt0.socket.unpair()
-                log.warning("datapath lost", reason=event.reason)
-
-    def _report_sync(self) -> None:
-        counters = self.session.counters
-        log.info(
-            "in sync",
-            writes=counters.writes.total(),
-            adopted=counters.adopted,
-            swept=counters.swept,
-            refused=counters.nacks.total(),
-        )
-
-    def _dumped(self, event: Dumped) -> None:
-        for kind, name in _LIMITS.items():
-            if room := getattr(event.limits, name):  # a datapath may not tell
-                self._compiler.limit(kind, room)
-        if not self._seeded:
-            self._seeded = True
-            neighbours = self._compiler.seed(event.messages)
-            self._trapped.arp.adopt(neighbours, time.monotonic())
-            if self._complete:
-                self._compiler.complete()
-        log.info("datapath read", objects=len(event.messages))
+        self._schedule()
 
     # The turn
 
@@ -238,35 +173,36 @@ class Daemon:
 
     def _turn(self) -> None:
         self._turn_due = False
-        for change in self._store.changes():
-            self._port_changed(change)
-        if not self._seeded:
-            return
         now = time.monotonic()
-        delta = self._compiler.commit()
-        self.session.apply(delta.changed, delta.removed, now)
-        if self._complete:
-            self.session.complete(now)
-        self._report_failures()
-        self._services_follow(now)
+        self._pkt0.send(self._core.turn(now))
         self._ksync.kick()
+        self._control.kick()
+        if self._core.pending:
+            self._schedule()
+        self._arm(now)
 
-    def _report_failures(self) -> None:
-        """Log what is new: a failure stays until its cause goes."""
-        failures = self._compiler.failures()
-        for place, reason in failures.items() - self._failures.items():
-            log.error("oper failed", place=place, reason=reason)
-        self._failures = failures
+    def _arm(self, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._core.deadline(now)
+        if deadline is not None:
+            delay = deadline - now
+            self._timer = asyncio.get_running_loop().call_later(delay, self._schedule)
 
-    def _services_follow(self, now: float) -> None:
-        """Let ARP resolve, announce and probe what the new state asks for."""
-        arp, view = self._trapped.arp, self._compiler
-        wanted = [ip for vrf, ip in view.wanted_arp() if vrf == FABRIC_VRF]
-        active = [row.vif_index for row in view.vmis() if row.ip4_active]
-        frames = arp.wanted(view, wanted, now)
-        frames += arp.announce(view, active, now)
-        frames += arp.probe(view, [Probe(*address) for address in view.waiting()], now)
-        self._pkt0.send(frames)
+
+def _source(settings: Settings) -> IPv4Address | None:
+    """The address that controllers know this host by."""
+    address = settings.optional("VIRTUAL-HOST-INTERFACE", "ip", IPv4Interface)
+    return address.ip if address else None
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """What the control connections are secured with; None where that is switched off."""
+    if not settings.get("DEFAULT", "xmpp_auth_enable", bool):
+        return None
+    names = ("xmpp_server_cert", "xmpp_server_key", "xmpp_ca_cert")
+    return tls_context(*(Path(settings.get("DEFAULT", name, str)) for name in names))
 
 
 def run(sources: Sources, settings: Settings, topology: Topology | None) -> None:

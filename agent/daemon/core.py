@@ -1,0 +1,234 @@
+"""The agent without its shell: every input enters here, with the time; one batch a turn.
+
+Nothing below opens a socket, reads a clock or draws a number: the same inputs in the same
+order give the same outputs. The shell (`daemon.py`) drives the parts that have a wire of
+their own (`session`, `controllers`, `trapped`, `store`) and hands what they tell to here.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from itertools import islice
+
+import structlog
+
+from agent.daemon.control import ControlPlane
+from agent.daemon.host import host_name, host_settings, standalone_host
+from agent.ifmap.from_topology import Objects, objects
+from agent.inputs import ContainerPort, Link, PluggedPort
+from agent.ksync import Dumped, InSync, Lost, Opening, Refused, Released, Session
+from agent.ksync.events import Event as DatapathEvent
+from agent.objects import Desired, Key, Kind
+from agent.oper.compiler import Compiler
+from agent.rest import PortStore
+from agent.rest.ports import Change
+from agent.services import ArpEvent, Probe, TrappedPackets
+from agent.services.view import FABRIC_VRF
+from agent.settings import Settings
+from agent.topology import Topology
+from agent.xmpp import Event as ControlEvent
+
+log = structlog.get_logger(__name__)
+
+OBJECTS_A_TURN = 8192
+"""How many desired objects a turn hands to ksync, so that none takes long."""
+
+_LIMITS = {
+    Kind.VIF: "vo_interfaces",
+    Kind.NEXTHOP: "vo_nexthops",
+    Kind.LABEL: "vo_mpls_labels",
+    Kind.VRF: "vo_vrfs",
+}
+
+
+class Core:
+    """One agent: what came in goes to the compiler, what that wants to ksync and controllers.
+
+    `pid` goes into requests to the datapath, `seed` decides every choice left to chance.
+    Times are monotonic seconds. After each input the shell soon calls `turn`; again at once
+    while `pending`, and at `deadline`. ConfigError if settings and topology do not fit.
+    """
+
+    def __init__(
+        self, settings: Settings, topology: Topology | None, *, pid: int, seed: int, now: float
+    ) -> None:
+        entropy = random.Random(seed)
+        self.compiler = Compiler(host_settings(settings, topology))
+        self.session = Session(
+            pid=pid,
+            opening=Opening(reset=settings.get("RESTART", "reset", bool)),
+            jitter=entropy.random,
+        )
+        self.trapped = TrappedPackets(self.compiler)
+        self.store = PortStore(
+            float(settings.get("DEFAULT", "stale_interface_cleanup_timeout", int))
+        )
+        self._control = ControlPlane(settings, self.compiler, entropy)
+        self.controllers = self._control.controllers
+        self._progress = self._control.progress
+        self._due: dict[Key, Desired | None] = {}
+        self._failures: dict[str, str] = {}
+        self._listed = False
+        self._seeded = False
+        self._held = False
+        """Whether what an agent before has written stays until we know all that it knew."""
+        self._configure(settings, topology, now)
+
+    # Configuration
+
+    def reload(self, settings: Settings, topology: Topology | None, now: float) -> None:
+        """The files were read again. ConfigError: they do not fit, nothing was taken over."""
+        self.compiler.settings(host_settings(settings, topology))
+        self._configure(settings, topology, now)
+
+    def _configure(self, settings: Settings, topology: Topology | None, now: float) -> None:
+        """A topology stands in for controllers; else they are what configuration comes from."""
+        for warning in settings.unknown:
+            log.warning(warning)
+        servers = settings.get("CONTROL-NODE", "servers", tuple)
+        host = standalone_host(settings, topology)
+        if topology is not None and host is not None:
+            self._fill(objects(topology, host.name))
+            self._progress.standalone()
+            servers = ()
+        elif not servers:
+            hint = "[CONTROL-NODE] servers or [STANDALONE] topology"
+            log.warning("no source of configuration", host=host_name(settings), hint=hint)
+        self._control.configure(servers, now)
+
+    def _fill(self, wanted: Objects) -> None:
+        graph = self.compiler.graph
+        graph.begin(graph.sequence + 1)
+        for node in wanted.nodes:
+            graph.put_node(node)
+        for link in wanted.links:
+            graph.put_link(link)
+        graph.sweep()
+
+    # Inputs
+
+    def links(self, changed: Sequence[Link], gone: Sequence[str]) -> None:
+        """Network interfaces of the host changed, or are gone."""
+        for name in gone:
+            self.compiler.remove_link(name)
+        for link in changed:
+            self.compiler.put_link(link)
+
+    def listed(self) -> None:
+        """All links that exist and all ports that were stored are known."""
+        self._listed = True
+
+    def learned(self, facts: Sequence[ArpEvent]) -> None:
+        """Services learned from packets."""
+        for fact in facts:
+            self.compiler.learned(fact)
+
+    def controllers_said(self, events: Sequence[ControlEvent], now: float) -> None:
+        """What `controllers` told, in order."""
+        self._control.said(events, now)
+
+    def datapath_said(self, events: Sequence[DatapathEvent], now: float) -> None:
+        """What `session` told, in order."""
+        for event in events:
+            match event:
+                case Dumped():
+                    self._dumped(event, now)
+                case Released(identity=identity):
+                    self.compiler.release(identity.kind, identity.number)
+                case Refused():
+                    log.warning("datapath refused", object=str(event.identity), errno=event.errno)
+                case InSync():
+                    self._report_sync()
+                case Lost():
+                    log.warning("datapath lost", reason=event.reason)
+
+    def _dumped(self, event: Dumped, now: float) -> None:
+        for kind, name in _LIMITS.items():
+            if room := getattr(event.limits, name):  # a datapath may not tell
+                self.compiler.limit(kind, room)
+        if not self._seeded:
+            self._seeded = True
+            neighbours = self.compiler.seed(event.messages)
+            self.trapped.arp.adopt(neighbours, now)
+            self._held = self.compiler.holding
+        log.info("datapath read", objects=len(event.messages))
+
+    def _report_sync(self) -> None:
+        counters = self.session.counters
+        log.info(
+            "in sync",
+            writes=counters.writes.total(),
+            adopted=counters.adopted,
+            swept=counters.swept,
+            refused=counters.nacks.total(),
+        )
+
+    def _port_changed(self, change: Change) -> None:
+        self._control.port_changed(change)
+        before, after = change.before, change.after
+        if isinstance(after, PluggedPort):
+            self.compiler.put_port(after)
+        elif isinstance(after, ContainerPort):
+            self.compiler.put_container(after)
+        elif isinstance(before, PluggedPort):
+            self.compiler.remove_port(before.uuid)
+        elif isinstance(before, ContainerPort):
+            self.compiler.remove_container(before)
+
+    # The turn
+
+    @property
+    def pending(self) -> bool:
+        """Whether work waits for another turn: one does a bounded part of it."""
+        return self.compiler.pending or bool(self._due and not self._held)
+
+    def deadline(self, now: float) -> float | None:
+        """When a turn is wanted though nothing came in."""
+        return self._progress.deadline(now)
+
+    def turn(self, now: float) -> list[bytes]:
+        """Follow all inputs since the last turn; the frames that services send."""
+        for change in self.store.changes():
+            self._port_changed(change)
+        if not self._seeded:
+            return []
+        if self._listed and self._progress.configured:
+            self.compiler.complete()
+        if self._held and self._listed and self._progress.settled(now):
+            self._held = False
+        delta = self.compiler.commit()
+        self._due.update((one.key, one) for one in delta.changed)
+        self._due.update(dict.fromkeys(delta.removed))
+        if not self._held:
+            self._apply(now)
+        self._control.follow()
+        self._report_failures()
+        return self._services_follow(now)
+
+    def _apply(self, now: float) -> None:
+        """Hand over some of what changed; when it was the last, leftovers may be swept."""
+        due = dict(islice(self._due.items(), OBJECTS_A_TURN))
+        for key in due:
+            del self._due[key]
+        removed = [key for key, desired in due.items() if desired is None]
+        self.session.apply(filter(None, due.values()), removed, now)
+        if self._listed and not self.pending and self._progress.complete(now):
+            self.session.complete(now)
+
+    def _report_failures(self) -> None:
+        """Log what is new: a failure stays until its cause goes."""
+        failures = self.compiler.failures()
+        for place, reason in failures.items() - self._failures.items():
+            log.error("oper failed", place=place, reason=reason)
+        self._failures = failures
+
+    def _services_follow(self, now: float) -> list[bytes]:
+        """Let ARP resolve, announce and probe what the new state asks for."""
+        arp, view = self.trapped.arp, self.compiler
+        wanted = [ip for vrf, ip in view.wanted_arp() if vrf == FABRIC_VRF]
+        active = [row.vif_index for row in view.vmis() if row.ip4_active]
+        frames = arp.wanted(view, wanted, now)
+        frames += arp.announce(view, active, now)
+        frames += arp.probe(view, [Probe(*address) for address in view.waiting()], now)
+        return frames
