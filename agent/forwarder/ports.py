@@ -97,20 +97,24 @@ class Ports:
         for idx, device in list(self._devices.items()):
             if device.index != link.index:
                 continue
-            self._datapath.vif_detach(idx)
-            self._devices.pop(idx).close()
-            log.info("vif %d: interface %s went away", idx, device.name)
+            self._release(idx)
             if device.made:
                 self._reattach(self._wanted[idx])
+
+    def _release(self, idx: int) -> None:
+        """Let go of an interface that is there no more, or not as it was."""
+        device = self._devices.pop(idx)
+        self._datapath.vif_detach(idx)
+        device.close()
+        log.info("vif %d: interface %s went away", idx, device.name)
 
     def _attached(self, idx: int) -> bool:
         vif = self._datapath.vif_get(idx)
         return vif is not None and vif.attached
 
     def _reattach(self, wanted: Wanted) -> None:
-        if (old := self._devices.pop(wanted.idx, None)) is not None:
-            self._datapath.vif_detach(wanted.idx)
-            old.close()
+        if wanted.idx in self._devices:
+            self._release(wanted.idx)
         try:
             device = self._opener.open(wanted)
         except OSError as error:
