@@ -130,9 +130,9 @@ class Controllers:
 
     def unsubscribe_vrf(self, vrf: str) -> None:
         """Leave a VRF; its published routes are withdrawn and forgotten."""
-        for name in self._wishes.routes.pop(vrf, {}):
-            # If it is joined again before this is told, its routes still go one by one.
-            self._each(lambda telling, name=name: telling.route_changed(vrf, name))
+        gone = self._wishes.routes.pop(vrf, {})
+        # If it is joined again before this is told, its routes still go one by one.
+        self._each(lambda telling: telling.routes_changed(vrf, gone))
         if self._wishes.vrfs.pop(vrf, None) is not None:
             self._each(lambda telling: telling.vrf_changed(vrf))
 

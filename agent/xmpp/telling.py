@@ -116,6 +116,10 @@ class Telling:
         """The wish for a route changed."""
         self._mark((_RouteItem(vrf, route),))
 
+    def routes_changed(self, vrf: str, routes: Iterable[RouteId]) -> None:
+        """The wishes for several routes changed."""
+        self._mark(_RouteItem(vrf, route) for route in routes)
+
     def machine_changed(self, machine: UUID) -> None:
         """The wish for a VM changed."""
         self._mark((_MachineItem(machine),))
