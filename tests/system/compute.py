@@ -210,7 +210,7 @@ class Host:
         return [
             VrouterOps(h_op=SandeshOp.RESET),
             vif(FABRIC, 2, "fab0", fabric_mac),
-            vif(VHOST, 0, "vhost0", fabric_mac),
+            vif(VHOST, 0, "vhost0", GATEWAY_MAC),
             vif(AGENT, 1, "unix", GATEWAY_MAC, vifr_transport=3, vifr_vrf=65535),
             nexthop(L2_RECEIVE, 8, nhr_vrf=1),
             nexthop(RECEIVE, 1, nhr_encap_oif_id=(VHOST,)),

@@ -59,7 +59,7 @@ def _add(control: Control, request: VrInterfaceReq) -> int:
     if code < 0:
         return code
     control.records.vifs.put(request.vifr_idx, request)
-    code = control.ports.add(_wanted(request))
+    code = control.ports.add(_wanted(control, request))
     if code < 0:
         control.records.vifs.pop(request.vifr_idx)
         control.datapath.vif_delete(request.vifr_idx)
@@ -109,16 +109,25 @@ def _program(control: Control, request: VrInterfaceReq) -> int:
     )
 
 
-def _wanted(request: VrInterfaceReq) -> Wanted:
+def _wanted(control: Control, request: VrInterfaceReq) -> Wanted:
+    host = request.vifr_type == VifType.HOST
     return Wanted(
         idx=request.vifr_idx,
         type=VifType(request.vifr_type),
         transport=request.vifr_transport,
         name=request.vifr_name,
         os_idx=request.vifr_os_idx,
-        mac=Mac(request.vifr_mac),
+        mac=(_fabric_mac(control) if host else None) or Mac(request.vifr_mac),
         follows_mtu=request.vifr_type == VifType.PHYSICAL and request.vifr_mtu == 0,
     )
+
+
+def _fabric_mac(control: Control) -> Mac | None:
+    """What the host's interface is called on the fabric: frames keep their header on the way."""
+    for _, record in control.records.vifs.after(-1):
+        if record.vifr_type == VifType.PHYSICAL and any(record.vifr_mac):
+            return Mac(record.vifr_mac)
+    return None
 
 
 def _delete(control: Control, request: VrInterfaceReq) -> int:
