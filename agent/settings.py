@@ -8,14 +8,16 @@ Our own additions are the section STANDALONE and a few options marked "ours".
 from __future__ import annotations
 
 import configparser
+import copy
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any, TypeVar
 
 from agent.errors import ConfigError
+from agent.inputs import SimpleGateway
 
 T = TypeVar("T")
 Convert = Callable[[str], Any]
@@ -71,6 +73,10 @@ def _interface_address(text: str) -> IPv4Interface | None:
 
 def _addresses(text: str) -> tuple[IPv4Address, ...]:
     return tuple(IPv4Address(word) for word in text.split())
+
+
+def _networks(text: str) -> tuple[IPv4Network, ...]:
+    return tuple(IPv4Network(word, strict=False) for word in text.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,16 +323,25 @@ TABLE: tuple[Option, ...] = (
 )
 
 # Sections that carry a number or free keys in place of a fixed set of options.
-_FREE_SECTIONS = re.compile(r"QUEUE-\w+|GATEWAY-\w+|QOS-NIANTIC|PG-\w+|TRACEBUFFSIZE")
+_FREE_SECTIONS = re.compile(r"QUEUE-\w+|QOS-NIANTIC|PG-\w+|TRACEBUFFSIZE")
+_GATEWAY = re.compile(r"GATEWAY-\w+")
+_GATEWAY_OPTIONS = ("interface", "routing_instance", "ip_blocks", "routes")
 
 
 class Settings:
     """Checked values by section and option; immutable."""
 
-    __slots__ = ("_values", "unknown")
+    __slots__ = ("_values", "gateways", "unknown")
 
-    def __init__(self, values: Mapping[tuple[str, str], Any], unknown: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        values: Mapping[tuple[str, str], Any],
+        gateways: tuple[SimpleGateway, ...],
+        unknown: tuple[str, ...],
+    ) -> None:
         self._values = values
+        self.gateways = gateways
+        """The simple gateways of [GATEWAY-n], one an interface."""
         self.unknown = unknown
         """Warnings on options that the table does not know, for the log."""
 
@@ -340,6 +355,14 @@ class Settings:
     def optional(self, section: str, option: str, kind: type[T]) -> T | None:
         """As `get`, for options that may be unset."""
         return None if self._values[section, option] is None else self.get(section, option, kind)
+
+    def named(self, host: str) -> Settings:
+        """These settings, with `host` as the agent's name where none is configured."""
+        if self.get("DEFAULT", "agent_name", str) or self.get("DEFAULT", "hostname", str):
+            return self
+        named = copy.copy(self)
+        named._values = {**self._values, ("DEFAULT", "agent_name"): host}
+        return named
 
 
 def _read(text: str, source: str) -> configparser.ConfigParser:
@@ -362,7 +385,7 @@ def _unknown(parser: configparser.ConfigParser, source: str) -> Iterator[str]:
     for section in parser.sections():
         if _FREE_SECTIONS.fullmatch(section):
             continue
-        names = known.get(section)
+        names = list(_GATEWAY_OPTIONS) if _GATEWAY.fullmatch(section) else known.get(section)
         if names is None:
             yield f"{source}: unknown section [{section}]"
             continue
@@ -371,6 +394,34 @@ def _unknown(parser: configparser.ConfigParser, source: str) -> Iterator[str]:
                 near = difflib.get_close_matches(name, names, 1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 yield f"{source}: unknown option {name!r} in [{section}]{hint}"
+
+
+def _gateways(parser: configparser.ConfigParser, source: str) -> tuple[SimpleGateway, ...]:
+    """A section without options, as files come with, is no gateway."""
+    found: dict[str, SimpleGateway] = {}
+    for section in filter(_GATEWAY.fullmatch, parser.sections()):
+        if not parser[section]:
+            continue
+        row = _gateway(parser[section], f"{source}: [{section}]")
+        if row.interface in found:
+            raise ConfigError(f"{source}: [{section}] interface = {row.interface}: named before")
+        found[row.interface] = row
+    return tuple(found.values())
+
+
+def _gateway(section: Mapping[str, str], place: str) -> SimpleGateway:
+    names = section.get("interface", "").strip(), section.get("routing_instance", "").strip()
+    for option, value in zip(_GATEWAY_OPTIONS, names, strict=False):
+        if not value:
+            raise ConfigError(f"{place} {option} is missing")
+    prefixes = []
+    for option in _GATEWAY_OPTIONS[2:]:
+        value = section.get(option, "")
+        try:
+            prefixes.append(_networks(value))
+        except ValueError as error:
+            raise ConfigError(f"{place} {option} = {value}: {error}") from None
+    return SimpleGateway(*names, *prefixes)
 
 
 def parse(text: str, source: str = "configuration") -> Settings:
@@ -389,4 +440,4 @@ def parse(text: str, source: str = "configuration") -> Settings:
             raise ConfigError(
                 f"{source}: [{option.section}] {option.name} = {found}: {error}"
             ) from None
-    return Settings(values, tuple(_unknown(parser, source)))
+    return Settings(values, _gateways(parser, source), tuple(_unknown(parser, source)))

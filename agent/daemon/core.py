@@ -14,9 +14,10 @@ from itertools import islice
 import structlog
 
 from agent.daemon.control import ControlPlane
+from agent.daemon.gateways import Gateways
 from agent.daemon.host import host_name, host_settings, standalone_host
 from agent.ifmap.from_topology import Objects, objects
-from agent.inputs import ContainerPort, Link, PluggedPort
+from agent.inputs import ContainerPort, Link, PluggedPort, SimpleGateway
 from agent.ksync import Dumped, InSync, Lost, Opening, Refused, Released, Session
 from agent.ksync.events import Event as DatapathEvent
 from agent.objects import Desired, Key, Kind
@@ -67,6 +68,7 @@ class Core:
         self._control = ControlPlane(settings, self.compiler, entropy)
         self.controllers = self._control.controllers
         self._progress = self._control.progress
+        self._gateways = Gateways(self.compiler)
         self._due: dict[Key, Desired | None] = {}
         self._failures: dict[str, str] = {}
         self._listed = False
@@ -95,6 +97,7 @@ class Core:
         elif not servers:
             hint = "[CONTROL-NODE] servers or [STANDALONE] topology"
             log.warning("no source of configuration", host=host_name(settings), hint=hint)
+        self._gateways.configure(settings.gateways)
         self._control.configure(servers, now)
 
     def _fill(self, wanted: Objects) -> None:
@@ -171,10 +174,14 @@ class Core:
             self.compiler.put_port(after)
         elif isinstance(after, ContainerPort):
             self.compiler.put_container(after)
+        elif isinstance(after, SimpleGateway):
+            self._gateways.post(after)
         elif isinstance(before, PluggedPort):
             self.compiler.remove_port(before.uuid)
         elif isinstance(before, ContainerPort):
             self.compiler.remove_container(before)
+        elif isinstance(before, SimpleGateway):
+            self._gateways.delete(before.interface)
 
     # The turn
 

@@ -42,6 +42,8 @@ class Transport(IntEnum):
 
 
 WITHOUT_DEVICE = (VifType.VIRTUAL_VLAN, VifType.STATS, VifType.VLAN)
+WITH_TAP = (VifType.HOST, VifType.GATEWAY)
+"""What leads into the host's own stack: by a tap, unless another interface has its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,12 @@ class Opener:
         if wanted.is_packet_socket:
             return _packet_socket(self._run_dir / rundir.PACKETS)
         index = self._index(wanted)
-        if index is None:
-            return make_tap(wanted.name, wanted.mac) if wanted.type == VifType.HOST else None
+        if wanted.type in WITH_TAP:
+            device = _tap(wanted)
+            if device is not None or index is None:
+                return device
+        elif index is None:
+            return None
         try:
             name = socket.if_indextoname(index)
             return attach(index, name, offloads=wanted.type != VifType.AGENT)
@@ -109,6 +115,16 @@ class Opener:
         if index is None and wanted.type == VifType.PHYSICAL and self._fabric is not None:
             index = _named(self._fabric)
         return index
+
+
+def _tap(wanted: Wanted) -> Device | None:
+    """Made, or taken over where one is there and free; None where the name is something else's."""
+    try:
+        return make_tap(wanted.name, wanted.mac)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.EBUSY) and _named(wanted.name) is not None:
+            return None
+        raise
 
 
 def _named(name: str) -> int | None:

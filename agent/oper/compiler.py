@@ -16,10 +16,11 @@ from agent.inputs import (
     HostSettings,
     Link,
     PluggedPort,
+    SimpleGateway,
     TrafficSeen,
 )
 from agent.objects import DatapathMessage, Desired, Key, Kind
-from agent.oper import demand, enumerations, export, fabric, vmi_objects, vrf, world
+from agent.oper import demand, enumerations, export, fabric, vgw, vmi_objects, vrf, world
 from agent.oper.datapath import Nexthop, Output, Row
 from agent.oper.desired import Dump, desired
 from agent.oper.direction import Direction
@@ -30,7 +31,7 @@ from agent.oper.incremental import Call, Changed, Engine, Failure, InputRead
 from agent.oper.lookup import ConfiguredVmi, vm_by_uuid, vmis_of_vm
 from agent.oper.portrows import PortRows, RowChanges
 from agent.oper.remote import Counters, RemoteRoutes
-from agent.oper.rows import Fabric, Vmi, Vn, Vrf
+from agent.oper.rows import Fabric, Gateway, Vmi, Vn, Vrf
 from agent.oper.table import Table
 from agent.oper.territory import Local, Made
 from agent.oper.tree_labels import local_labels, tree_labels
@@ -84,6 +85,7 @@ class Compiler:
         self._arps: Table[tuple[int, IPv4Address], ArpResolved] = Table(
             engine, world.ARP, world.ARPS
         )
+        self._gateways: Table[str, SimpleGateway] = Table(engine, world.GATEWAY, world.GATEWAYS)
         self._containers: dict[tuple[UUID, UUID, UUID], ContainerPort] = {}
         self._wanted = Wanted()
         self._remote = RemoteRoutes(engine, Local(self._wanted.rows.get, self._bound))
@@ -139,6 +141,14 @@ class Compiler:
         """A container's port is unplugged."""
         if self._containers.pop((port.vm_uuid, port.vn_uuid, port.vmi_uuid), None):
             self._engine.touch(world.CONTAINERS, None)
+
+    def put_gateway(self, gateway: SimpleGateway) -> None:
+        """A simple gateway is wanted, or wanted with other values."""
+        self._gateways.put(gateway.interface, gateway)
+
+    def remove_gateway(self, interface: str) -> None:
+        """A simple gateway is not wanted any more."""
+        self._gateways.drop(interface)
 
     def put_link(self, link: Link) -> None:
         """A network interface of the host appeared or changed."""
@@ -336,6 +346,11 @@ class Compiler:
     def vmis(self) -> list[Vmi]:
         """All plugged VMIs."""
         return list(self._rows.rows.values())
+
+    def gateways(self) -> list[Gateway]:
+        """The simple gateways."""
+        rows = (self._value(vgw.gateway, name) for name in self._gateways.rows)
+        return [row for row in rows if isinstance(row, Gateway)]
 
     def networks(self) -> list[Vn]:
         """The networks in use."""

@@ -34,6 +34,7 @@ class VifType(IntEnum):
     AGENT = 1
     PHYSICAL = 2
     VIRTUAL = 3
+    GATEWAY = 5
 
 
 class Transport(IntEnum):
@@ -116,6 +117,7 @@ class Peer(IntEnum):
     LOCAL_VM_PORT = 7
     LOCAL_VM = 8
     LOCAL = 9
+    VGW = 11
 
 
 @dataclass(frozen=True, slots=True)

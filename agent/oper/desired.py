@@ -30,7 +30,7 @@ from agent.oper.datapath import (
     VxlanId,
     inet_key,
 )
-from agent.oper.fabric import FABRIC_VIF, PKT0_VIF
+from agent.oper.fabric import FABRIC_VIF
 from agent.oper.vmi import device_recognition
 from agent.oper.vrf import vif_recognition, vni_recognition
 from agent.routes import InetKey
@@ -246,7 +246,8 @@ class Dump:
         named = {index for index, known in by_vrf.items() if known}
         for vif in self._vifs:
             index = vif.vifr_vrf & NO_VRF
-            if vif.vifr_type == VifType.VIRTUAL and index != NO_VRF and index not in named:
+            inside = vif.vifr_type in (VifType.VIRTUAL, VifType.GATEWAY)
+            if inside and index != NO_VRF and index not in named:
                 by_vrf.setdefault(index, []).append(vif_recognition(vif.vifr_name))
         for index, known in by_vrf.items():
             yield Seed(Kind.VRF, index, tuple(known))
@@ -291,16 +292,18 @@ class Dump:
 
     def traffic(self) -> list[TrafficSeen]:
         """The VMs that were seen to use their address: their ARP is not trapped any more."""
-        return list(filter(None, map(self._seen, self._routes)))
+        ports = {one.vifr_idx for one in self._vifs if one.vifr_type == VifType.VIRTUAL}
+        seen = (self._seen(route, ports) for route in self._routes)
+        return [one for one in seen if one is not None]
 
-    def _seen(self, route: VrRouteReq) -> TrafficSeen | None:
+    def _seen(self, route: VrRouteReq, ports: set[int]) -> TrafficSeen | None:
         via = self._nexthops.get(route.rtr_nh_id)
         if via is None or via.nhr_type != NexthopType.ENCAP or not via.nhr_encap_oif_id:
             return None
         vif, to = via.nhr_encap_oif_id[0], route.rtr_prefix
         host = len(to) in (4, 16) and route.rtr_prefix_len == 8 * len(to)
         trapped = route.rtr_label_flags & InetFlag.ARP_TRAP
-        if vif <= PKT0_VIF or not host or trapped or len(via.nhr_encap) < 6:
+        if vif not in ports or not host or trapped or len(via.nhr_encap) < 6:
             return None
         return TrafficSeen(vif, ip_address(to), Mac(via.nhr_encap[:6]))
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from agent.oper import demand, export, fabric, vmi_objects, vn_objects, vrf, world
+from agent.oper import demand, export, fabric, vgw, vmi_objects, vn_objects, vrf, world
 from agent.oper.incremental import Call, View
 from agent.oper.ports import plugged
 from agent.oper.vrf_facts import vrf_facts
 
-EXPORTED = (export.port_routes, export.network_routes)
+EXPORTED = (export.port_routes, export.network_routes, vgw.published)
 """The functions whose results are routes for controllers."""
 
 
@@ -29,6 +29,11 @@ def networks(view: View) -> tuple[Call, ...]:
 def vmis(view: View) -> tuple[Call, ...]:
     """The plugged VMIs."""
     return tuple(Call(vmi_objects.output, (uuid,)) for uuid in view(plugged))
+
+
+def gateways(view: View) -> tuple[Call, ...]:
+    """The simple gateways."""
+    return tuple(Call(vgw.output, (name,)) for name in view.read(world.GATEWAYS, None))
 
 
 def neighbours(view: View) -> tuple[Call, ...]:
@@ -56,7 +61,8 @@ def exports(view: View) -> tuple[Call, ...]:
     """What controllers are told."""
     ports = (Call(export.port_routes, (uuid,)) for uuid in view(plugged))
     groups = (Call(export.network_routes, (ref,)) for ref in view(vn_objects.networks))
-    return (*ports, *groups)
+    gates = (Call(vgw.published, (name,)) for name in view.read(world.GATEWAYS, None))
+    return (*ports, *groups, *gates)
 
 
 ENUMERATIONS = (
@@ -64,6 +70,7 @@ ENUMERATIONS = (
     vrfs,
     networks,
     vmis,
+    gateways,
     neighbours,
     facts,
     directions,

@@ -118,6 +118,23 @@ class Vmi:
 
 
 @dataclass(frozen=True, slots=True)
+class Gateway:
+    """A simple gateway: `name` is its device, in the VRF that it connects to the host.
+
+    `vrf` and `vif_index` (else -1) are there while the gateway can be made at all; it is
+    `active` while its device is up, else `reason` says why not.
+    """
+
+    name: str
+    vif_index: int
+    vrf: Vrf | None
+    mac: Mac
+    active: bool
+    reason: str
+    os_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Fabric:
     """The host's own side: fabric interface, vhost0 and the router id."""
 

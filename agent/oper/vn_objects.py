@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from agent.ifmap import NodeRef
 from agent.objects import Key, Kind
-from agent.oper import multicast, nexthop
+from agent.oper import multicast, nexthop, vgw
 from agent.oper.datapath import InetFlag, Nexthop, Output, Peer, Route, VxlanId
 from agent.oper.fabric import FABRIC_VRF, POLICY_VRF, pkt0_nexthops
 from agent.oper.incremental import View
@@ -31,10 +31,11 @@ def networks(view: View) -> tuple[NodeRef, ...]:
 
 
 def vrfs(view: View) -> tuple[str, ...]:
-    """The VRFs in use: the host's own, those of the networks and of plugged VMIs."""
+    """The VRFs in use: the host's own, those of networks, plugged VMIs and simple gateways."""
     rows = (view.attempt(vn, ref) for ref in view(networks))
     names = [row.vrf_name for row in rows if isinstance(row, Vn)]
     names += [place.vrf_name for place in view(placements)]
+    names += view(vgw.vrfs)
     used = (name for name in names if name is not None)
     return tuple(dict.fromkeys([FABRIC_VRF, POLICY_VRF, *used]))
 

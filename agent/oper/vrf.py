@@ -12,7 +12,7 @@ from agent.oper.incremental import View
 from agent.oper.ports import attachment, node_uuid
 from agent.oper.rows import Vrf
 from agent.oper.vn import networks_of, vn
-from agent.oper.world import attributes
+from agent.oper.world import GATEWAY, GATEWAYS, attributes
 from agent.values import VRRP_MAC, Mac
 
 SERVICE_CHAIN_MACS = (Mac.parse("02:00:00:00:00:01"), Mac.parse("02:00:00:00:00:02"))
@@ -50,6 +50,10 @@ def _recognitions(view: View, name: str) -> Iterator[Hashable]:
         attached = view(attachment, uuid) if uuid else None
         if attached is not None:
             yield vif_recognition(attached.device)
+    for device in view.read(GATEWAYS, None):
+        gateway = view.read(GATEWAY, device)
+        if gateway is not None and gateway.routing_instance == name:
+            yield vif_recognition(device)
 
 
 def reserved_macs(view: View) -> frozenset[Mac]:

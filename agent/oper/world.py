@@ -16,6 +16,7 @@ from agent.inputs import (
     HostSettings,
     Link,
     PluggedPort,
+    SimpleGateway,
     TrafficSeen,
 )
 from agent.oper.incremental import Source, View
@@ -29,6 +30,8 @@ PORTS: Source[None, tuple[UUID, ...]] = Source("ports")
 CONTAINERS: Source[None, tuple[ContainerPort, ...]] = Source("container ports")
 LINK: Source[str, Link | None] = Source("link")
 HOST: Source[None, HostSettings] = Source("host")
+GATEWAY: Source[str, SimpleGateway | None] = Source("gateway")
+GATEWAYS: Source[None, tuple[str, ...]] = Source("gateways")
 ARP: Source[tuple[int, IPv4Address], ArpResolved | None] = Source("arp")
 ARPS: Source[None, tuple[tuple[int, IPv4Address], ...]] = Source("arps")
 TRAFFIC: Source[tuple[int, Address], TrafficSeen | None] = Source("traffic")

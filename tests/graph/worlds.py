@@ -21,6 +21,7 @@ from agent.inputs import (
     HostSettings,
     Link,
     PluggedPort,
+    SimpleGateway,
     TrafficSeen,
 )
 from agent.objects import Desired, Key
@@ -62,6 +63,8 @@ def _key(row: Any) -> Any:
         return "port", row.uuid
     if isinstance(row, ContainerPort):
         return "container", row.vm_uuid, row.vn_uuid, row.vmi_uuid
+    if isinstance(row, SimpleGateway):
+        return "gateway", row.interface
     if isinstance(row, Link):
         return "link", row.name
     if isinstance(row, ArpResolved):
@@ -80,6 +83,8 @@ def put(compiler: Compiler, row: Any) -> None:
         compiler.put_port(row)
     elif isinstance(row, ContainerPort):
         compiler.put_container(row)
+    elif isinstance(row, SimpleGateway):
+        compiler.put_gateway(row)
     elif isinstance(row, Link):
         compiler.put_link(row)
     elif isinstance(row, HostSettings):
@@ -98,6 +103,8 @@ def remove(compiler: Compiler, row: Any) -> None:
         compiler.remove_port(row.uuid)
     elif isinstance(row, ContainerPort):
         compiler.remove_container(row)
+    elif isinstance(row, SimpleGateway):
+        compiler.remove_gateway(row.interface)
     elif isinstance(row, Link):
         compiler.remove_link(row.name)
     elif isinstance(row, ArpResolved):

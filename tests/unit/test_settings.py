@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import ConfigError
+from agent.inputs import SimpleGateway
 from agent.settings import TABLE, Server, Settings, parse
+
+GATEWAY = "[GATEWAY-0]\ninterface = vgw\nrouting_instance = a:b:b\n"
 
 
 def test_an_empty_file_gives_every_default() -> None:
@@ -53,6 +56,11 @@ bgp_as_a_service_port_range = 50000-50100
         ("[VIRTUAL-HOST-INTERFACE]\nip = 10.0.0.300/24\n", ["[VIRTUAL-HOST-INTERFACE] ip"]),
         ("[CONTROL-NODE]\nservers = host:1:2\n", ["[CONTROL-NODE] servers"]),
         ("[SERVICES]\nbgp_as_a_service_port_range = 9-1\n", ["a-b"]),
+        ("[GATEWAY-0]\ninterface = vgw\n", ["agent.conf: [GATEWAY-0] routing_instance is missing"]),
+        ("[GATEWAY-0]\nrouting_instance = a:b:b\n", ["[GATEWAY-0] interface is missing"]),
+        (f"{GATEWAY}ip_blocks = 1.2.3.4/33\n", ["[GATEWAY-0] ip_blocks = 1.2.3.4/33"]),
+        (f"{GATEWAY}routes = ::/0\n", ["[GATEWAY-0] routes = ::/0"]),
+        (GATEWAY + GATEWAY.replace("-0", "-1"), ["[GATEWAY-1] interface = vgw: named before"]),
         ("no section\n", ["agent.conf"]),
         ("[DNS]\n[DNS]\n", ["DNS", "already exists"]),
     ],
@@ -69,6 +77,16 @@ def test_unknown_options_are_named_with_a_suggestion() -> None:
     assert settings.unknown == (
         "configuration: unknown option 'rest_prot' in [DEFAULT]; did you mean 'rest_port'?",
         "configuration: unknown section [WHAT]",
+    )
+
+
+def test_simple_gateways() -> None:
+    blocks = "ip_blocks = 1.2.3.4/24 5.6.7.0/24\n"
+    settings = parse(f"{GATEWAY}{blocks}rotes = 8.8.8.8\n[GATEWAY-1]\n# interface = vgw1\n")
+    subnets = (IPv4Network("1.2.3.0/24"), IPv4Network("5.6.7.0/24"))
+    assert settings.gateways == (SimpleGateway("vgw", "a:b:b", subnets, ()),)
+    assert settings.unknown == (
+        "configuration: unknown option 'rotes' in [GATEWAY-0]; did you mean 'routes'?",
     )
 
 

@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,8 +18,11 @@ from hypothesis import strategies as st
 from agent.errors import WireError
 from agent.forwarder.devices import VNET_HEADER, attach, make_tap
 from agent.forwarder.links import Link, LinkWatch, parse_messages
+from agent.forwarder.opening import Opener, VifType, Wanted
 from agent.values import Mac
 from tests.netns import ip
+
+MAC = Mac.parse("00:00:5e:00:01:00")
 
 
 def message(kind: int, index: int, flags: int, *attributes: tuple[int, bytes]) -> bytes:
@@ -133,6 +137,28 @@ def test_a_tap_has_its_address_and_is_up(own_network: None) -> None:
 
 
 @pytest.mark.system
+@pytest.mark.system
+@pytest.mark.parametrize("kind", [VifType.HOST, VifType.GATEWAY])
+def test_what_leads_into_the_host_is_a_tap(
+    own_network: None, tmp_path: Path, kind: VifType
+) -> None:
+    """Made where there is none, taken over where one is there; else the interface is used."""
+    opener = Opener(tmp_path)
+    made = opener.open(Wanted(3, kind, 1, "new", -1, MAC))
+    ip("tuntap", "add", "ours", "mode", "tap")
+    ours = opener.open(Wanted(4, kind, 1, "ours", -1, MAC))
+    ip("link", "add", "pair", "type", "veth", "peer", "name", "other")
+    pair = opener.open(Wanted(5, kind, 1, "pair", -1, MAC))
+    assert made is not None
+    assert ours is not None
+    assert pair is not None
+    assert [made.made, ours.made, pair.made] == [True, True, False]
+    for device in (made, ours, pair):
+        device.close()
+    with pytest.raises(OSError, match="Invalid argument"):
+        opener.open(Wanted(6, kind, 1, "lo/0", -1, MAC))
+
+
 def test_frames_of_a_packet_socket_carry_the_offload_header(own_network: None) -> None:
     ip("link", "add", "left", "type", "veth", "peer", "name", "right")
     for name in ("left", "right"):

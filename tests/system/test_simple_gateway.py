@@ -1,0 +1,83 @@
+"""VMs reach the outside through a device of the host: posted, used, and gone without a trace."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+import pytest
+
+NETWORK = "default-domain:default-project:red:red"
+OUTSIDE = "198.51.100.8"
+GATEWAY = {
+    "interface": "vgw1",
+    "routing-instance": NETWORK,
+    "subnets": [{"ip-address": "10.1.1.0", "prefix-len": 24}],
+    "routes": [{"ip-address": "198.51.100.0", "prefix-len": 24}],
+}
+CALL = """
+import sys, urllib.request
+url, method, body = "http://127.0.0.1:9091/gateway", sys.argv[1], sys.argv[2].encode()
+with urllib.request.urlopen(urllib.request.Request(url, body, method=method)) as answer:
+    print(answer.status, answer.read().decode())
+"""
+LIMIT = 10.0
+
+
+def call(lab, method, content):
+    done = lab.run("host1", "python3", "-c", CALL, method, json.dumps(content))
+    assert done.stdout == "200 {}\n"
+
+
+def tool(lab, *words):
+    return json.loads(lab.run("host1", *words, "--json").stdout)
+
+
+def vif(lab):
+    return next((row for row in tool(lab, "vif", "--list") if row["name"] == "vgw1"), None)
+
+
+def until(found):
+    deadline = time.monotonic() + LIMIT
+    while not (row := found()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return row
+
+
+def lost(lab, node, target):
+    shown = lab.run(node, "ping", "-n", "-c", "5", "-i", "0.1", "-W", "2", target, check=False)
+    found = re.search(r"(\d+)% packet loss", shown.stdout)
+    assert found, shown.stdout
+    return int(found.group(1))
+
+
+@pytest.fixture
+def gateway(lab):
+    """A posted gateway whose device has the network's OS route, as an operator sets it up."""
+    before = tool(lab, "nh", "--list")
+    call(lab, "POST", [GATEWAY])
+    until(lambda: (row := vif(lab)) and row["nexthop"])
+    lab.run("host1", "ip", "route", "add", "10.1.1.0/24", "dev", "vgw1")
+    lab.run("host1", "ip", "address", "add", f"{OUTSIDE}/32", "dev", "lo")
+    yield vif(lab)
+    lab.run("host1", "ip", "address", "del", f"{OUTSIDE}/32", "dev", "lo")
+    call(lab, "DELETE", [{"interface": "vgw1"}])
+    until(lambda: vif(lab) is None)
+    assert lab.run("host1", "ip", "link", "show", "vgw1", check=False).returncode != 0
+    until(lambda: tool(lab, "nh", "--list") == before)
+
+
+def test_a_vm_reaches_the_outside_and_the_outside_a_vm(lab, gateway):
+    assert gateway["type"] == "Gateway"
+    assert lost(lab, "red1", OUTSIDE) == 0
+    assert lost(lab, "host1", "10.1.1.4") == 0
+    assert lost(lab, "red1", "10.1.1.4") == 0, "the network itself is as it was"
+    assert lost(lab, "blue1", OUTSIDE) == 100, "the gateway is the red network's"
+
+
+def test_the_host_gets_what_comes_from_the_fabric_for_its_subnets(lab, gateway):
+    rows = {row["destination"]: row for row in tool(lab, "rt", "--dump", "0")}
+    received = {row["id"] for row in tool(lab, "nh", "--list") if row["type"] == "Receive"}
+    assert rows["10.1.1.0/24"]["nexthop"] in received
