@@ -4,104 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
-from ssl import SSLContext
-from typing import Any
 
 import pytest
-import uvloop
 
 from agent.errors import ConfigError
-from agent.io.xmpp import ControlConnections, tls_context
+from agent.io.xmpp import tls_context
 from agent.settings import Server
 from agent.xmpp import (
     ConfigUpdate,
-    Controllers,
     EndOfRib,
-    Event,
     PeerDown,
     PeerUp,
     Routes,
     State,
 )
-from agent.xmpp.routes import RouteDecoder
-from tests.unit.xmpp.control_node import ControlNode, certificates
+from agent.xmpp.publish import StanzaEncoder
+from tests.fault.control_scene import Runner, agent, node
+from tests.unit.xmpp.control_node import certificates
 from tests.unit.xmpp.conversation import (
     END_OF_RIB,
     HEADER,
     IDENTITY,
     KEEPALIVE,
     OPEN,
-    PlainEncoder,
     config,
     route,
     routes,
     vector,
 )
-
-Runner = Callable[[Coroutine[Any, Any, None]], None]
-
-
-@pytest.fixture(params=[asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Runner:
-    return request.param
-
-
-class Agent:
-    """Controllers on connections, and what they told."""
-
-    def __init__(self, servers: Sequence[Server], context: SSLContext | None = None) -> None:
-        self.log: list[Event] = []
-        self._changed = asyncio.Event()
-        self.controllers = Controllers(
-            IDENTITY,
-            decode=RouteDecoder().decode,
-            encoder=PlainEncoder(),
-            shuffle=list,
-            jitter=lambda: -4.0,  # a tenth of the delays: the tests wait for reconnects
-            tls=context is not None,
-        )
-        self.controllers.configure(servers, asyncio.get_running_loop().time())
-        self.connections = ControlConnections(
-            self.controllers, self._told, source=IPv4Address("127.0.0.9"), context=context
-        )
-
-    def _told(self, events: Sequence[Event]) -> None:
-        self.log += events
-        self._changed.set()
-
-    async def told(self, kind: type[Event], count: int = 1, seconds: float = 10) -> list[Event]:
-        """Wait for so many events of a kind."""
-        async with asyncio.timeout(seconds):
-            while len(found := [event for event in self.log if isinstance(event, kind)]) < count:
-                self._changed.clear()
-                await self._changed.wait()
-        return found
-
-
-@asynccontextmanager
-async def agent(*servers: Server, context: SSLContext | None = None) -> AsyncIterator[Agent]:
-    made = Agent(servers, context)
-    made.connections.start()
-    try:
-        yield made
-    finally:
-        await made.connections.close()
-
-
-@asynccontextmanager
-async def node(
-    context: SSLContext | None = None, *, silent: bool = False
-) -> AsyncIterator[ControlNode]:
-    made = ControlNode(context, silent=silent)
-    await made.start()
-    try:
-        yield made
-    finally:
-        await made.stop()
 
 
 def test_a_session(run: Runner) -> None:
@@ -124,7 +56,8 @@ def test_a_session(run: Runner) -> None:
             self.controllers.subscribe_vrf("vn1", 3)
             self.controllers.publish(route(3))
             self.connections.kick()
-            await one.hears(IDENTITY.vrf("vn1", 3, 0, subscribe=True) + b"[+3 21]")
+            said = StanzaEncoder(IDENTITY).publish(route(3))
+            await one.hears(IDENTITY.vrf("vn1", 3, 0, subscribe=True) + said)
 
     run(scene())
 
