@@ -411,8 +411,12 @@ class TestFaultyItems:
 
 class TestRefusals:
     def refused(self, data: bytes) -> StanzaError:
+        """By both decoders for the same reason."""
         with pytest.raises(StanzaError) as caught:
             RouteDecoder().decode(data)
+        with pytest.raises(StanzaError) as other:
+            PublicationDecoder().decode(data)
+        assert str(other.value) == str(caught.value)
         return caught.value
 
     def test_says_where(self) -> None:
