@@ -48,7 +48,7 @@ class ControlPlane:
     """Feeds `compiler` from `controllers` and tells them what it exports. Opens nothing.
 
     The shell keeps the connections of `controllers` and hands its events to `said`; `follow`
-    comes after each commit of the compiler. `entropy` gives the order of servers and jitter.
+    comes after each commit of the compiler. `entropy` gives jitter.
     """
 
     def __init__(self, settings: Settings, compiler: Compiler, entropy: random.Random) -> None:
@@ -61,7 +61,7 @@ class ControlPlane:
             identity,
             decode=RouteDecoder().decode,
             encoder=StanzaEncoder(identity),
-            shuffle=lambda servers: entropy.sample(servers, len(servers)),
+            shuffle=lambda servers: _shuffled(servers, identity.name),
             jitter=entropy.random,
             timings=timings,
             tls=settings.get("DEFAULT", "xmpp_auth_enable", bool),
@@ -79,6 +79,7 @@ class ControlPlane:
             if unique.setdefault(_name(server), server) != server:
                 log.warning("controller ignored: its address is listed twice", server=str(server))
         self.controllers.configure(tuple(unique.values()), now)
+        self.progress.use(self.controllers.servers)
 
     # What the daemon has for controllers
 
@@ -124,7 +125,7 @@ class ControlPlane:
                     peer = None if event.peer is None else _name(event.peer)
                     self._compiler.build_trees(peer, event.slot)
                 case _:
-                    self._session(event)
+                    self._session(event, now)
 
     def _configuration(
         self, event: ConfigServer | ConfigComplete | SweepConfig, now: float
@@ -142,11 +143,13 @@ class ControlPlane:
             case SweepConfig():
                 log.info("stale configuration dropped", objects=graph.sweep())
 
-    def _session(self, event: PeerUp | PeerDown | PeerTimedOut | EndOfRib | SweepRoutes) -> None:
+    def _session(
+        self, event: PeerUp | PeerDown | PeerTimedOut | EndOfRib | SweepRoutes, now: float
+    ) -> None:
         match event:
             case PeerUp():
                 log.info("controller up", server=str(event.peer))
-                self.progress.up(event.peer)
+                self.progress.up(event.peer, now)
                 self._begin(event.peer, event.sequence)
             case PeerDown():
                 log.warning("controller down", server=str(event.peer), reason=event.reason)
@@ -160,9 +163,11 @@ class ControlPlane:
                     attempts=event.attempts,
                     reason=event.reason,
                 )
+                self.progress.silent(event.peer)
+                self.progress.use(self.controllers.servers)
             case EndOfRib():
                 log.info("routes complete", server=str(event.peer), told=event.told)
-                self.progress.ended(event.peer)
+                self.progress.whole(event.peer)
             case SweepRoutes():
                 self._sweep(event.peer, event.below)
 
@@ -185,6 +190,11 @@ class ControlPlane:
             self._system = system
             self.controllers.restart_policy(GracefulRestart.of(system))
             self.controllers.hold_time(hold_time(system), now)
+
+
+def _shuffled(servers: Sequence[Server], host: str) -> list[Server]:
+    """Hosts spread over the controllers, and each finds its own again after a restart."""
+    return random.Random(host).sample(sorted(servers, key=str), len(servers))
 
 
 def _name(server: Server) -> str:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from enum import Enum, auto
+
 from agent.settings import Server
 
 _MOST_QUIETS = 4
+
+
+class _Is(Enum):
+    EXPECTED = auto()
+    """In use, and a session is not there yet or not there again."""
+    TELLING = auto()
+    """A session is established and not all routes are here."""
+    WHOLE = auto()
+    """All its routes are here."""
+    SILENT = auto()
+    """Several attempts to connect failed: nobody waits for it."""
 
 
 class Progress:
@@ -12,7 +26,8 @@ class Progress:
 
     An end-of-RIB marker may come before we joined the VRFs that only the configuration
     tells. So routes count as settled when none came for `quiet` seconds since the
-    configuration was complete; where they never cease, four times as long must do.
+    configuration was complete and all controllers were heard of; four times as long is the
+    most, as routes may never cease to come.
     """
 
     def __init__(self, quiet: float) -> None:
@@ -20,7 +35,7 @@ class Progress:
         self._standalone = False
         self._configured_at: float | None = None
         self._routes_at = 0.0
-        self._ended: dict[Server, bool] = {}
+        self._controllers: dict[Server, _Is] = {}
 
     # What happens
 
@@ -28,26 +43,40 @@ class Progress:
         """There is nothing to wait for: no controllers are used."""
         self._standalone = True
 
+    def use(self, servers: Collection[Server]) -> None:
+        """These are the controllers in use."""
+        known = self._controllers
+        self._controllers = {one: known.get(one, _Is.EXPECTED) for one in servers}
+
     def configuration_complete(self, now: float) -> None:
         """The configuration came whole."""
         if self._configured_at is None:
             self._configured_at = now
 
-    def up(self, server: Server) -> None:
+    def up(self, server: Server, now: float) -> None:
         """A session is established; its routes come now."""
-        self._ended[server] = False
+        self._put(server, _Is.TELLING)
+        self._routes_at = now
 
     def down(self, server: Server) -> None:
         """The session is gone."""
-        self._ended.pop(server, None)
+        self._put(server, _Is.EXPECTED)
+
+    def silent(self, server: Server) -> None:
+        """Several attempts to connect failed."""
+        self._put(server, _Is.SILENT)
 
     def routes(self, now: float) -> None:
         """Some came."""
         self._routes_at = now
 
-    def ended(self, server: Server) -> None:
+    def whole(self, server: Server) -> None:
         """The controller has sent all its routes."""
-        self._ended[server] = True
+        self._put(server, _Is.WHOLE)
+
+    def _put(self, server: Server, state: _Is) -> None:
+        if server in self._controllers:
+            self._controllers[server] = state
 
     # What follows
 
@@ -63,7 +92,8 @@ class Progress:
 
     def complete(self, now: float) -> bool:
         """Whether leftovers may be swept: some controller has sent all, none still has to."""
-        whole = bool(self._ended) and all(self._ended.values())
+        states = set(self._controllers.values())
+        whole = _Is.WHOLE in states and states <= {_Is.WHOLE, _Is.SILENT}
         return self._standalone or (whole and self.settled(now))
 
     def deadline(self, now: float) -> float | None:
@@ -75,4 +105,7 @@ class Progress:
         since = self._configured_at
         if since is None:
             return None
-        return min(max(since, self._routes_at) + self._quiet, since + _MOST_QUIETS * self._quiet)
+        latest = since + _MOST_QUIETS * self._quiet
+        if _Is.EXPECTED in self._controllers.values():
+            return latest
+        return min(max(since, self._routes_at) + self._quiet, latest)
