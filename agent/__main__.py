@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 
 from agent import __version__
-from agent.daemon import Sources, run
+from agent.daemon import Sources, replay, run
+from agent.daemon.configuration import parse
+from agent.daemon.recorder import Recorder
 from agent.errors import ConfigError
 from agent.io.logs import configure
+from agent.io.recording import DEFAULT_LIMIT, RecordingFile
 from agent.io.rundir import RunDir
+from agent.record.events import Sources as Texts
 
 DEFAULT_CONFIG = Path("/etc/contrail/contrail-vrouter-agent.conf")
 DEFAULT_RUN_DIR = Path("/run/vrouter")
@@ -20,6 +24,7 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="vrouter-agent",
         description="Keep the vrouter datapath of this host as its configuration says.",
+        epilog="`vrouter-agent replay FILE` plays a recording again; see its own --help.",
     )
     parser.add_argument(
         "--config",
@@ -35,23 +40,57 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
         metavar="DIR",
         help=f"directory of the datapath's sockets and tables (default: {DEFAULT_RUN_DIR})",
     )
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="record everything that comes in, to be replayed; it contains secrets",
+    )
+    parser.add_argument(
+        "--record-limit",
+        type=_mebibytes,
+        default=DEFAULT_LIMIT,
+        metavar="MIB",
+        help=f"stop recording when the file has that size (default: {DEFAULT_LIMIT >> 20})",
+    )
     parser.add_argument("--version", action="version", version=f"vrouter-agent {__version__}")
     return parser.parse_args(words)
 
 
+def _mebibytes(text: str) -> int:
+    size = int(text)
+    if size < 1:
+        raise ValueError(text)
+    return size << 20
+
+
+def _recorder(arguments: argparse.Namespace, texts: Texts) -> Recorder | None:
+    """What records the agent, if that is asked for. ConfigError if its file cannot be made."""
+    if arguments.record is None:
+        return None
+    return Recorder(RecordingFile(arguments.record, arguments.record_limit), texts)
+
+
 def main(words: list[str] | None = None) -> int:
-    """Run the agent; 0 after a clean end, 22 (EINVAL) for a wrong configuration."""
+    """Run the agent; 0 after a clean end, 22 (EINVAL) for a wrong configuration.
+
+    `replay` as the first word plays a recording instead, see `agent.daemon.replay.main`.
+    """
+    words = sys.argv[1:] if words is None else words
+    if words[:1] == ["replay"]:
+        return replay.main(words[1:])
     arguments = _arguments(words)
     config = arguments.config
     if config is None and DEFAULT_CONFIG.exists():
         config = DEFAULT_CONFIG
     sources = Sources(config, arguments.run_dir)
     try:
-        settings, topology = sources.load()
+        texts = sources.read()
+        settings, topology = parse(texts)
         configure(settings)
         run_dir = RunDir(arguments.run_dir)
         try:
-            run(sources, settings, topology)
+            run(sources, settings, topology, _recorder(arguments, texts))
         finally:
             run_dir.close()
     except ConfigError as error:

@@ -60,6 +60,14 @@ class DatapathError(AgentError):
         super().__init__(f"{what}: {_errno.errorcode.get(errno, errno)}")
 
 
+class RecordingError(AgentError):
+    """A recording that cannot be read (any further); `offset` is where in the file that is."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        self.offset = offset
+        super().__init__(f"{message} (at byte {offset})")
+
+
 class ConfigError(AgentError):
     """A configuration file, option or topology is wrong; the text says where."""
 

@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "agent"
 BASE = {"errors", "values", "timers", "settings", "inputs", "objects", "topology", "routes"}
-CORE = {"xmpp", "ifmap", "oper", "rib", "sandesh", "ksync", "pkt", "services", "flow", "shm"}
+CORE = {"xmpp", "ifmap", "oper", "rib", "sandesh", "ksync", "pkt", "services", "flow"}
+CORE |= {"shm", "record"}
 FACES = {"rest", "introspect", "telemetry"}
 EVERYTHING = BASE | CORE | FACES | {"_fast", "io", "forwarder", "cli", "lab", "daemon"}
 
@@ -25,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "ksync": BASE | {"sandesh"},
     "services": BASE | {"pkt", "shm", "oper", "rib", "_fast"},
     "flow": BASE | {"pkt", "shm", "oper", "rib", "_fast", "sandesh"},
+    "record": BASE,
     "rest": BASE,
     "introspect": EVERYTHING - FACES - {"io", "cli", "lab", "daemon", "forwarder"},
     "telemetry": EVERYTHING - FACES - {"io", "cli", "lab", "daemon", "forwarder"},

@@ -9,18 +9,18 @@ import signal
 import ssl
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
 import structlog
 import uvloop
 
+from agent.daemon.configuration import Sources, parse
 from agent.daemon.core import Core
 from agent.daemon.operational import Operational
+from agent.daemon.recorder import Recorder
 from agent.errors import ConfigError
 from agent.inputs import Link
-from agent.io.files import read_settings, read_topology
 from agent.io.ksync import KsyncConnection
 from agent.io.links import LinkMonitor
 from agent.io.pkt0 import TrapLoop
@@ -39,28 +39,22 @@ log = structlog.get_logger(__name__)
 DATAPATH_SOCKET = "dpdk_netlink"
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Where the agent's configuration comes from; read at start and on SIGHUP."""
-
-    config: Path | None
-    run_dir: Path
-
-    def load(self) -> tuple[Settings, Topology | None]:
-        """ConfigError if a file is wrong."""
-        settings = read_settings(self.config)
-        name = settings.get("STANDALONE", "topology", str)
-        return settings, read_topology(Path(name)) if name else None
-
-
 class Daemon:
     """One agent on one datapath; `run` returns after SIGTERM, SIGINT or `stop`."""
 
-    def __init__(self, sources: Sources, settings: Settings, topology: Topology | None) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        settings: Settings,
+        topology: Topology | None,
+        recorder: Recorder | None = None,
+    ) -> None:
         self._sources = sources
-        self._core = core = Core(
-            settings, topology, pid=os.getpid(), seed=secrets.randbits(64), now=time.monotonic()
-        )
+        pid, seed, now = os.getpid(), secrets.randbits(64), time.monotonic()
+        self._core = core = Core(settings, topology, pid=pid, seed=seed, now=now)
+        self._recorder = recorder
+        if recorder is not None:
+            recorder.started(core, pid=pid, seed=seed, now=now)
         self._ksync = KsyncConnection(
             sources.run_dir / DATAPATH_SOCKET, core.session, self._datapath_said
         )
@@ -126,13 +120,18 @@ class Daemon:
             self._timer.cancel()
         self._pkt0.close()
         self._links.close()
+        if self._recorder is not None:
+            self._recorder.ended(self._core)
         log.info("stopped")
 
     def reload(self) -> None:
         """Read the files again; a wrong file is logged and what was read before stays."""
         try:
-            settings, topology = self._sources.load()
-            self._core.reload(settings, topology, time.monotonic())
+            texts, now = self._sources.read(), time.monotonic()
+            settings, topology = parse(texts)
+            if self._recorder is not None:
+                self._recorder.reloaded(texts, now)
+            self._core.reload(settings, topology, now)
         except ConfigError as error:
             log.error("configuration not reloaded", reason=str(error))
             return
@@ -205,10 +204,15 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     return tls_context(*(Path(settings.get("DEFAULT", name, str)) for name in names))
 
 
-def run(sources: Sources, settings: Settings, topology: Topology | None) -> None:
+def run(
+    sources: Sources,
+    settings: Settings,
+    topology: Topology | None,
+    recorder: Recorder | None = None,
+) -> None:
     """Run an agent on a uvloop of its own until it is told to stop."""
 
     async def main() -> None:
-        await Daemon(sources, settings, topology).run()
+        await Daemon(sources, settings, topology, recorder).run()
 
     uvloop.run(main())

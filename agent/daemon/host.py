@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from ipaddress import IPv4Address, IPv4Interface
 
 from agent.errors import ConfigError
@@ -38,11 +37,8 @@ def host_settings(settings: Settings, topology: Topology | None) -> HostSettings
 
 
 def host_name(settings: Settings) -> str:
-    """The agent's name: as configured, else the operating system's."""
-    for option in ("agent_name", "hostname"):
-        if name := settings.get("DEFAULT", option, str):
-            return name
-    return socket.gethostname()
+    """The agent's name, as configured."""
+    return settings.get("DEFAULT", "agent_name", str) or settings.get("DEFAULT", "hostname", str)
 
 
 def standalone_host(settings: Settings, topology: Topology | None) -> Host | None:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from agent import settings, topology
+from agent import topology
 from agent.errors import ConfigError
-from agent.settings import Settings
 from agent.topology import Topology
 
 _MAX_FILE = 16 << 20
@@ -26,17 +25,16 @@ def read_text(path: Path) -> str:
         raise ConfigError(f"{path}: {error.strerror}") from None
 
 
-def read_settings(path: Path | None) -> Settings:
-    """The checked settings of a configuration file; the defaults without one."""
-    return settings.parse(read_text(path) if path else "", str(path or "built-in settings"))
+def parse_topology(text: str, source: str) -> Topology:
+    """The checked topology of a YAML text; ConfigError names `source`."""
+    try:
+        return topology.parse(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: {' '.join(str(error).split())}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
 
 
 def read_topology(path: Path) -> Topology:
     """The checked topology of a YAML file."""
-    text = read_text(path)
-    try:
-        return topology.parse(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+    return parse_topology(read_text(path), str(path))

@@ -1,0 +1,46 @@
+"""Where the agent's configuration comes from, as texts that can be recorded, and what they say."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent import settings
+from agent.io.files import parse_topology, read_text
+from agent.record.events import Sources as Texts
+from agent.settings import Settings
+from agent.topology import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The files; read at start and on SIGHUP."""
+
+    config: Path | None
+    run_dir: Path
+
+    def read(self) -> Texts:
+        """The texts. ConfigError if a file cannot be read, or the settings are wrong."""
+        name = str(self.config or "built-in settings")
+        text = read_text(self.config) if self.config else ""
+        topology = _topology_name(settings.parse(text, name))
+        return Texts(
+            name, text, read_text(Path(topology)) if topology else None, socket.gethostname()
+        )
+
+    def load(self) -> tuple[Settings, Topology | None]:
+        """What the files say; ConfigError if a file is wrong."""
+        return parse(self.read())
+
+
+def parse(texts: Texts) -> tuple[Settings, Topology | None]:
+    """What the texts say. ConfigError names the file that is wrong."""
+    found = settings.parse(texts.settings, texts.name).named(texts.host)
+    if texts.topology is None:
+        return found, None
+    return found, parse_topology(texts.topology, _topology_name(found))
+
+
+def _topology_name(found: Settings) -> str:
+    return found.get("STANDALONE", "topology", str)

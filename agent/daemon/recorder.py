@@ -1,0 +1,37 @@
+"""One recording of one core, from its making to its end."""
+
+from __future__ import annotations
+
+import time
+
+from agent import __version__
+from agent.daemon.core import Core
+from agent.daemon.state import digest, state
+from agent.daemon.taps import Taps
+from agent.io.recording import RecordingFile
+from agent.record import events
+
+
+class Recorder:
+    """Records into `file`; `texts` are what the core's settings and topology were read from."""
+
+    def __init__(self, file: RecordingFile, texts: events.Sources) -> None:
+        self._file = file
+        self._texts = texts
+        self._taps: Taps | None = None
+
+    def started(self, core: Core, *, pid: int, seed: int, now: float) -> None:
+        """`core` was made with these arguments; from now on its calls are recorded."""
+        event = events.Started(__version__, time.time(), self._texts, pid, seed)
+        self._file.record(event, now)
+        self._taps = Taps(core, self._file.record)
+
+    def reloaded(self, texts: events.Sources, now: float) -> None:
+        """The files were read again, and the core is about to be told."""
+        self._file.record(events.Reloaded(texts), now)
+
+    def ended(self, core: Core) -> None:
+        """The agent ends: write what is left, and what state was reached."""
+        sum_ = "" if self._file.stopped else digest(state(core))
+        outputs = self._taps.outputs.sum if self._taps else 0
+        self._file.close(events.Ended("the agent ended", sum_, outputs), time.monotonic())
