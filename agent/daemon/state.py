@@ -59,8 +59,8 @@ def _desired(one: Desired) -> Row:
 def _datapath(core: Core) -> Iterator[Row]:
     """What differs from the desired objects; without a connection nothing is known of that."""
     session = core.session
-    members = {"connected": session.running, "in_sync": session.in_sync}
-    yield Row("datapath", "session", members)
+    connection = {"connected": session.running, "in_sync": session.in_sync}
+    yield Row("datapath", "session", connection)
     for view in session.snapshot() if session.running else ():
         if view.state is not State.SYNCED:
             key = f"{view.identity.kind.value} {_name(view.identity.number)}"
