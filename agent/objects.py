@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 class Kind(Enum):
@@ -38,6 +38,17 @@ class Key(NamedTuple):
 
     kind: Kind
     name: Hashable
+
+
+class Identity(NamedTuple):
+    """A slot of the datapath.
+
+    `number` is an int, except for an inet route: (vrf, family, prefix bytes, prefix length),
+    a bridge route: (vrf, MAC) and a vrf-assign rule: (vif, vlan).
+    """
+
+    kind: Kind
+    number: Any
 
 
 class DatapathMessage(Protocol):

@@ -14,9 +14,10 @@ from agent.ksync.compare import content, same, uses
 from agent.ksync.counters import Counters
 from agent.ksync.dump import Opening
 from agent.ksync.events import Dumped, Event, InSync, Lost, Refused, Released
-from agent.ksync.objects import Identity, identity_of
+from agent.ksync.objects import identity_of
 from agent.ksync.record import RecordView, State
 from agent.ksync.session import Session
+from agent.objects import Identity
 
 __all__ = [
     "Counters",

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar, cast
 
+from agent._fast.records import accepted
 from agent.errors import WireError
 from agent.objects import DatapathMessage
 from agent.sandesh.framing import (
     MAX_PAYLOAD,
     NLMSG_DONE,
     NLMSG_ERROR,
+    Frame,
     FrameReader,
     request_frame,
 )
@@ -34,8 +36,8 @@ WINDOW = 200
 _SEQ_END = 0xFFFFFFFF
 
 # The one answer that comes a hundred thousand times: vr_response up to its code.
-_PLAIN_ACK = VrResponse(h_op=4).encode()[:25]
-_PLAIN_ACK_LENGTH = 30
+_ACCEPTED = VrResponse(h_op=4).encode()
+_PLAIN_ACK, _PLAIN_ACK_LENGTH = _ACCEPTED[:25], len(_ACCEPTED)
 
 
 class Desync(WireError):
@@ -48,6 +50,12 @@ class Result(NamedTuple, Generic[T]):
     token: T
     code: int
     objects: tuple[DatapathMessage, ...]
+
+
+class Accepted(NamedTuple, Generic[T]):
+    """All requests of a frame succeeded, and nothing else was said."""
+
+    tokens: Sequence[T]
 
 
 class Packed(NamedTuple, Generic[T]):
@@ -70,18 +78,18 @@ class _Context(Generic[T]):
         self.objects: list[DatapathMessage] = []
 
 
-def pack(items: Sequence[tuple[T, DatapathMessage]]) -> Packed[T]:
-    """Encode `items` into as few payloads as the 16-bit attribute length allows.
+def pack(tokens: Sequence[T], messages: Sequence[DatapathMessage]) -> Packed[T]:
+    """Encode `messages`, one a token, into as few payloads as the attribute length allows.
 
     Their members were checked when the messages were made: only length can be wrong.
     """
-    payload = encode_many([cast(Message, message) for _, message in items])
+    payload = encode_many(cast("Sequence[Message]", messages))
     if len(payload) <= MAX_PAYLOAD:
-        return Packed([([token for token, _ in items], payload)], [])
-    return _pack_singly(items)
+        return Packed([(list(tokens), payload)], [])
+    return _pack_singly(zip(tokens, messages, strict=True))
 
 
-def _pack_singly(items: Sequence[tuple[T, DatapathMessage]]) -> Packed[T]:
+def _pack_singly(items: Iterable[tuple[T, DatapathMessage]]) -> Packed[T]:
     packed: Packed[T] = Packed([], [])
     room = 0
     for token, message in items:
@@ -132,26 +140,48 @@ class Channel(Generic[T]):
         self._outstanding.append(_Context(self._seq, tokens))
         return request_frame(payload, family=self._family, seq=self._seq, pid=self._pid)
 
-    def receive(self, data: bytes, now: float) -> Iterator[Result[T]]:
+    def receive(self, data: bytes, now: float) -> Iterator[Result[T] | Accepted[T]]:
         """Yield the results that `data` completes, in order. Raises WireError (Desync)."""
         self._reader.feed(data)
-        for frame in self._reader:
-            if not self._outstanding or frame.seq != self._outstanding[0].seq:
-                raise Desync(f"a reply with sequence {frame.seq} was not awaited")
-            if frame.type == NLMSG_ERROR:
-                raise Desync("the datapath rejected a whole frame")
+        yield from self._accepted(now)
+        while frame := self._reader.next_frame():
+            yield from self._part(frame, now)
+            yield from self._accepted(now)
+
+    def _part(self, frame: Frame, now: float) -> Iterator[Result[T]]:
+        """One part of the reply to the first outstanding frame."""
+        if not self._outstanding or frame.seq != self._outstanding[0].seq:
+            raise Desync(f"a reply with sequence {frame.seq} was not awaited")
+        if frame.type == NLMSG_ERROR:
+            raise Desync("the datapath rejected a whole frame")
+        context = self._outstanding[0]
+        payload = frame.payload
+        if len(payload) == _PLAIN_ACK_LENGTH and payload.startswith(_PLAIN_ACK):
+            code = int.from_bytes(payload[25:29], "big", signed=True)
+            before = self._start(context, code)
+            if before is not None:
+                yield before
+        elif frame.type != NLMSG_DONE:
+            yield from self._objects(context, payload)
+        if not frame.more:
+            yield self._finish(context, now)
+
+    def _accepted(self, now: float) -> Iterator[Accepted[T]]:
+        """The frames at the start of what arrived to which the datapath said nothing but yes."""
+        while self._outstanding:
             context = self._outstanding[0]
-            last = not frame.more
-            payload = frame.payload
-            if len(payload) == _PLAIN_ACK_LENGTH and payload.startswith(_PLAIN_ACK):
-                code = int.from_bytes(payload[25:29], "big", signed=True)
-                before = self._start(context, code)
-                if before is not None:
-                    yield before
-            elif frame.type != NLMSG_DONE:
-                yield from self._objects(context, payload)
-            if last:
-                yield self._finish(context, now)
+            if context.next:
+                return  # in the midst of it
+            size = accepted(self._reader.waiting, _ACCEPTED, context.seq, len(context.tokens))
+            if not size:
+                return
+            self._reader.skip(size)
+            self._done(now)
+            yield Accepted(context.tokens)
+
+    def _done(self, now: float) -> None:
+        self._outstanding.popleft()
+        self.waiting_since = now if self._outstanding else None
 
     def _start(self, context: _Context[T], code: int) -> Result[T] | None:
         """A vr_response: starts the next result. Returns the one that it ends, if any."""
@@ -180,8 +210,7 @@ class Channel(Generic[T]):
                 f"{context.next} answers to the {len(context.tokens)} requests"
                 f" of frame {context.seq}"
             )
-        self._outstanding.popleft()
-        self.waiting_since = now if self._outstanding else None
+        self._done(now)
         return self._result(context)
 
     @staticmethod

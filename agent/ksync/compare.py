@@ -16,10 +16,9 @@ from agent.ksync.objects import (
     BRIDGE_LABEL_VALID,
     INET_LABEL_VALID,
     VIF_PHYSICAL,
-    Identity,
     masked,
 )
-from agent.objects import DatapathMessage, Kind
+from agent.objects import DatapathMessage, Identity, Kind
 from agent.sandesh.vrouter import (
     VrFcMapReq,
     VrInterfaceReq,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.ksync.objects import Identity
-from agent.objects import DatapathMessage, Key
+from agent.objects import DatapathMessage, Identity, Key
 from agent.sandesh.vrouter import VrBridgeTableData, VrFlowTableData, VrouterOps
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+from agent._fast.records import route_identity
 from agent.errors import BugError
-from agent.objects import DatapathMessage, Kind
+from agent.objects import DatapathMessage, Identity, Kind
 from agent.sandesh.vrouter import (
     SandeshOp,
     VrFcMapReq,
@@ -37,17 +38,6 @@ INET_LABEL_VALID = 0x1
 BRIDGE_LABEL_VALID = 0x2
 
 
-class Identity(NamedTuple):
-    """A slot of the datapath.
-
-    `number` is an int, except for an inet route: (vrf, family, prefix bytes, prefix length),
-    a bridge route: (vrf, MAC) and a vrf-assign rule: (vif, vlan).
-    """
-
-    kind: Kind
-    number: Any
-
-
 def masked(prefix: bytes, plen: int) -> bytes:
     """`prefix` with the bits beyond `plen` cleared, as the datapath does."""
     spare = 8 * len(prefix) - plen
@@ -56,23 +46,13 @@ def masked(prefix: bytes, plen: int) -> bytes:
     return (int.from_bytes(prefix, "big") >> spare << spare).to_bytes(len(prefix), "big")
 
 
-def _route(message: VrRouteReq) -> Identity:
-    if message.rtr_family == AF_BRIDGE:
-        return Identity(Kind.BRIDGE_ROUTE, (message.rtr_vrf_id, message.rtr_mac))
-    prefix, plen = message.rtr_prefix, message.rtr_prefix_len
-    if not 0 <= plen <= 8 * len(prefix):
-        raise BugError(f"a prefix of {len(prefix)} bytes has no length {plen}: {message!r}")
-    number = (message.rtr_vrf_id, message.rtr_family, masked(prefix, plen), plen)
-    return Identity(Kind.INET_ROUTE, number)
-
-
 _IDENTITIES: dict[type, Callable[[Any], Identity]] = {
     VrInterfaceReq: lambda m: Identity(Kind.VIF, m.vifr_idx),
     VrNexthopReq: lambda m: Identity(Kind.NEXTHOP, m.nhr_id),
     VrMplsReq: lambda m: Identity(Kind.LABEL, m.mr_label),
     VrVxlanReq: lambda m: Identity(Kind.VXLAN, m.vxlanr_vnid),
     VrVrfReq: lambda m: Identity(Kind.VRF, m.vrf_idx),
-    VrRouteReq: _route,
+    VrRouteReq: route_identity,
     VrMirrorReq: lambda m: Identity(Kind.MIRROR, m.mirr_index),
     VrVrfAssignReq: lambda m: Identity(Kind.VRF_ASSIGN, (m.var_vif_index, m.var_vlan_id)),
     VrQosMapReq: lambda m: Identity(Kind.QOS_MAP, m.qmr_id),

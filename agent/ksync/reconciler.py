@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from agent._fast.records import Record, confirm, launch
 from agent.ksync.compare import same, uses
 from agent.ksync.counters import Counters
 from agent.ksync.events import Event, Refused, Released
 from agent.ksync.objects import (
-    Identity,
     delete_of,
     identity_of,
     means_absent,
     needs_recreation,
 )
-from agent.ksync.record import Record, RecordView, view
+from agent.ksync.record import RecordView, view
 from agent.ksync.registry import Registry, ring_of
 from agent.ksync.retries import Retries
-from agent.objects import DatapathMessage, Desired, Key, Kind
+from agent.objects import DatapathMessage, Desired, Identity, Key, Kind
 
 
 class Reconciler:
@@ -80,6 +80,9 @@ class Reconciler:
         touched: list[Record] = []
         for key in removed:
             self._withdraw(key, touched)
+        if not self._registry.rivals:
+            changes, opened = self._registry.admit(changes, self._queue, self._known)
+            self._open += opened
         for desired in changes:
             self._want(desired, touched)
         for record in touched:
@@ -260,13 +263,13 @@ class Reconciler:
 
     # ---- sending
 
-    def take(self, limit: int) -> list[tuple[Record, DatapathMessage]]:
+    def take(self, limit: int) -> tuple[list[Record], list[DatapathMessage]]:
         """Up to `limit` messages that may leave now; each is in flight from here on."""
-        items: list[tuple[Record, DatapathMessage]] = []
         queue = self._queue
         if self._blocked and not queue and not self._in_flight:
             self._break_cycle()
-        while queue and len(items) < limit:
+        records, messages = launch(queue, limit, self.counters.writes)
+        while queue and len(records) < limit:
             record = queue.popleft()
             record.queued = False
             if record.sent is not None or record.held:
@@ -278,9 +281,10 @@ class Reconciler:
             if message is not None:
                 record.sent = message
                 record.use(record.sent_refs)
-                items.append((record, message))
-        self._in_flight += len(items)
-        return items
+                records.append(record)
+                messages.append(message)
+        self._in_flight += len(records)
+        return records, messages
 
     def _break_cycle(self) -> None:
         """At rest with deletes that wait: if they wait for each other, force one.
@@ -330,6 +334,16 @@ class Reconciler:
         return delete_of(record.programmed, cover.programmed if cover is not None else None)
 
     # ---- answers
+
+    def accepted(self, records: Sequence[Record], now: float) -> None:
+        """The datapath accepted the messages of all these."""
+        if not (self._going or self._forced or self._parked):
+            records, settled = confirm(records)
+            self.counters.acks += settled
+            self._in_flight -= settled
+            self._open -= settled
+        for record in records:
+            self.answered(record, 0, now)
 
     def answered(self, record: Record, code: int, now: float) -> None:
         """The datapath's answer to the message of `record`: negative errno or success."""

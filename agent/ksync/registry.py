@@ -6,28 +6,23 @@ it has a record without a slot, so that its dependents are found when it appears
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from agent.ksync.objects import Identity, masked
-from agent.ksync.record import Record
-from agent.objects import Desired, Key, Kind
+from agent._fast.records import Ledger, Record
+from agent.ksync.objects import masked
+from agent.objects import Desired, Identity, Key, Kind
 
 _ROUTES = frozenset({Kind.INET_ROUTE, Kind.BRIDGE_ROUTE})
 
 
-class Registry:
+class Registry(Ledger):
     """The records by slot and by key. Keeps no opinion on when anything is sent."""
 
     def __init__(self) -> None:
-        self.slots: dict[Identity, Record] = {}
-        self._owners: dict[Key, Record] = {}
+        super().__init__()
         # Keys that want a slot which another key has: at most one slot each.
         self._rivals: dict[Identity, dict[Key, Desired]] = {}
         self._rivalry: dict[Key, Identity] = {}
-        # (vrf, family) -> how many slots there are of each prefix length.
-        self._lengths: dict[tuple[int, int], list[int]] = {}
-        self._occupants: Counter[int] = Counter()  # route slots by VRF
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.slots.values())
@@ -38,7 +33,7 @@ class Registry:
         return len(self._rivalry)
 
     def owner(self, key: Key) -> Record | None:
-        return self._owners.get(key)
+        return self.owners.get(key)
 
     def slot(self, identity: Identity) -> Record:
         """The record of a slot, made when there is none."""
@@ -46,30 +41,10 @@ class Registry:
         if record is None:
             record = self.slots[identity] = Record(identity, None)
             if identity.kind is Kind.VRF:
-                record.occupants = self._occupants[identity.number]
+                record.occupants = self.occupants.get(identity.number, 0)
             elif identity.kind in _ROUTES:
-                self._count_route(identity, 1)
+                self.count_route(identity, 1)
         return record
-
-    def _count_route(self, identity: Identity, change: int) -> Record | None:
-        """Keep the counts by VRF and length. Returns the VRF's record if it became empty."""
-        number = identity.number
-        vrf = number[0]
-        if identity.kind is Kind.INET_ROUTE:
-            lengths = self._lengths.get(number[:2])
-            if lengths is None:
-                lengths = self._lengths[number[:2]] = [0] * (8 * len(number[2]) + 1)
-            lengths[number[3]] += change
-        left = self._occupants[vrf] = self._occupants[vrf] + change
-        owner = self.slots.get(Identity(Kind.VRF, vrf))
-        if owner is not None:
-            owner.occupants = left
-        if left:
-            return None
-        del self._occupants[vrf]
-        for table in [table for table in self._lengths if table[0] == vrf]:
-            del self._lengths[table]
-        return owner
 
     def cover(self, record: Record) -> Record | None:
         """The closest covering inet route that is in the datapath or on its way."""
@@ -77,7 +52,7 @@ class Registry:
         if record.identity.kind is not Kind.INET_ROUTE:
             return None
         vrf, family, prefix, plen = record.identity.number
-        lengths = self._lengths[vrf, family]
+        lengths = self.lengths[vrf, family]
         for shorter in range(plen - 1, -1, -1):
             if lengths[shorter]:
                 number = (vrf, family, masked(prefix, shorter), shorter)
@@ -88,7 +63,7 @@ class Registry:
 
     def vrfs(self) -> set[int]:
         """The VRFs in which this side knows routes."""
-        return set(self._occupants)
+        return set(self.occupants)
 
     def drop(self, record: Record) -> Record | None:
         """Forget a slot, whose record loses its identity; its key stays while referred to.
@@ -98,7 +73,7 @@ class Registry:
         identity = record.identity
         assert identity is not None
         del self.slots[identity]
-        emptied = self._count_route(identity, -1) if identity.kind in _ROUTES else None
+        emptied = self.count_route(identity, -1) if identity.kind in _ROUTES else None
         record.identity = None
         self.set_refs(record, ())
         self.detach(record)
@@ -111,17 +86,17 @@ class Registry:
         key, record.key = record.key, None
         if key is None:
             return []
-        del self._owners[key]
+        del self.owners[key]
         vacant = Record(None, key)
         moved = self._transfer(record, vacant)
         if moved:
-            self._owners[key] = vacant
+            self.owners[key] = vacant
         return moved
 
     def attach(self, record: Record, key: Key) -> list[Record]:
         """Give an ownerless slot to `key`. Returns the dependents that came along."""
-        vacant = self._owners.get(key)
-        self._owners[key] = record
+        vacant = self.owners.get(key)
+        self.owners[key] = record
         record.key = key
         return self._transfer(vacant, record) if vacant is not None else []
 
@@ -144,7 +119,7 @@ class Registry:
 
     def refer(self, record: Record, keys: Iterable[Key]) -> None:
         """Make `keys` the references of `record`."""
-        owners = self._owners
+        owners = self.owners
         refs = []
         for key in keys:
             ref = owners.get(key)
@@ -173,8 +148,8 @@ class Registry:
 
     def _drop_vacant(self, record: Record) -> None:
         key = record.key
-        if not record.dependents and key is not None and self._owners.get(key) is record:
-            del self._owners[key]
+        if not record.dependents and key is not None and self.owners.get(key) is record:
+            del self.owners[key]
 
     # ---- rivals
 

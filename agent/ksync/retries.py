@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from agent.ksync.record import Record
+from agent._fast.records import Record
 from agent.timers import Deadlines
 
 FIRST = 0.5

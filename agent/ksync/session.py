@@ -9,15 +9,17 @@ known. Nothing of it is assumed over a reconnect.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import cast
 
+from agent._fast.records import Record
 from agent.errors import DatapathError, WireError
-from agent.ksync.bulk import MESSAGES_PER_FRAME, WINDOW, Channel, Result, pack
+from agent.ksync.bulk import MESSAGES_PER_FRAME, WINDOW, Accepted, Channel, Result, pack
 from agent.ksync.counters import Counters
 from agent.ksync.dump import Answer, Opening, Questions, open_datapath
 from agent.ksync.events import Dumped, Event, InSync, Lost
 from agent.ksync.reconciler import Reconciler
-from agent.ksync.record import Record, RecordView
+from agent.ksync.record import RecordView
 from agent.objects import DatapathMessage, Desired, Key
 from agent.sandesh.framing import FAMILY_AGENT
 
@@ -132,10 +134,7 @@ class Session:
             return
         try:
             for result in self._channel.receive(data, now):
-                if result.token is None:
-                    self._answered(result)
-                else:
-                    self._reconciler.answered(result.token, result.code, now)
+                self._replied(result, now)
         except WireError as problem:
             self._break(str(problem))
         except DatapathError as problem:
@@ -201,12 +200,12 @@ class Session:
     def _fill(self, frames: list[bytes]) -> None:
         size = 0
         while self._channel.has_room and size < OUTPUT_LIMIT:
-            items = self._reconciler.take(self._per_frame)
-            if not items:
+            records, messages = self._reconciler.take(self._per_frame)
+            if not records:
                 return
-            packed = pack(items)
-            for records, payload in packed.payloads:
-                frame = self._channel.send(records, payload, self._now)
+            packed = pack(records, messages)
+            for sent, payload in packed.payloads:
+                frame = self._channel.send(sent, payload, self._now)
                 frames.append(frame)
                 size += len(frame)
             for record, error in packed.refused:
@@ -214,6 +213,17 @@ class Session:
                 self._reconciler.answered(record, -error, self._now)
             if packed.refused:
                 self._events += self._reconciler.events()
+
+    def _replied(self, result: Result[Record | None] | Accepted[Record | None], now: float) -> None:
+        if isinstance(result, Result):
+            if result.token is None:
+                self._answered(result)
+            else:
+                self._reconciler.answered(result.token, result.code, now)
+        elif self._questions is None:
+            self._reconciler.accepted(cast("Sequence[Record]", result.tokens), now)
+        else:
+            self._answered(Result(None, 0, ()))
 
     def _answered(self, result: Result[Record | None]) -> None:
         """The answer to the question that is out: on to the next, or to running."""

@@ -122,24 +122,36 @@ class FrameReader:
         """How many bytes wait for the rest of their frame."""
         return len(self._buffer)
 
+    @property
+    def waiting(self) -> bytearray:
+        """What was fed and not taken yet, to be looked at before the next call."""
+        return self._buffer
+
+    def skip(self, size: int) -> None:
+        """Take `size` bytes off the front: whole frames that somebody else has read."""
+        del self._buffer[:size]
+
     def __iter__(self) -> Iterator[Frame]:
         """The complete frames, each once. Raises WireError."""
-        at = 0
-        try:
-            while (size := self._next_size(at)) and len(self._buffer) - at >= size:
-                frame = self._cut(at, size)
-                at += size
-                yield frame
-        finally:
-            del self._buffer[:at]
+        while frame := self.next_frame():
+            yield frame
 
-    def _next_size(self, at: int) -> int:
-        """The length of the frame at `at`; 0 while its header is incomplete."""
+    def next_frame(self) -> Frame | None:
+        """The next complete frame, None while there is none. Raises WireError."""
+        size = self._next_size()
+        if not size or len(self._buffer) < size:
+            return None
+        frame = self._cut(size)
+        del self._buffer[:size]
+        return frame
+
+    def _next_size(self) -> int:
+        """The length of the next frame; 0 while its header is incomplete."""
         if self._broken:
             raise WireError(self._broken)
-        if len(self._buffer) - at < _NETLINK.size:
+        if len(self._buffer) < _NETLINK.size:
             return 0
-        size, kind = _NETLINK.unpack_from(self._buffer, at)[:2]
+        size, kind = _NETLINK.unpack_from(self._buffer)[:2]
         least = HEADER_SIZE if kind > GENL_ID_CTRL else _NETLINK.size
         if not least <= size <= self._max_frame:
             self._broken = (
@@ -149,12 +161,12 @@ class FrameReader:
             raise WireError(self._broken)
         return int(size)
 
-    def _cut(self, at: int, size: int) -> Frame:
-        _, kind, flags, seq, pid = _NETLINK.unpack_from(self._buffer, at)
-        start, end = at + _NETLINK.size, at + size
+    def _cut(self, size: int) -> Frame:
+        _, kind, flags, seq, pid = _NETLINK.unpack_from(self._buffer)
+        start, end = _NETLINK.size, size
         if kind > GENL_ID_CTRL:
-            start = at + HEADER_SIZE
-            (said,) = _ATTRIBUTE_LENGTH.unpack_from(self._buffer, at + 20)
+            start = HEADER_SIZE
+            (said,) = _ATTRIBUTE_LENGTH.unpack_from(self._buffer, 20)
             end = start + _payload_size(size - HEADER_SIZE, said)
         return Frame(kind, flags, seq, pid, bytes(self._buffer[start:end]))
 

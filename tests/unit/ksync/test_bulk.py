@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import WireError
-from agent.ksync.bulk import MAX_PAYLOAD, Channel, Desync, pack
+from agent.ksync.bulk import MAX_PAYLOAD, Accepted, Channel, Desync, Result, pack
 from agent.sandesh.framing import read_frames, reply_frame
 from agent.sandesh.vrouter import (
     VrMplsReq,
@@ -41,8 +41,17 @@ def reply(seq, *codes):
     )
 
 
+def singly(given):
+    """Results one by one, whether they came so or as a frame that succeeded."""
+    for each in given:
+        if isinstance(each, Accepted):
+            yield from (Result(token, 0, ()) for token in each.tokens)
+        else:
+            yield each
+
+
 def results(of, data):
-    return [tuple(result) for result in of.receive(data, 1.0)]
+    return [tuple(result) for result in singly(of.receive(data, 1.0))]
 
 
 def test_requests_of_the_vectors_are_framed_byte_for_byte():
@@ -64,7 +73,8 @@ def test_replies_of_the_vectors_are_matched(row, chunk):
     tokens = [f"request {i}" for i, _ in enumerate(responses)]
     one.send(tokens, b"", 0.0)
     data = b"".join(bytes.fromhex(frame) for frame in row["frames"])
-    got = [r for i in range(0, len(data), chunk) for r in one.receive(data[i : i + chunk], 1.0)]
+    chunks = [data[i : i + chunk] for i in range(0, len(data), chunk)]
+    got = [result for each in chunks for result in singly(one.receive(each, 1.0))]
     assert [r.token for r in got] == tokens
     assert [r.code for r in got] == [m["fields"]["resp_code"] for m in responses]
     objects = [m for m in row["messages"] if m["struct"] != "vr_response"]
@@ -176,9 +186,26 @@ def test_reset_forgets_half_a_frame():
     assert results(one, reply(seq, 0)) == [("b", 0, ())]
 
 
+def test_a_frame_that_succeeded_is_told_at_once():
+    one = channel()
+    first, second = sent(one, "a", "b"), sent(one, "c")
+    data = reply(first, 0, 0) + reply(second, 0)
+    assert list(one.receive(data, 1.0)) == [Accepted(("a", "b")), Accepted(("c",))]
+    assert len(one) == 0
+    assert one.waiting_since is None
+
+
+@pytest.mark.parametrize("codes", [(0, 1), (0, -22), (3, 0)])
+def test_a_frame_with_other_answers_is_told_one_by_one(codes):
+    one = channel()
+    seq = sent(one, "a", "b")
+    got = list(one.receive(reply(seq, *codes), 1.0))
+    assert got == [Result("a", codes[0], ()), Result("b", codes[1], ())]
+
+
 def test_small_messages_share_a_payload():
     items = [(i, VrMplsReq(mr_label=i)) for i in range(16)]
-    packed = pack(items)
+    packed = pack(*zip(*items, strict=True))
     assert packed.refused == []
     ((tokens, payload),) = packed.payloads
     assert tokens == list(range(16))
@@ -192,7 +219,7 @@ def huge(members):
 
 def test_no_payload_is_longer_than_the_attribute_can_say():
     items = [(i, huge(3000)) for i in range(7)]
-    packed = pack(items)
+    packed = pack(*zip(*items, strict=True))
     assert packed.refused == []
     assert [tokens for tokens, _ in packed.payloads] == [[0, 1], [2, 3], [4, 5], [6]]
     for tokens, payload in packed.payloads:
@@ -201,7 +228,7 @@ def test_no_payload_is_longer_than_the_attribute_can_say():
 
 
 def test_a_message_that_fits_into_no_frame_is_refused_alone():
-    packed = pack([("a", VrMplsReq()), ("big", huge(9000)), ("b", VrMplsReq(mr_label=1))])
+    packed = pack(["a", "big", "b"], [VrMplsReq(), huge(9000), VrMplsReq(mr_label=1)])
     assert packed.refused == [("big", errno.EMSGSIZE)]
     assert [tokens for tokens, _ in packed.payloads] == [["a", "b"]]
 
@@ -210,6 +237,6 @@ def test_the_largest_message_that_fits_is_sent():
     members = (MAX_PAYLOAD - len(VrNexthopReq().encode())) // 8
     exact = huge(members).replace(nhr_encap=bytes((MAX_PAYLOAD - 223) % 8))
     assert len(exact.encode()) == MAX_PAYLOAD
-    assert pack([("a", exact)]).refused == []
+    assert pack(["a"], [exact]).refused == []
     over = exact.replace(nhr_encap=bytes((MAX_PAYLOAD - 223) % 8 + 1))
-    assert pack([("a", over)]).refused == [("a", errno.EMSGSIZE)]
+    assert pack(["a"], [over]).refused == [("a", errno.EMSGSIZE)]

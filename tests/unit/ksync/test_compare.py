@@ -15,8 +15,7 @@ from agent.ksync.compare import (
     single_classes,
     uses,
 )
-from agent.ksync.objects import Identity
-from agent.objects import Kind
+from agent.objects import Identity, Kind
 from agent.sandesh import decode_messages
 from agent.sandesh.framing import FrameReader
 from agent.sandesh.vrouter import (

@@ -8,8 +8,7 @@ import random
 import pytest
 
 from agent.ksync import InSync, Refused, Released, State
-from agent.ksync.objects import Identity
-from agent.objects import Kind
+from agent.objects import Identity, Kind
 from agent.sandesh.framing import request_frame
 from agent.sandesh.vrouter import SandeshOp, VrNexthopReq, VrRouteReq
 from tests.fake.datapath import FakeDatapath
@@ -674,9 +673,9 @@ def test_nothing_is_left_of_objects_that_are_gone():
         world.run()
     registry = world.session._reconciler._registry
     assert not registry.slots
-    assert not registry._owners
-    assert not registry._lengths
-    assert not registry._occupants
+    assert not registry.owners
+    assert not registry.lengths
+    assert not registry.occupants
 
 
 def test_the_window_bounds_what_is_outstanding():

@@ -8,14 +8,13 @@ import pytest
 
 from agent.errors import BugError
 from agent.ksync.objects import (
-    Identity,
     delete_of,
     identity_of,
     masked,
     means_absent,
     needs_recreation,
 )
-from agent.objects import Kind
+from agent.objects import Identity, Kind
 from agent.sandesh.vrouter import (
     SandeshOp,
     VrFcMapReq,

@@ -7,8 +7,7 @@ import errno
 import pytest
 
 from agent.ksync import Dumped, InSync, Lost, Opening, Released, State, identity_of
-from agent.ksync.objects import Identity
-from agent.objects import Kind
+from agent.objects import Identity, Kind
 from agent.sandesh.vrouter import (
     SandeshOp,
     VrFcMapReq,

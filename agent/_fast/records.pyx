@@ -1,0 +1,434 @@
+# cython: boundscheck=False
+"""What ksync knows of each slot of the datapath, and the straight way of routes through it.
+
+A table of routes comes as a hundred thousand new objects that nothing refers to, each of
+which is wanted, sent and accepted. These steps are here, each for the records that are in
+no special state; the rest they hand back, for the reconciler to judge one by one.
+"""
+
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.string cimport memcmp, memcpy
+
+from agent._fast.sandesh cimport VrRouteReq
+
+from agent.errors import BugError
+from agent.objects import Identity, Kind
+
+cdef object VRF = Kind.VRF
+cdef object INET_ROUTE = Kind.INET_ROUTE
+cdef object BRIDGE_ROUTE = Kind.BRIDGE_ROUTE
+cdef int AF_BRIDGE = 7
+cdef object new_tuple = tuple.__new__
+
+
+cdef class Record:
+    """A slot of the datapath, or (identity None) a key that is referred to but not wanted.
+
+    `refs` and `dependents` are the two ends of the desired references; `programmed_refs`
+    and `sent_refs` are the slots that the acknowledged message and the one in flight use,
+    `users` their other end. `programmed_key` is None for what a dump told. The dicts are
+    made when needed: most records are routes, which nothing refers to.
+    """
+
+    cdef public object identity
+    cdef public object key
+    cdef public object desired
+    cdef public tuple refs
+    cdef public dict dependents
+    cdef public object programmed
+    cdef public object programmed_key
+    cdef public tuple programmed_refs
+    cdef public dict users
+    cdef public object sent
+    cdef public object sent_key
+    cdef public tuple sent_refs
+    cdef public int missing          # how many of refs are not ready
+    cdef public int occupants        # of a VRF: the routes that have a slot in it
+    cdef int refusal                 # errno of the last one, 0 after success
+    cdef public int attempts         # refusals in a row
+    cdef public int refusals
+    cdef uint8_t _deleting, _unsure, _differs, _ready, _going, _stale, _held, _queued, _open
+
+    def __init__(self, identity, key):
+        self.identity = identity
+        self.key = key
+        self.refs = self.programmed_refs = self.sent_refs = ()
+
+    @property
+    def errno(self):
+        """Of the last refusal, 0 after success."""
+        return self.refusal
+
+    @errno.setter
+    def errno(self, int value):
+        self.refusal = value
+
+    @property
+    def deleting(self):
+        """The message in flight is a DEL."""
+        return self._deleting != 0
+
+    @deleting.setter
+    def deleting(self, bint value):
+        self._deleting = value
+
+    @property
+    def unsure(self):
+        """A change was refused: who knows what is there now."""
+        return self._unsure != 0
+
+    @unsure.setter
+    def unsure(self, bint value):
+        self._unsure = value
+
+    @property
+    def differs(self):
+        """Programmed is not known to be desired."""
+        return self._differs != 0
+
+    @differs.setter
+    def differs(self, bint value):
+        self._differs = value
+
+    @property
+    def ready(self):
+        """Dependents may be sent."""
+        return self._ready != 0
+
+    @ready.setter
+    def ready(self, bint value):
+        self._ready = value
+
+    @property
+    def going(self):
+        """Must leave the datapath before it can be as desired."""
+        return self._going != 0
+
+    @going.setter
+    def going(self, bint value):
+        self._going = value
+
+    @property
+    def stale(self):
+        """Found in a dump and not claimed yet."""
+        return self._stale != 0
+
+    @stale.setter
+    def stale(self, bint value):
+        self._stale = value
+
+    @property
+    def held(self):
+        """Refused; waits for its next attempt."""
+        return self._held != 0
+
+    @held.setter
+    def held(self, bint value):
+        self._held = value
+
+    @property
+    def queued(self):
+        """Waits to be sent."""
+        return self._queued != 0
+
+    @queued.setter
+    def queued(self, bint value):
+        self._queued = value
+
+    @property
+    def counted_open(self):
+        """Counted among those that are not settled."""
+        return self._open != 0
+
+    @counted_open.setter
+    def counted_open(self, bint value):
+        self._open = value
+
+    @property
+    def in_use(self):
+        """Others must leave the datapath before this one can."""
+        return bool(self.users) or self.occupants > 0
+
+    def use(self, refs):
+        """Enter this record among the users of `refs`."""
+        enter_users(self, refs)
+
+    def is_stalled(self):
+        """Not to be counted on soon: it must go first or waits for what must, it is refused,
+        or nobody wants it."""
+        cdef Record ref
+        if self._going or self.refusal or self.desired is None:
+            return True
+        if self.programmed is None:
+            for ref in self.refs:
+                if ref.is_stalled():
+                    return True
+        return False
+
+    def is_deletable(self, bint complete):
+        """Programmed and not to stay, or to leave for a moment; referrers apart."""
+        if self.programmed is None:
+            return False
+        return bool(self._going or (self.desired is None and (complete or not self._stale)))
+
+    def is_settled(self, bint complete):
+        """Nothing is left to do for this record."""
+        if self.sent is not None or self._held:
+            return False
+        if self.desired is None:
+            return self.programmed is None or bool(
+                self._stale and not complete and not self._going
+            )
+        return self.programmed is not None and not self._differs and not self._going
+
+
+cdef int enter_users(Record record, tuple refs) except -1:
+    cdef Record ref
+    for ref in refs:
+        if ref.users is None:
+            ref.users = {}
+        ref.users[record] = None
+    return 0
+
+
+cdef bytes masked(bytes prefix, int plen):
+    """The prefix without its host bits; the same object when there are none."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(prefix), at
+    cdef const uint8_t *old = <const uint8_t *>PyBytes_AS_STRING(prefix)
+    cdef uint8_t *out
+    cdef uint8_t keep
+    cdef bytes made
+    cdef bint clean = True
+    for at in range(plen // 8, size):
+        keep = <uint8_t>(0xff00 >> (plen - 8 * at)) if 8 * at < plen else 0
+        if old[at] & ~keep & 0xff:
+            clean = False
+    if clean:
+        return prefix
+    made = PyBytes_FromStringAndSize(<const char *>old, size)
+    out = <uint8_t *>PyBytes_AS_STRING(made)
+    for at in range(plen // 8, size):
+        out[at] &= <uint8_t>(0xff00 >> (plen - 8 * at)) if 8 * at < plen else 0
+    return made
+
+
+def route_identity(VrRouteReq message not None):
+    """The slot that a route's ADD message writes. BugError: its prefix has no such length."""
+    cdef bytes prefix
+    cdef int plen, family = message.fields.rtr_family, vrf = message.fields.rtr_vrf_id
+    if family == AF_BRIDGE:
+        return new_tuple(Identity, (BRIDGE_ROUTE, (vrf, message.rtr_mac)))
+    prefix, plen = message.rtr_prefix, message.fields.rtr_prefix_len
+    if not 0 <= plen <= 8 * len(prefix):
+        raise BugError(f"a prefix of {len(prefix)} bytes has no length {plen}: {message!r}")
+    return new_tuple(Identity, (INET_ROUTE, (vrf, family, masked(prefix, plen), plen)))
+
+
+cdef class Ledger:
+    """The records by slot and by key, and how many routes there are."""
+
+    cdef readonly dict slots
+    """Identity -> Record."""
+    cdef readonly dict owners
+    """Key -> Record."""
+    cdef readonly dict lengths
+    """(vrf, family) -> how many slots there are of each prefix length."""
+    cdef readonly dict occupants
+    """VRF -> how many slots of routes are in it."""
+
+    def __init__(self):
+        self.slots = {}
+        self.owners = {}
+        self.lengths = {}
+        self.occupants = {}
+
+    def count_route(self, identity, int change):
+        """Keep the counts by VRF and length. Returns the VRF's record if it became empty."""
+        cdef tuple number = identity[1]
+        cdef list lengths
+        cdef Record owner
+        vrf = number[0]
+        if identity[0] is INET_ROUTE:
+            table = number[:2]
+            lengths = self.lengths.get(table)
+            if lengths is None:
+                lengths = self.lengths[table] = [0] * (8 * len(number[2]) + 1)
+            lengths[number[3]] += change
+        left = self.occupants.get(vrf, 0) + change
+        owner = self.slots.get(new_tuple(Identity, (VRF, vrf)))
+        if owner is not None:
+            owner.occupants = left
+        if left:
+            self.occupants[vrf] = left
+            return None
+        del self.occupants[vrf]
+        for table in [table for table in self.lengths if table[0] == vrf]:
+            del self.lengths[table]
+        return owner
+
+    def admit(self, changes, queue, bint known):
+        """Take over the new routes among desired objects: slots and keys that nobody has.
+
+        What may be sent goes into `queue`, if it is `known` what the datapath holds. Gives
+        the other changes, and how many records were taken that are not settled.
+        """
+        cdef list rest = []
+        cdef Py_ssize_t opened = 0
+        cdef Record record
+        append = queue.append
+        for desired in changes:
+            record = self._admitted(desired)
+            if record is None:
+                rest.append(desired)
+            elif known:
+                opened += 1
+                record._open = True
+                if not record.missing:
+                    record._queued = True
+                    append(record)
+        return rest, opened
+
+    cdef Record _admitted(self, desired):
+        """The record of a new route; None where anything about it is not new or not known."""
+        cdef Record record, ref
+        cdef tuple refs
+        cdef int missing = 0
+        key, keys, message = desired
+        if type(message) is not VrRouteReq or key in self.owners:
+            return None
+        try:
+            identity = route_identity(message)
+        except BugError:
+            return None  # to be told once it is alone
+        if identity in self.slots:
+            return None
+        refs = self._refs(keys)
+        if refs is None:
+            return None
+        record = Record.__new__(Record)
+        record.identity = identity
+        record.key = key
+        record.desired = desired
+        record.refs = refs
+        record.programmed_refs = record.sent_refs = ()
+        for ref in refs:
+            if ref.dependents is None:
+                ref.dependents = {}
+            ref.dependents[record] = None
+            missing += not ref._ready
+        record.missing = missing
+        self.slots[identity] = self.owners[key] = record
+        self.count_route(identity, 1)
+        return record
+
+    cdef tuple _refs(self, keys):
+        """The records of keys, each once; None where one has none yet."""
+        cdef list found = []
+        for key in keys:
+            ref = self.owners.get(key)
+            if ref is None:
+                return None
+            if ref not in found:
+                found.append(ref)
+        return tuple(found)
+
+
+def launch(queue, Py_ssize_t limit, writes):
+    """The first of `queue` that are to be added or changed, and their messages; in flight now.
+
+    Ends before a record that needs judgement, and after `limit`.
+    """
+    cdef list records = [], messages = []
+    cdef Py_ssize_t left = limit
+    cdef Record record
+    popleft = queue.popleft
+    while left and queue:
+        record = popleft()
+        if (
+            record.sent is not None
+            or record._held
+            or record._going
+            or record.desired is None
+            or record.missing
+            or (record.programmed is not None and not record._differs)
+        ):
+            queue.appendleft(record)
+            break
+        record._queued = False
+        record.sent_refs = record.refs
+        record.sent_key = record.key
+        record.sent = (<tuple>record.desired)[2]
+        enter_users(record, record.sent_refs)
+        name = ((<tuple>record.identity)[0]._value_,
+                "add" if record.programmed is None else "change")
+        writes[name] += 1
+        records.append(record)
+        messages.append(record.sent)
+        left -= 1
+    return records, messages
+
+
+def confirm(records):
+    """The datapath accepted the messages of these records, in an untroubled state of all.
+
+    Settles those that were added, as they still should be, and that nothing refers to.
+    Gives the others, and how many were settled.
+    """
+    cdef list rest = []
+    cdef Py_ssize_t settled = 0
+    cdef Record record
+    for record in records:
+        if (
+            record.sent is None
+            or record._deleting
+            or record._going
+            or record._held
+            or record.dependents
+            or (record.programmed_refs and record.programmed_refs is not record.sent_refs)
+            or record.desired is None
+            or (<tuple>record.desired)[2] is not record.sent
+            or not record._open
+        ):
+            rest.append(record)
+            continue
+        record.programmed = record.sent
+        record.sent = None
+        record.programmed_key = record.sent_key
+        record.programmed_refs, record.sent_refs = record.sent_refs, ()
+        record._unsure = record._differs = record._open = False
+        record._ready = True
+        record.refusal = record.attempts = 0
+        settled += 1
+    return rest, settled
+
+
+def accepted(bytearray data not None, bytes ack not None, uint32_t seq, Py_ssize_t count):
+    """How many bytes at the start of `data` say yes to all `count` requests of frame `seq`.
+
+    0 unless they all do, with one plain `ack` (a vr_response of code 0) a frame.
+    """
+    cdef Py_ssize_t size = 24 + PyBytes_GET_SIZE(ack), index
+    cdef const uint8_t *frame = <const uint8_t *>PyByteArray_AS_STRING(data)
+    cdef const uint8_t *wanted = <const uint8_t *>PyBytes_AS_STRING(ack)
+    cdef uint32_t length, number
+    cdef uint16_t kind, flags, said
+    if count <= 0 or PyByteArray_GET_SIZE(data) // size < count:
+        return 0
+    for index in range(count):
+        memcpy(&length, frame, 4)
+        memcpy(&kind, frame + 4, 2)
+        memcpy(&flags, frame + 6, 2)
+        memcpy(&number, frame + 8, 4)
+        memcpy(&said, frame + 20, 2)
+        if length != size or kind <= 16 or number != seq:
+            return 0
+        if (flags & 2 != 0) is (index == count - 1):
+            return 0
+        if said != size - 24 and said != size - 20:
+            return 0
+        if memcmp(frame + 24, wanted, size - 24):
+            return 0
+        frame += size
+    return count * size
