@@ -22,8 +22,8 @@ from agent.sandesh.compiler.gen_cython import generate
 
 FAST = Path("agent/_fast")
 HARDENED = [
-    "-O2", "-std=c11", "-fno-strict-aliasing", "-fvisibility=hidden", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2",
-    "-fstack-clash-protection", "-Wall", "-Wextra", "-Wno-unused-function",
+    "-O2", "-std=c11", "-fno-strict-aliasing", "-fvisibility=hidden", "-fstack-protector-strong",
+    "-D_FORTIFY_SOURCE=2", "-fstack-clash-protection", "-Wall", "-Wextra", "-Wno-unused-function",
     "-Wno-unused-parameter", "-Wno-sign-compare", "-Wno-missing-field-initializers",
 ]  # fmt: skip
 SANITIZED = [
