@@ -9,6 +9,7 @@ from typing import TypeGuard
 import structlog
 
 from agent.daemon.host import host_name
+from agent.daemon.left_out import LeftOut
 from agent.daemon.progress import Progress
 from agent.ifmap import NodeRef
 from agent.ifmap.parser import ConfigParser, apply
@@ -57,9 +58,10 @@ class ControlPlane:
         )
         timings = Timings.of(settings)
         self.progress = Progress(timings.config_poll / 2)
+        self._decoder, self._left_out = RouteDecoder(), LeftOut()
         self.controllers = Controllers(
             identity,
-            decode=RouteDecoder().decode,
+            decode=self._decoder.decode,
             encoder=StanzaEncoder(identity),
             shuffle=lambda servers: _shuffled(servers, identity.name),
             jitter=entropy.random,
@@ -126,6 +128,8 @@ class ControlPlane:
                     self._compiler.build_trees(peer, event.slot)
                 case _:
                     self._session(event, now)
+        self._left_out.routes(self._decoder.counters)
+        self._left_out.configuration(self._parser.counters)
 
     def _configuration(
         self, event: ConfigServer | ConfigComplete | SweepConfig, now: float
