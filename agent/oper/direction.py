@@ -107,6 +107,11 @@ def _offered(nexthop: RouteNexthop) -> tuple[Encapsulation, ...]:
     return found
 
 
+def way_spec(nexthop: RouteNexthop) -> Towards:
+    """Where a route leads that has this nexthop alone."""
+    return Towards(int(nexthop.address), _offered(nexthop))
+
+
 def inet_spec(attributes: RouteAttributes, before: Spec | None = None) -> Spec | None:
     """Where an inet route leads; None for one that cannot be used: no nexthop, no label.
 
@@ -115,7 +120,7 @@ def inet_spec(attributes: RouteAttributes, before: Spec | None = None) -> Spec |
     nexthops = attributes.nexthops
     if len(nexthops) == 1:
         [one] = nexthops
-        return Towards(int(one.address), _offered(one)) if one.label else None
+        return way_spec(one) if one.label else None
     ways: dict[tuple[int, int], Member] = {}
     for one in nexthops[:MOST_MEMBERS]:
         if one.label:

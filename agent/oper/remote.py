@@ -20,9 +20,9 @@ from agent.oper.incremental import Call, Engine, InputRead
 from agent.oper.leads import Leads, Via
 from agent.oper.multicast import GROUP, GROUPS, Group
 from agent.oper.table import Table
-from agent.oper.territory import Local, Made, Territory
+from agent.oper.territory import InetRoutes, Local, Made, Territory
 from agent.oper.vrf_facts import VrfFacts, vrf_facts
-from agent.rib import Change, Rib
+from agent.rib import Rib
 from agent.routes import (
     EvpnKey,
     GroupKey,
@@ -30,6 +30,7 @@ from agent.routes import (
     RouteAttributes,
     RouteBatch,
     RouteFamily,
+    RouteKey,
     TreeNeighbour,
 )
 from agent.values import BROADCAST_MAC
@@ -79,25 +80,27 @@ class RemoteRoutes:
     def collect(self, most: int) -> None:
         """Take over what changed in the rib, `most` routes at most."""
         inet, inet6, evpn = RouteFamily.INET, RouteFamily.INET6, RouteFamily.EVPN
-        territories = self._territories
-        for change in self.rib.changes(most):
-            vrf, family, key, best = change
+        for vrf, family, routes in self.rib.changes(most):
+            territory = self._territories[vrf]
             if family is inet or family is inet6:
-                territories[vrf].take_inet(key, best)  # type: ignore[arg-type]
-            elif family is evpn and key.mac != BROADCAST_MAC:  # type: ignore[union-attr]
-                territories[vrf].take_evpn(key, best)  # type: ignore[arg-type]
-            else:
-                self._take_group(change)
+                territory.take_inets(cast("InetRoutes", routes))
+                continue
+            for key, best in routes:
+                if family is evpn and key.mac != BROADCAST_MAC:  # type: ignore[union-attr]
+                    territory.take_evpn(cast(EvpnKey, key), best)
+                else:
+                    self._take_group(vrf, family, key, best)
 
-    def _take_group(self, change: Change) -> None:
-        vrf, key, best = change.vrf, change.key, change.best
+    def _take_group(
+        self, vrf: str, family: RouteFamily, key: RouteKey, best: RouteAttributes | None
+    ) -> None:
         if isinstance(key, EvpnKey):
             lists = self._inclusive.setdefault(vrf, {})
             if best is None:
                 lists.pop(key, None)
             else:
                 lists[key] = best
-        elif change.family is RouteFamily.ERMVPN and key == _BROADCAST:
+        elif family is RouteFamily.ERMVPN and key == _BROADCAST:
             if best is None:
                 self._trees.pop(vrf, None)
             else:

@@ -6,9 +6,10 @@ Facts oper-db.md 3.4 (what EVPN adds), 3.5 (ARP flags), sandesh-ksync.md 4.4 (me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeAlias, TypeVar
 
+from agent._fast.inet_routes import Network, make, take
 from agent.objects import Desired, Key, Kind
 from agent.oper.datapath import BridgeFlag, InetFlag, Nexthop, Row, vrf_key
 from agent.oper.desired import bridge_route, desired, inet_route
@@ -19,11 +20,12 @@ from agent.oper.direction import (
     inet_spec,
     label_of,
     prefix_spec,
+    way_spec,
 )
 from agent.oper.leads import Leads, Via
 from agent.oper.vrf_facts import VrfFacts
 from agent.rib import preference
-from agent.routes import EvpnKey, InetKey, RouteAttributes
+from agent.routes import EvpnKey, InetKey, RouteAttributes, RouteNexthop
 from agent.values import Mac
 
 _LABEL_VALID, _PROXY, _FLOOD = (
@@ -33,6 +35,7 @@ _BRIDGE_FLAGS = int(BridgeFlag.LABEL_VALID | BridgeFlag.FLOOD_DHCP)
 _MOST_REFS = 4096
 K = TypeVar("K", bound=Hashable)
 
+InetRoutes: TypeAlias = "list[tuple[InetKey, RouteAttributes | None]]"
 Made: TypeAlias = "dict[Key, Desired | None]"
 """What a batch changes: desired objects, None for what goes."""
 
@@ -102,6 +105,8 @@ class Territory:
 
     def __init__(self, facts: VrfFacts, leads: Leads, local: Local) -> None:
         self.facts = facts
+        self._network = _network(facts)
+        self._leads = leads
         self._local = local
         self._inet: Lane[InetKey] = Lane(leads)  # both families: the keys differ in length
         self._prefixes: Lane[InetKey] = Lane(leads)
@@ -119,6 +124,17 @@ class Territory:
         self.bridge_made: dict[Mac, Desired] = {}
 
     # What changes
+
+    def take_inets(self, routes: InetRoutes) -> None:
+        """Inet or inet6 routes have other best paths."""
+        if self._network is not None:
+            lane, hold = self._inet, self._hold
+            routes = take(routes, lane.paths, lane.vias, self.watched, hold, self._due_inet)
+        for to, best in routes:
+            self.take_inet(to, best)
+
+    def _hold(self, nexthop: RouteNexthop) -> Via:
+        return self._leads.hold(way_spec(nexthop))
 
     def take_inet(self, to: InetKey, best: RouteAttributes | None) -> None:
         """An inet or inet6 route has another best path."""
@@ -175,6 +191,7 @@ class Territory:
     def take_facts(self, facts: VrfFacts) -> None:
         """The VRF is another one now: everything in it must be looked at."""
         before, self.facts = self.facts, facts
+        self._network = _network(facts)
         if before.routing is not facts.routing:
             for to, best in self._inet.paths.items():
                 self._inet.put(to, best, self._inet_spec(to, best))
@@ -225,14 +242,17 @@ class Territory:
             if (mac in self.bridge_made) is not before:
                 self._bound(mac)
         self._due_macs.clear()
-        route, store, settle = self._route, self.inet_made, self._settle
-        for to in self._due_inet:
-            new = route(to)
-            if new is not None and to not in store:
-                store[to] = made[new.key] = new
-            else:
-                settle(store, to, new, made)
+        for to in self._not_plain(made):
+            self._settle(self.inet_made, to, self._route(to), made)
         self._due_inet.clear()
+
+    def _not_plain(self, made: Made) -> Iterable[InetKey]:
+        """Make what is plain of the inet routes that are due; gives the others."""
+        if self._network is None:
+            return self._due_inet
+        lane, stitched, refs = self._inet, self._of_ip, self._refs
+        paths, vias, store = lane.paths, lane.vias, self.inet_made
+        return make(self._due_inet, paths, vias, stitched, refs, self._network, store, made)
 
     def lead_of(self, to: InetKey | Mac) -> Spec | None:
         """Where the object made for a route leads; None where none was made."""
@@ -361,6 +381,17 @@ class Territory:
         """The better path first, then the lower address."""
         better = tuple(-part for part in preference(self._hosts.paths[key]))
         return (better, len(key.ip.packed), key.ip.packed, key.mac, key.tag)
+
+
+def _network(facts: VrfFacts) -> Network | None:
+    """What the plain routes of a VRF have in common; None where no route is plain."""
+    if facts.fabric or facts.routing:
+        return None
+    always = 0 if facts.l2 and facts.l3 else _PROXY if facts.l3 else _FLOOD
+    subnets = [
+        ((top << bits).to_bytes(size, "big"), 8 * size - bits) for size, bits, top in facts.subnets
+    ]
+    return Network(facts.name, facts.index, facts.network, always, subnets)
 
 
 def _index(index: dict[K, tuple[EvpnKey, ...]], name: K, key: EvpnKey, known: bool) -> None:

@@ -9,6 +9,6 @@ forwarded: that, and the rank of this host's own routes, is `oper`'s.
 
 from agent._fast.lpm import NO_VALUE, PrefixTable
 from agent.rib.rib import Counters, Rib
-from agent.rib.table import Change, Table, preference
+from agent.rib.table import Changes, Table, preference
 
-__all__ = ["NO_VALUE", "Change", "Counters", "PrefixTable", "Rib", "Table", "preference"]
+__all__ = ["NO_VALUE", "Changes", "Counters", "PrefixTable", "Rib", "Table", "preference"]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from agent.rib.table import Change, Table
+from agent.rib.table import Changes, Table
 from agent.routes import RouteAttributes, RouteBatch, RouteFamily, RouteKey
 
 
@@ -113,12 +113,14 @@ class Rib:
         """Whether `changes` has something to tell."""
         return bool(self._changed)
 
-    def changes(self, most: int) -> Iterator[Change]:
+    def changes(self, most: int) -> Iterator[Changes]:
         """What changed since it was last told, table by table; looks at `most` keys at most."""
         while self._changed and most > 0:
             table = next(iter(self._changed))
             before = table.waiting
-            yield from table.drain(most)
+            routes = table.drain(most)
+            if routes:
+                yield Changes(table.vrf, table.family, routes)
             most -= before - table.waiting
             if not table.waiting:
                 del self._changed[table]

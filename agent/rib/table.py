@@ -21,13 +21,12 @@ Paths: TypeAlias = dict[RouteKey, RouteAttributes]
 DEFAULT_PREFERENCE = 100
 
 
-class Change(NamedTuple):
-    """A route whose best path is another one, or (None) that has no path any more."""
+class Changes(NamedTuple):
+    """Routes of a table whose best path is another one, or (None) that have no path any more."""
 
     vrf: str
     family: RouteFamily
-    key: RouteKey
-    best: RouteAttributes | None
+    routes: list[tuple[RouteKey, RouteAttributes | None]]
 
 
 def preference(attributes: RouteAttributes) -> tuple[int, int, int]:
@@ -197,10 +196,13 @@ class Table:
             if key not in changed:
                 changed[key] = best(key)
 
-    def drain(self, most: int) -> Iterator[Change]:
-        """Up to `most` keys whose best path may have changed; tells those where it did."""
-        changed, best = self._changed, self.best
+    def drain(self, most: int) -> list[tuple[RouteKey, RouteAttributes | None]]:
+        """Up to `most` keys whose best path may have changed; gives those where it did."""
+        changed = self._changed
+        best = self._order[0].get if len(self._order) == 1 else self.best
+        found: list[tuple[RouteKey, RouteAttributes | None]] = []
         for key in tuple(islice(changed, most)):
             before, after = changed.pop(key), best(key)
-            if after is not before and after != before:
-                yield Change(self.vrf, self.family, key, after)
+            if after is not before and (after is None or before is None or after != before):
+                found.append((key, after))
+        return found
