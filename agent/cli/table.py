@@ -1,0 +1,66 @@
+"""A tool that shows one table of the datapath: every row, or the one with a key."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from agent.cli import tool
+from agent.cli.datapath_client import DatapathClient
+from agent.sandesh.vrouter import Message
+
+Row = TypeVar("Row", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Generic[Row]):
+    """What is particular to a table; `every`, `key` and `one` are words of its help.
+
+    `get(key)` asks for a row, `after(last)` for the rows behind one (None: from the start).
+    """
+
+    name: str
+    purpose: str
+    every: str
+    key: str
+    one: str
+    kind: type[Row]
+    get: Callable[[int], Row]
+    after: Callable[[Row | None], Row]
+    lines: Callable[[Row], Iterable[str]]
+    as_json: Callable[[Row], dict[str, Any]]
+    header: tuple[str, ...] = ()
+
+    def main(self, arguments: Sequence[str] | None) -> int:
+        """The tool with these arguments; its exit status."""
+        made = tool.parser(self.name, self.purpose)
+        what = made.add_mutually_exclusive_group(required=True)
+        what.add_argument("--dump", action="store_true", help=self.every)
+        what.add_argument("--get", type=int, metavar=self.key, help=self.one)
+        options = made.parse_args(arguments)
+        return tool.run(options, self._dump if options.dump else self._get)
+
+    def _get(self, client: DatapathClient, options: argparse.Namespace) -> None:
+        if not options.json:
+            self._print(self.header)
+        row = client.get(self.get(options.get).encode(), self.kind)
+        if options.json:
+            tool.print_json(self.as_json(row))
+        else:
+            self._print(self.lines(row))
+
+    def _dump(self, client: DatapathClient, options: argparse.Namespace) -> None:
+        rows = client.dump(lambda last: self.after(last).encode(), self.kind)
+        if options.json:
+            tool.print_json([self.as_json(row) for row in rows])
+            return
+        self._print(self.header)
+        for row in rows:
+            self._print(self.lines(row))
+
+    @staticmethod
+    def _print(lines: Iterable[str]) -> None:
+        for line in lines:
+            print(line)
