@@ -7,14 +7,12 @@ unaligned fields; the key is MAC (6 bytes) and VRF (u16, host order).
 from __future__ import annotations
 
 import struct
-from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntFlag
 
 from agent._fast import bridge_table
 from agent.shm.geometry import BRIDGE_ENTRY_SIZE, NO_INDEX
-from agent.shm.mapping import SLICE, Mapping
+from agent.shm.mapping import Mapping, Scan
 from agent.values import Mac
 
 _ENTRY = struct.Struct("<8xIIIB6sH8xQIiH")
@@ -63,15 +61,13 @@ class BridgeEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class BridgeScan:
-    """What one slice of a scan found; go on at `next_index`."""
+class BridgeScan(Scan):
+    """What one slice of a scan found; `packets` is the sum over what was picked."""
 
-    next_index: int
-    picked: array[int]
     packets: int
 
 
-class BridgeTable(Mapping):
+class BridgeTable(Mapping[BridgeEntry]):
     """A read-only view of a bridge table."""
 
     ENTRY_SIZE = BRIDGE_ENTRY_SIZE
@@ -89,9 +85,7 @@ class BridgeTable(Mapping):
         value: int = BridgeFlag.VALID,
     ) -> BridgeScan:
         """Look at `count` entries from `start`; as `FlowTable.scan`."""
-        stop = self.geometry.entries if count is None else min(start + count, self.geometry.entries)
-        room = max(stop - start, 0) if limit is None else min(limit, max(stop - start, 0))
-        picked = array("I", bytes(4 * room))
+        stop, picked = self.window(start, count, limit)
         following, number, packets = bridge_table.scan(
             self._buffer, start, stop, picked, mask=mask, value=value
         )
@@ -108,16 +102,6 @@ class BridgeTable(Mapping):
             self.corrupt += 1
             return None
         return row
-
-    def __iter__(self) -> Iterator[BridgeEntry]:
-        """Every valid, sound entry in index order."""
-        start = 0
-        while start < self.geometry.entries:
-            found = self.scan(start, SLICE)
-            start = found.next_index
-            for index in found.picked:
-                if (row := self.entry(index)) is not None:
-                    yield row
 
     def index_of(self, vrf: int, mac: Mac) -> int | None:
         """Index of the valid entry for `mac` in `vrf`, found as the datapath finds it."""

@@ -7,15 +7,13 @@ Facts: shared-memory.md sections 2 to 5, 8, 10. An entry has 256 bytes, host ord
 from __future__ import annotations
 
 import struct
-from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from ipaddress import IPv4Address, IPv6Address
 
 from agent._fast import flow_table
 from agent.shm.geometry import FLOW_ENTRY_SIZE, NO_INDEX
-from agent.shm.mapping import SLICE, Buffer, Mapping
+from agent.shm.mapping import Buffer, Mapping, Scan
 from agent.values import Address
 
 INET = 2
@@ -209,17 +207,15 @@ _KEY_LENGTHS = frozenset((0, 20, 44))
 
 
 @dataclass(frozen=True, slots=True)
-class FlowScan:
-    """What one slice of a scan found; go on at `next_index`."""
+class FlowScan(Scan):
+    """What one slice of a scan found; `bytes` and `packets` are sums over what was picked."""
 
-    next_index: int
-    picked: array[int]
     bytes: int
     packets: int
 
 
-class FlowTable(Mapping):
-    """A read-only view of a flow table."""
+class FlowTable(Mapping[FlowEntry]):
+    """A read-only view of a flow table; iteration gives evicted entries too."""
 
     ENTRY_SIZE = FLOW_ENTRY_SIZE
     # Header flags, key, generation, flags, action; then the counters' high parts, which
@@ -241,9 +237,7 @@ class FlowTable(Mapping):
         Picks entries with (flags & mask) == value and, if given, that action; at most
         `limit`, then it ends early. The GIL is free meanwhile. ValueError outside the table.
         """
-        stop = self.geometry.entries if count is None else min(start + count, self.geometry.entries)
-        room = max(stop - start, 0) if limit is None else min(limit, max(stop - start, 0))
-        picked = array("I", bytes(4 * room))
+        stop, picked = self.window(start, count, limit)
         following, number, octets, packets = flow_table.scan(
             self._buffer,
             start,
@@ -270,16 +264,6 @@ class FlowTable(Mapping):
             self.corrupt += 1
             return None
         return row
-
-    def __iter__(self) -> Iterator[FlowEntry]:
-        """Every active, sound entry in index order, evicted ones included."""
-        start = 0
-        while start < self.geometry.entries:
-            found = self.scan(start, SLICE)
-            start = found.next_index
-            for index in found.picked:
-                if (row := self.entry(index)) is not None:
-                    yield row
 
     def index_of(self, key: FlowKey) -> int | None:
         """Index of the live flow with this key, found as the datapath finds it."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import mmap
 import os
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar, Generic, Self, TypeVar
 
 from agent.errors import WireError
 from agent.shm.geometry import Geometry
 
+Entry = TypeVar("Entry")
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 COPY_ATTEMPTS = 4
@@ -28,7 +33,15 @@ def map_file(path: str | os.PathLike[str]) -> mmap.mmap:
         os.close(descriptor)
 
 
-class Mapping:
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one slice of a scan found; go on at `next_index`."""
+
+    next_index: int
+    picked: array[int]
+
+
+class Mapping(ABC, Generic[Entry]):
     """One table's bytes and geometry. Use as a context manager or call `close`.
 
     `corrupt` counts entries in use whose bytes cannot be right; `torn` counts entries
@@ -78,6 +91,30 @@ class Mapping:
     def __len__(self) -> int:
         """Entries of the table, used or not."""
         return self.geometry.entries
+
+    @abstractmethod
+    def scan(self, start: int = 0, count: int | None = None) -> Scan:
+        """The entries in use among `count` from `start` (all that are left by default)."""
+
+    @abstractmethod
+    def entry(self, index: int) -> Entry | None:
+        """The entry at `index` if it is in use and sound, else None. IndexError."""
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Every sound entry in use, in index order."""
+        start = 0
+        while start < self.geometry.entries:
+            found = self.scan(start, SLICE)
+            start = found.next_index
+            for index in found.picked:
+                if (row := self.entry(index)) is not None:
+                    yield row
+
+    def window(self, start: int, count: int | None, limit: int | None) -> tuple[int, array[int]]:
+        """Where a scan ends, and room for the indexes that it picks."""
+        stop = self.geometry.entries if count is None else min(start + count, self.geometry.entries)
+        room = max(stop - start, 0) if limit is None else min(limit, max(stop - start, 0))
+        return stop, array("I", bytes(4 * room))
 
     def raw(self, index: int) -> bytes:
         """The bytes of one entry as they are now. IndexError outside the table."""
