@@ -52,7 +52,7 @@ cdef extern from "stanza.h":
         RS_ADD, RS_RETRACT, RS_ASSOCIATE, RS_DISSOCIATE
         RS_INET, RS_INET6, RS_INET_MPLS, RS_EVPN, RS_ERMVPN, RS_MVPN, RS_FAMILIES
         RS_OK, RS_BAD_NUMBER, RS_BAD_ADDRESS, RS_BAD_MAC, RS_NO_NEXTHOP
-        RS_MALFORMED, RS_NO_ROOM
+        RS_MALFORMED
         RS_NEXTHOP, RS_TREE_NEXTHOP, RS_LEAF_NEXTHOP
         RS_AF, RS_ADDRESS, RS_MAC, RS_LABEL, RS_L3_LABEL, RS_ENCAPSULATION, RS_NEXTHOP_VN
         RS_TAG, RS_NEW_TAGS, RS_LOCAL_SEQUENCE
@@ -370,8 +370,6 @@ cdef class RouteReader:
         cdef int refusal = rs_parse(
             &self._result, EXPAT, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), rs_salt()
         )
-        if refusal == RS_NO_ROOM:
-            raise MemoryError("no memory to read a route stanza")
         if refusal:
             text = rs_refusal_text(refusal).decode()
             if refusal == RS_MALFORMED:

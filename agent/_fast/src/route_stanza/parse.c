@@ -35,7 +35,7 @@ static const char *const REFUSALS[] = {
     [RS_TOO_LARGE] = "stanzas of more than 8 MiB",
     [RS_TOO_MANY] = "more than 65536 items",
     [RS_TOO_DEEP] = "elements nested too deeply",
-    [RS_NO_ROOM] = "out of memory",
+    [RS_NO_ROOM] = "more memory needed than reading may take",
     [RS_MALFORMED] = "not well-formed XML",
 };
 
@@ -549,6 +549,7 @@ int rs_parse(struct rs_result *out, const struct PyExpat_CAPI *expat, const char
         return out->refusal = RS_NO_ROOM;
     run(&parser, data, size, salt);
     expat->ParserFree(parser.handle);
+    rs_arena_reset();
     return out->refusal;
 }
 
