@@ -15,7 +15,8 @@ KERNEL_SOURCES := $(shell find agent/_fast agent/sandesh -name '*.pyx' -o -name 
 
 .PHONY: help
 help:
-	@echo 'make demo           two networks and four VMs on one host, checked end to end'
+	@echo 'make demo           two hosts, two networks, four VMs and two controllers, checked end to end'
+	@echo '                    (make demo TOPOLOGY=agent/lab/topologies/one-host.yaml: one host on its own)'
 	@echo 'make run            the same, kept up until Ctrl-C, with a prompt of what to try'
 	@echo 'make test           every test'
 	@echo 'make lint           ruff and mypy --strict'
@@ -57,7 +58,7 @@ build: packages-build $(VENV)/.kernels
 
 # --- Lab ------------------------------------------------------------------------------
 
-TOPOLOGY := agent/lab/topologies/one-host.yaml
+TOPOLOGY := agent/lab/topologies/two-hosts.yaml
 
 .PHONY: demo run
 demo: build packages-lab

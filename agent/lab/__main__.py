@@ -13,7 +13,8 @@ import click
 
 from agent.errors import AgentError
 from agent.lab.connection import Connection, attach
-from agent.lab.console import Progress, show_state
+from agent.lab.console import Progress, show_controller, show_routes, show_state
+from agent.lab.controller import messages as controls
 from agent.lab.demo import demo
 from agent.lab.launch import Launch, load_plan
 from agent.lab.messages import Kill, Plug, Role, Start, Unplug
@@ -21,7 +22,7 @@ from agent.lab.processes import environment
 from agent.lab.prompt import hints, prompt
 from agent.lab.rundir import RunDir
 
-_ONE_HOST = Path(__file__).parent / "topologies" / "one-host.yaml"
+_TWO_HOSTS = Path(__file__).parent / "topologies" / "two-hosts.yaml"
 
 
 class _RunDirType(click.ParamType[RunDir]):
@@ -39,8 +40,13 @@ _run_dir: Callable[[Any], Any] = click.option(
     help="Directory of the lab's control socket and logs; removed when the lab ends.",
 )
 _file = click.Path(path_type=Path, resolve_path=True)
-_host = click.argument("host")
-_role = click.argument("role", type=click.Choice(["agent", "forwarder"]))
+_node = click.argument("node", metavar="HOST|CONTROLLER")
+_role = click.argument(
+    "role",
+    metavar="[agent|forwarder]",
+    type=click.Choice(["agent", "forwarder", "controller"]),
+    default="controller",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,7 +74,7 @@ def up(file: Path, run_dir: RunDir) -> None:
 
 
 @cli.command()
-@click.argument("file", type=_file, default=_ONE_HOST)
+@click.argument("file", type=_file, default=_TWO_HOSTS)
 @_run_dir
 def run(file: Path, run_dir: RunDir) -> None:
     """Keep a lab up until Ctrl-C or `quit`, with a prompt to try it."""
@@ -96,7 +102,7 @@ def _wait_ready(launch: Launch, run_dir: RunDir) -> Connection:
 
 
 @cli.command("demo")
-@click.argument("file", type=_file, default=_ONE_HOST)
+@click.argument("file", type=_file, default=_TWO_HOSTS)
 @_run_dir
 def demo_(file: Path, run_dir: RunDir) -> None:
     """Bring up a lab, check it with real clients, show its tables, take it down."""
@@ -119,41 +125,57 @@ def status(run_dir: RunDir) -> None:
 
 @cli.command("exec", context_settings={"ignore_unknown_options": True})
 @_run_dir
-@click.argument("node", metavar="VM|HOST")
+@click.argument("node", metavar="VM|HOST|CONTROLLER")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec_(run_dir: RunDir, node: str, command: tuple[str, ...]) -> None:
-    """Run a command in a VM or on a host: exec red1 -- ping -c 3 10.1.1.4"""
+    """Run a command in a VM, on a host or a controller: exec red1 -- ping -c 3 10.1.1.4"""
     argv = attach(run_dir).argv(node, list(command), os.getcwd())
     os.execvpe(argv[0], argv, environment())
 
 
 @cli.command()
-@_host
+@_node
 @_role
 @_run_dir
-def kill(host: str, role: Role, run_dir: RunDir) -> None:
-    """SIGKILL a host's agent or forwarder and leave it dead."""
-    attach(run_dir).command(Kill(host, role))
+def kill(node: str, role: Role, run_dir: RunDir) -> None:
+    """SIGKILL a controller, or a host's agent or forwarder, and leave it dead."""
+    attach(run_dir).command(Kill(node, role))
 
 
 @cli.command()
-@_host
+@_node
 @_role
 @_run_dir
-def start(host: str, role: Role, run_dir: RunDir) -> None:
-    """Start a host's agent or forwarder again."""
-    attach(run_dir).command(Start(host, role))
+def start(node: str, role: Role, run_dir: RunDir) -> None:
+    """Start a controller, or a host's agent or forwarder, again."""
+    attach(run_dir).command(Start(node, role))
 
 
 @cli.command()
-@_host
+@_node
 @_role
 @_run_dir
-def restart(host: str, role: Role, run_dir: RunDir) -> None:
-    """SIGKILL a host's agent or forwarder and start it again."""
+def restart(node: str, role: Role, run_dir: RunDir) -> None:
+    """SIGKILL a controller, or a host's agent or forwarder, and start it again."""
     connection = attach(run_dir)
-    connection.command(Kill(host, role))
-    connection.command(Start(host, role))
+    connection.command(Kill(node, role))
+    connection.command(Start(node, role))
+
+
+@cli.command(epilog=f"Commands: {controls.VERBS}")
+@_run_dir
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as one line of JSON.")
+@click.argument("name", metavar="CONTROLLER")
+@click.argument("words", metavar="COMMAND...", nargs=-1, required=True)
+def controller(run_dir: RunDir, as_json: bool, name: str, words: tuple[str, ...]) -> None:
+    """Give a controller a command: controller control1 withhold routes"""
+    answer = attach(run_dir).control(name, list(words))
+    if as_json:
+        click.echo(controls.line(answer).decode(), nl=False)
+    elif isinstance(answer, controls.State):
+        click.echo(show_controller(answer))
+    elif isinstance(answer, controls.RouteList):
+        click.echo(show_routes(answer.routes))
 
 
 @cli.command()

@@ -31,9 +31,18 @@ class Output:
     text: str
 
 
+Running = tuple[str, "subprocess.Popen[str]"]
+"""A command on a node as text, and its process."""
+
+
 def run_all(connection: Connection, jobs: Iterable[tuple[str, list[str]]]) -> list[Output]:
     """Run commands, each on its node, side by side; LabError if one takes too long."""
-    processes = [
+    return [finish(command, process) for command, process in start(connection, jobs)]
+
+
+def start(connection: Connection, jobs: Iterable[tuple[str, list[str]]]) -> list[Running]:
+    """Start commands, each on its node; `finish` waits for one."""
+    return [
         (
             f"{node}: {' '.join(command)}",
             subprocess.Popen(
@@ -47,10 +56,10 @@ def run_all(connection: Connection, jobs: Iterable[tuple[str, list[str]]]) -> li
         )
         for node, command in jobs
     ]
-    return [_finish(command, process) for command, process in processes]
 
 
-def _finish(command: str, process: subprocess.Popen[str]) -> Output:
+def finish(command: str, process: subprocess.Popen[str]) -> Output:
+    """Wait for a command's end; LabError if it takes too long."""
     try:
         text, _ = process.communicate(timeout=LIMIT_SECONDS)
     except subprocess.TimeoutExpired:

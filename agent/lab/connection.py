@@ -11,9 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from agent.errors import UsageError
+from agent.lab.controller import messages
 from agent.lab.errors import LabError
 from agent.lab.messages import (
     AnyReply,
+    Control,
+    Controlled,
     Done,
     Down,
     Failed,
@@ -78,8 +81,21 @@ class Connection:
             self._nodes = self.state().nodes
         if node not in self._nodes:
             known = ", ".join(self._nodes)
-            raise UsageError(f"no VM or host {node!r} in this lab; there are: {known}")
-        return enter_argv(self.pid, node_argv(self._nodes[node], command, directory))
+            raise UsageError(f"no VM, host or controller {node!r} in this lab; there are: {known}")
+        return self.inside(node_argv(self._nodes[node], command, directory))
+
+    def inside(self, command: list[str]) -> list[str]:
+        """The command line that runs `command` in the sandbox itself, where the fabric is."""
+        return enter_argv(self.pid, command)
+
+    def control(self, controller: str, words: list[str]) -> messages.AnyReply:
+        """Give a controller a command in words; LabError if it refuses."""
+        (reply,) = self.ask(Control(controller, words))
+        assert isinstance(reply, Controlled)
+        answer: messages.AnyReply = messages.read_reply(reply.answer)
+        if isinstance(answer, messages.Failed):
+            raise LabError(f"{controller}: {answer.reason}")
+        return answer
 
     def close(self) -> None:
         """Leave the lab alone."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from agent.lab.connection import Connection
+from agent.lab.controller import messages
+from agent.lab.fabric import Flow
 from agent.lab.messages import Follow, State, Step
 
 _CLEAR = "\r\x1b[K"
@@ -74,7 +76,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def show_state(state: State) -> str:
     """A lab's state as two tables."""
     daemons = [
-        (d.host, d.role, d.state, str(d.pid or "-"), f"{d.seconds:.0f} s") for d in state.daemons
+        (d.node, d.role, d.state, str(d.pid or "-"), f"{d.seconds:.0f} s") for d in state.daemons
     ]
     vms = [
         (
@@ -91,7 +93,50 @@ def show_state(state: State) -> str:
     return "\n\n".join(
         [
             f"{state.name}: {phase} ({state.topology})",
-            table(("HOST", "DAEMON", "STATE", "PID", "FOR"), daemons),
+            table(("NODE", "DAEMON", "STATE", "PID", "FOR"), daemons),
             table(("VM", "HOST", "NETWORK", "ADDRESS", "MAC", "TAP"), vms),
         ]
     )
+
+
+def show_controller(state: messages.State) -> str:
+    """How a controller is, and its sessions."""
+    facts = ["serving" if state.serving else "stopped"]
+    facts += [f"everything {state.delay_ms:g} ms late"] if state.delay_ms else []
+    facts += [f"withholds {', '.join(state.withheld)}"] if state.withheld else []
+    facts += [f"keeps the routes of {', '.join(state.stale)}"] if state.stale else []
+    sessions = [
+        (
+            agent.name,
+            agent.address,
+            f"{agent.seconds:.0f} s",
+            str(len(agent.vrfs)),
+            str(agent.published),
+            "none" if agent.machines is None else f"{agent.nodes} objects",
+            f"{agent.received}/{agent.sent}",
+        )
+        for agent in state.agents
+    ]
+    head = ("AGENT", "ADDRESS", "FOR", "VRFS", "ROUTES", "CONFIGURATION", "STANZAS IN/OUT")
+    parts = [f"{state.name}: {', '.join(facts)}", table(head, sessions)]
+    parts += ["\n".join(["what agents did wrong:", *state.violations])] if state.violations else []
+    return "\n".join(parts)
+
+
+def show_routes(routes: Sequence[messages.Route]) -> str:
+    """Routes with who publishes them."""
+    rows = [
+        (route.family, route.route, agent, nexthop)
+        for route in routes
+        for agent, nexthop in route.nexthops.items()
+    ]
+    return table(("FAMILY", "ROUTE", "AGENT", "NEXTHOP LABEL"), rows)
+
+
+def show_flows(flows: Mapping[Flow, int]) -> str:
+    """What was seen on the fabric."""
+    rows = [
+        (flow.source, flow.target, flow.encapsulation, str(flow.label), str(count))
+        for flow, count in flows.items()
+    ]
+    return table(("FROM", "TO", "TUNNEL", "LABEL/VNI", "FRAMES"), rows)

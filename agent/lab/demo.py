@@ -7,9 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-from agent.lab import checks
+from agent.lab import checks, fabric, survival
 from agent.lab.connection import Connection
-from agent.lab.console import Progress, show_state
+from agent.lab.console import Progress, show_controller, show_flows, show_state
+from agent.lab.controller.messages import State
 from agent.lab.errors import LabError
 from agent.lab.launch import Launch, load_plan
 from agent.lab.plan import Plan
@@ -29,10 +30,11 @@ def demo(topology_file: Path, run_dir: RunDir) -> None:
         launch.wait()
         connection = Connection(run_dir)
         progress.follow(connection)
-        _check(connection, plan, progress, run_dir.logs)
-        print(f"\n{show_state(connection.state())}")
-        for host in plan.topology.hosts:
-            print(f"\n{_tables(connection, plan.topology, host)}\n")
+        try:
+            _check(connection, plan.topology, progress, run_dir)
+        except LabError as error:
+            tails = [tail(log) for log in sorted(run_dir.logs.iterdir())]
+            raise LabError("\n".join([str(error), *tails])) from None
         connection.close()
     except BaseException:
         launch.end()
@@ -44,23 +46,61 @@ def demo(topology_file: Path, run_dir: RunDir) -> None:
 
 def _contents(plan: Plan) -> str:
     topology = plan.topology
-    counts = ((topology.networks, "network"), (topology.vms, "VM"), (topology.hosts, "host"))
-    return ", ".join(f"{len(rows)} {word}{'s' * (len(rows) != 1)}" for rows, word in counts)
-
-
-def _check(connection: Connection, plan: Plan, progress: Progress, logs: Path) -> None:
-    steps = (
-        ("ARP: gateway and peers resolved", checks.arp),
-        ("ping within each network: 0 % loss", checks.reachable),
-        ("ping across networks: nothing answered", checks.separated),
+    counts = (
+        (topology.networks, "network"),
+        (topology.vms, "VM"),
+        (topology.hosts, "host"),
+        (topology.controllers, "controller"),
     )
-    try:
-        for title, check in steps:
-            with progress.step(title):
-                check(connection, plan.topology)
-    except LabError as error:
-        tails = [tail(log) for log in sorted(logs.iterdir())]
-        raise LabError("\n".join([str(error), *tails])) from None
+    return ", ".join(f"{len(rows)} {word}{'s' * (len(rows) != 1)}" for rows, word in counts if rows)
+
+
+def _check(connection: Connection, topology: Topology, progress: Progress, run_dir: RunDir) -> None:
+    with progress.step("ARP: gateway and peers resolved"):
+        checks.arp(connection, topology)
+    if survival.remote_pairs(topology):
+        _check_fabric(connection, topology, progress, run_dir.path / "fabric.pcap")
+    else:
+        with progress.step("ping within each network: 0 % loss"):
+            checks.reachable(connection, topology)
+    with progress.step("ping across networks: nothing answered"):
+        checks.separated(connection, topology)
+    print(f"\n{show_state(connection.state())}")
+    for name in topology.controllers:
+        state = connection.control(name, ["status"])
+        assert isinstance(state, State)
+        print(f"\n{show_controller(state)}")
+    for host in topology.hosts:
+        print(f"\n{_tables(connection, topology, host)}")
+    print()
+    if survival.remote_pairs(topology):
+        _check_survival(connection, topology, progress)
+
+
+def _check_fabric(
+    connection: Connection, topology: Topology, progress: Progress, file: Path
+) -> None:
+    with (
+        progress.step("ping within each network: 0 % loss"),
+        fabric.capture(connection, file),
+    ):
+        checks.reachable(connection, topology)
+    with progress.step(f"tshark on the fabric: {topology.encapsulations[0]}"):
+        flows = fabric.read(file)
+        announced = fabric.labels(connection, topology)
+        tunnels = fabric.tunnelled(topology, flows, announced, checks.PINGS)
+    print(f"\n{show_flows({flow: flows[flow] for flow in tunnels})}\n")
+
+
+def _check_survival(connection: Connection, topology: Topology, progress: Progress) -> None:
+    first, *rest = topology.controllers
+    steps = [(f"{first} killed during ping: 0 % loss", lambda: survival.kill(connection, [first]))]
+    if rest:
+        steps.append(("all controllers killed: 0 % loss", lambda: survival.kill(connection, rest)))
+    steps.append(("controllers back: 0 % loss", lambda: survival.revive(connection, topology)))
+    for title, action in steps:
+        with progress.step(title):
+            survival.without_loss(connection, topology, action)
 
 
 def _tables(connection: Connection, topology: Topology, host: str) -> str:
@@ -69,6 +109,9 @@ def _tables(connection: Connection, topology: Topology, host: str) -> str:
     vrfs = sorted({vif["vrf"] for vif in vifs if vif["name"] in taps})
     commands = [["vif", "--list"], ["nh", "--list"]]
     commands += [["rt", "--dump", str(vrf)] for vrf in vrfs]
+    if topology.controllers:
+        commands += [["rt", "--dump", str(vrf), "--family", "bridge"] for vrf in vrfs]
+        commands += [["mpls", "--dump"], ["vxlan", "--dump"]]
     return "\n\n".join(
         f"{host}# {' '.join(command)}\n{_tool(connection, host, *command).rstrip()}"
         for command in commands

@@ -1,4 +1,4 @@
-"""One host of a lab: its forwarder, its agent and the agent's port API."""
+"""One host of a lab: its network, its forwarder, its agent and the agent's port API."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import asyncio
 import http.client
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from agent.lab.errors import LabError
 from agent.lab.messages import DaemonState, Role
 from agent.lab.netns import call
-from agent.lab.plan import CONFIG, REST_PORT, RUN_DIR, TOPOLOGY, agent_config
-from agent.lab.processes import Daemon, Node
+from agent.lab.plan import CONFIG, REST_PORT, RUN_DIR, TOPOLOGY, VHOST, agent_config
+from agent.lab.processes import Daemon, Node, run
 from agent.lab.sandbox import NODES
-from agent.topology import Host
+from agent.topology import Host, Topology
 
 READY_SECONDS = 20.0
 
@@ -28,6 +29,14 @@ class HostNode:
         self.directory = directory
         self.node: Node | None = None
         self._host = host
+        self._addressed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._network = Daemon(
+            f"the network of {host.name}",
+            ["ip", "-o", "monitor", "link"],
+            logs / f"{host.name}-network.log",
+            self._network_event,
+        )
         python = sys.executable
         forwarder = ["-m", "agent.forwarder", "--run-dir", str(RUN_DIR)]
         forwarder += ["--fabric", host.interface]
@@ -42,10 +51,40 @@ class HostNode:
             for role, words in arguments.items()
         }
 
-    def write_files(self, topology: str) -> None:
+    def write_files(self, topology: Topology, text: str) -> None:
         """Put the agent's configuration and topology (its text) into the run directory."""
-        (self.directory / TOPOLOGY.name).write_text(topology)
-        (self.directory / CONFIG.name).write_text(agent_config(self._host))
+        (self.directory / TOPOLOGY.name).write_text(text)
+        (self.directory / CONFIG.name).write_text(agent_config(self._host, topology))
+
+    def _network_event(self, line: str) -> None:
+        """What network scripts do: whenever the datapath makes vhost0, it gets its address."""
+        if f" {VHOST}: " not in line:
+            return
+        if line.startswith("Deleted"):
+            self._addressed.clear()
+        elif not self._addressed.is_set():
+            task = asyncio.create_task(self._give_address())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _give_address(self) -> None:
+        assert self.node
+        lines = f"address replace {self._host.fabric} dev {VHOST}\nlink set {VHOST} up\n"
+        with suppress(LabError):  # gone again: the next one has its own event
+            await run(self.node.argv(["ip", "-batch", "-"]), lines)
+            self._addressed.set()
+
+    async def boot(self) -> None:
+        """Start what gives vhost0 its address, before there is a vhost0."""
+        assert self.node, "bring-up makes the node first"
+        await self._network.start(self.node)
+
+    async def addressed(self) -> None:
+        """Wait until vhost0 has the host's address; LabError if it gets none."""
+        await self._network.until(f"address on {VHOST}", self._has_address, READY_SECONDS)
+
+    async def _has_address(self) -> bool:
+        return self._addressed.is_set()
 
     async def start(self, role: Role) -> None:
         """Start a daemon and wait until it serves."""
@@ -94,3 +133,4 @@ class HostNode:
         """End the agent, then the forwarder."""
         await self.daemons["agent"].stop()
         await self.daemons["forwarder"].stop()
+        await self._network.stop()

@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-Role = Literal["agent", "forwarder"]
+Role = Literal["agent", "forwarder", "controller"]
+"""The two daemons of a host, and the one of a controller."""
 
 
 class Request(msgspec.Struct, frozen=True, tag_field="op", tag=str.lower):
@@ -22,16 +23,16 @@ class Status(Request, frozen=True):
 
 
 class Kill(Request, frozen=True):
-    """SIGKILL a daemon of a host and leave it dead; answered by Done once it is gone."""
+    """SIGKILL a daemon and leave it dead; answered by Done once it is gone."""
 
-    host: str
+    node: str
     role: Role
 
 
 class Start(Request, frozen=True):
     """Start a daemon that is not running; answered by Done once it serves."""
 
-    host: str
+    node: str
     role: Role
 
 
@@ -45,6 +46,13 @@ class Unplug(Request, frozen=True):
     """End a VM's DHCP client and delete its port; answered by Done."""
 
     vm: str
+
+
+class Control(Request, frozen=True):
+    """A command for a controller, in words; answered by Controlled."""
+
+    controller: str
+    words: list[str]
 
 
 class Down(Request, frozen=True):
@@ -73,9 +81,12 @@ class Failed(Reply, frozen=True):
 
 
 class DaemonState(msgspec.Struct, frozen=True):
-    """A daemon of a host: `state` is "running" or how it ended; `pid` as seen in the sandbox."""
+    """A daemon of a host or a controller.
 
-    host: str
+    `state` is "running" or how it ended; `pid` is as seen in the sandbox.
+    """
+
+    node: str
     role: Role
     state: str
     pid: int | None
@@ -104,10 +115,16 @@ class VmState(msgspec.Struct, frozen=True):
     lease: Lease | None
 
 
+class Controlled(Reply, frozen=True):
+    """What a controller answered (agent.lab.controller.messages), as its line."""
+
+    answer: str
+
+
 class State(Reply, frozen=True):
     """The whole lab. `ready` once bring-up has finished; `topology` is its file.
 
-    `nodes` maps each VM and host to a process that holds its namespaces, as the sandbox
+    `nodes` maps each VM, host and controller to a process that holds its namespaces, as the sandbox
     numbers it.
     """
 
@@ -119,8 +136,8 @@ class State(Reply, frozen=True):
     vms: tuple[VmState, ...]
 
 
-AnyRequest = Follow | Status | Kill | Start | Plug | Unplug | Down
-AnyReply = Step | Done | Failed | State
+AnyRequest = Follow | Status | Kill | Start | Plug | Unplug | Control | Down
+AnyReply = Step | Done | Failed | Controlled | State
 
 read_request = msgspec.json.Decoder(AnyRequest).decode
 read_reply = msgspec.json.Decoder(AnyReply).decode

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.errors import ConfigError
-from agent.topology import Host, Topology, Vm
+from agent.topology import Controller, Host, Topology, Vm
 
 T = TypeVar("T")
 
 BRIDGE = "fabric"
-"""The bridge that joins the hosts, in the sandbox's own network namespace."""
+"""The bridge that joins hosts and controllers, in the sandbox's own network namespace."""
 
 VM_INTERFACE = "eth0"
+CONTROLLER_INTERFACE = "eth0"
 VHOST = "vhost0"
 RUN_DIR = Path("/run/vrouter")
 """The run directory as a process on a host sees it."""
@@ -49,21 +50,43 @@ class Plan:
         """The VM of that name; ConfigError names those that exist."""
         return _named("VM", name, self.topology.vms)
 
+    def controller(self, name: str) -> Controller:
+        """The controller of that name; ConfigError names those that exist."""
+        return _named("controller", name, self.topology.controllers)
+
 
 def make_plan(topology: Topology) -> Plan:
-    """Lay out the links of a topology; ConfigError if a VM and a host share a name."""
-    both = sorted(set(topology.hosts) & set(topology.vms))
-    if both:
-        raise ConfigError(f"vms.{both[0]}: a host has the same name; names must differ")
+    """Lay out the links of a topology; ConfigError if two nodes share a name."""
+    _distinct({"hosts": topology.hosts, "controllers": topology.controllers, "vms": topology.vms})
     batches = [_fabric(topology)]
-    batches += [_host(host, topology.on_host(host.name)) for host in topology.hosts.values()]
+    batches += [_host(host, topology) for host in topology.hosts.values()]
+    batches += [_controller(one, topology) for one in topology.controllers.values()]
     batches += [Batch(vm, ("link set lo up",)) for vm in topology.vms]
     return Plan(topology, tuple(batches))
 
 
-def agent_config(host: Host) -> str:
-    """The configuration file of a host's agent, in the reference agent's INI form."""
+def _distinct(sections: Mapping[str, Mapping[str, object]]) -> None:
+    """Every node of a lab has its namespace by its name."""
+    owners: dict[str, str] = {}
+    for section, names in sections.items():
+        for name in names:
+            other = owners.setdefault(name, section)
+            if other != section:
+                raise ConfigError(f"{section}.{name}: {other} has the same name; names must differ")
+
+
+def agent_config(host: Host, topology: Topology) -> str:
+    """The configuration file of a host's agent, in the reference agent's INI form.
+
+    With controllers in the topology the agent lives from them, else from its own copy of it.
+    """
     gateway = f"gateway = {host.gateway}\n" if host.gateway else ""
+    servers = " ".join(f"{one.address.ip}:{one.port}" for one in topology.controllers.values())
+    source = (
+        f"[CONTROL-NODE]\nservers = {servers}\n"
+        if servers
+        else f"[STANDALONE]\ntopology = {TOPOLOGY}\nhost = {host.name}\n"
+    )
     return (
         "[DEFAULT]\n"
         f"agent_name = {host.name}\n"
@@ -74,9 +97,7 @@ def agent_config(host: Host) -> str:
         f"ip = {host.fabric}\n"
         f"{gateway}"
         f"physical_interface = {host.interface}\n"
-        "\n[STANDALONE]\n"
-        f"topology = {TOPOLOGY}\n"
-        f"host = {host.name}\n"
+        f"\n{source}"
     )
 
 
@@ -100,18 +121,21 @@ def port_request(vm: Vm, network_uuid: str) -> dict[str, str | int]:
 
 def _named(kind: str, name: str, rows: Mapping[str, T]) -> T:
     if name not in rows:
-        raise ConfigError(f"no {kind} {name!r} in this lab; there are: {', '.join(rows)}")
+        raise ConfigError(f"no {kind} {name!r} in this lab; there are: {', '.join(rows) or 'none'}")
     return rows[name]
 
 
 def _fabric(topology: Topology) -> Batch:
     lines = ["link set lo up", f"link add {BRIDGE} type bridge", f"link set {BRIDGE} up"]
-    for index, host in enumerate(topology.hosts.values()):
+    ends = [(host.name, host.interface) for host in topology.hosts.values()]
+    ends += [(name, CONTROLLER_INTERFACE) for name in topology.controllers]
+    for index, (node, interface) in enumerate(ends):
         port = f"{BRIDGE}-{index}"
         lines += [
-            f"link add {port} type veth peer name {host.interface} netns {host.name}",
-            f"link set {port} master {BRIDGE} up",
+            f"link add {port} type veth peer name {interface} netns {node}",
+            f"link set {port} mtu {topology.fabric_mtu} master {BRIDGE} up",
         ]
+    for host in topology.hosts.values():
         if host.gateway:
             lines.append(
                 f"addr replace {host.gateway}/{host.fabric.network.prefixlen} dev {BRIDGE}"
@@ -119,12 +143,23 @@ def _fabric(topology: Topology) -> Batch:
     return Batch(None, tuple(lines))
 
 
-def _host(host: Host, vms: list[Vm]) -> Batch:
-    lines = ["link set lo up", f"link set {host.interface} up"]
-    for vm in vms:
+def _host(host: Host, topology: Topology) -> Batch:
+    lines = ["link set lo up", f"link set {host.interface} mtu {topology.fabric_mtu} up"]
+    for vm in topology.on_host(host.name):
         lines += [
             f"link add {vm.tap} type veth"
             f" peer name {VM_INTERFACE} address {vm.mac} netns {vm.name}",
             f"link set {vm.tap} up",
         ]
     return Batch(host.name, tuple(lines))
+
+
+def _controller(controller: Controller, topology: Topology) -> Batch:
+    return Batch(
+        controller.name,
+        (
+            "link set lo up",
+            f"addr add {controller.address} dev {CONTROLLER_INTERFACE}",
+            f"link set {CONTROLLER_INTERFACE} mtu {topology.fabric_mtu} up",
+        ),
+    )

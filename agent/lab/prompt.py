@@ -10,15 +10,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 
+from agent.ifmap.from_topology import vrf_name
 from agent.lab.plan import Plan
 from agent.lab.rundir import RunDir
-from agent.topology import Vm
+from agent.topology import Topology, Vm
 
 
 def hints(plan: Plan, run_dir: RunDir) -> str:
     """What to try, with names of this topology."""
-    vms = list(plan.topology.vms.values())
-    host = next(iter(plan.topology.hosts))
+    topology = plan.topology
+    vms = list(topology.vms.values())
+    host = next(iter(topology.hosts))
     lines = ["status"]
     if vms:
         lines += [f"exec {vms[0].name} -- ip address", f"unplug {vms[0].name}"]
@@ -26,12 +28,27 @@ def hints(plan: Plan, run_dir: RunDir) -> str:
         lines += [f"exec {vms[0].name} -- ping -c 3 {peer.address}"] if peer else []
         lines += [f"exec {vms[0].name} -- ping -c 3 {stranger.address}"] if stranger else []
     lines += [f"exec {host} -- vif --list", f"exec {host} -- rt --dump 1", f"kill {host} agent"]
-    lines += [f"start {host} agent", "help", "quit"]
+    lines += [f"start {host} agent", *_control_hints(topology), "help", "quit"]
     text = "\n".join(f"  {line}" for line in lines)
     return (
         f"try:\n{text}\n"
         f"from another terminal: vrouter-lab COMMAND --run-dir {run_dir}; logs: {run_dir.logs}"
     )
+
+
+def _control_hints(topology: Topology) -> list[str]:
+    """What can be done to controllers: traffic must not notice any of it."""
+    if not topology.controllers:
+        return []
+    name = next(iter(topology.controllers))
+    lines = [f"controller {name} status", f"kill {name}", f"start {name}"]
+    lines += [f"controller {name} flap 3 0.5", f"controller {name} withhold routes"]
+    lines += [f"controller {name} release"]
+    if topology.networks:
+        lines.append(f"controller {name} routes {vrf_name(next(iter(topology.networks)))}")
+    host = next(iter(topology.hosts.values()))
+    lines.append(f"exec {host.name} -- tcpdump -ni {host.interface}")
+    return lines
 
 
 def _peer(vms: list[Vm], same: bool) -> Vm | None:

@@ -16,6 +16,8 @@ from agent.lab.launch import DETACH
 from agent.lab.messages import (
     AnyReply,
     AnyRequest,
+    Control,
+    Controlled,
     Done,
     Down,
     Failed,
@@ -124,15 +126,17 @@ class Supervisor:
                 return
             await changed.wait()
 
-    async def _command(self, request: AnyRequest) -> Done | Failed:
+    async def _command(self, request: AnyRequest) -> Done | Controlled | Failed:
         lab = self._lab
         try:
             async with self._busy:
                 match request:
-                    case Kill(host, role):
-                        await lab.kill(host, role)
-                    case Start(host, role):
-                        await lab.start(host, role)
+                    case Kill(node, role):
+                        await lab.kill(node, role)
+                    case Start(node, role):
+                        await lab.start(node, role)
+                    case Control(controller, words):
+                        return Controlled(await lab.control(controller, words))
                     case Plug(vm):
                         await lab.plug(vm)
                     case Unplug(vm):

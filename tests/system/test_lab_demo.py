@@ -14,6 +14,7 @@ import pytest
 from agent.lab.processes import environment
 
 REPOSITORY = Path(__file__).parents[2]
+ONE_HOST = str(REPOSITORY / "agent/lab/topologies/one-host.yaml")
 STEPS = (
     "namespaces and links",
     "forwarders",
@@ -44,7 +45,7 @@ def assert_demo(output: str, run_dir: Path) -> None:
 
 def test_the_demo_ends_well_and_leaves_nothing(vrouter_lab, tmp_path, traces):
     run_dir = tmp_path / "lab"
-    done = vrouter_lab("demo", "--run-dir", str(run_dir), check=False)
+    done = vrouter_lab("demo", ONE_HOST, "--run-dir", str(run_dir), check=False)
     assert done.returncode == 0, done.stdout
     assert_demo(done.stdout, run_dir)
     traces.assert_none()
@@ -67,7 +68,8 @@ def test_the_demo_without_privileges():
     with tempfile.TemporaryDirectory(dir="/tmp") as parent:  # $TMPDIR may be closed to others
         os.chmod(parent, 0o777)
         run_dir = Path(parent) / "lab"
-        done = _run([*plain, python, "-m", "agent.lab", "demo", "--run-dir", str(run_dir)], parent)
+        demo = ["-m", "agent.lab", "demo", ONE_HOST, "--run-dir", str(run_dir)]
+        done = _run([*plain, python, *demo], parent)
         assert done.returncode == 0, done.stdout
         assert_demo(done.stdout, run_dir)
 

@@ -8,11 +8,13 @@ import re
 import select
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from agent.lab.processes import environment
 
+ONE_HOST = str(Path(__file__).parents[2] / "agent/lab/topologies/one-host.yaml")
 LIMIT = 60.0
 INTERRUPT = b"\x03"
 
@@ -71,7 +73,9 @@ def run_dir(tmp_path):
 
 @pytest.fixture
 def terminal(run_dir):
-    started = Terminal(sys.executable, "-m", "agent.lab", "run", "--run-dir", str(run_dir))
+    started = Terminal(
+        sys.executable, "-m", "agent.lab", "run", ONE_HOST, "--run-dir", str(run_dir)
+    )
     started.expect("lab> ")
     return started
 
@@ -85,7 +89,7 @@ def test_commands_at_the_prompt(terminal, run_dir):
     terminal.expect("one-host: ready")
     terminal.expect("lab> ")
     terminal.type("exec nobody -- true\n")
-    terminal.expect("no VM or host 'nobody' in this lab; there are: ")
+    terminal.expect("no VM, host or controller 'nobody' in this lab; there are: ")
     terminal.expect("lab> ")
     terminal.type('say "\n')
     terminal.expect("cannot read that")

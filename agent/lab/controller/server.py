@@ -60,10 +60,13 @@ def load(path: Path) -> topology.Topology:
 
 
 class _Connection(asyncio.Protocol):
-    """One agent's TCP connection."""
+    """One agent's TCP connection; among `connections` once it is made."""
 
-    def __init__(self, controller: Controller, pump: Callable[[], None]) -> None:
+    def __init__(
+        self, controller: Controller, connections: set[_Connection], pump: Callable[[], None]
+    ) -> None:
         self._controller = controller
+        self._connections = connections
         self._pump = pump
         self._paused = False
         self._transport: asyncio.Transport | None = None
@@ -74,6 +77,7 @@ class _Connection(asyncio.Protocol):
         self._transport = transport
         remote = IPv4Address(transport.get_extra_info("peername")[0])
         self.session = self._controller.connected(remote, time.monotonic())
+        self._connections.add(self)
         self._pump()
 
     def data_received(self, data: bytes) -> None:
@@ -84,6 +88,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         assert self.session
         self._transport = None
+        self._connections.discard(self)
         self._controller.lost(self.session, time.monotonic())
         self._pump()
 
@@ -151,9 +156,7 @@ class Server:
     # Sessions
 
     def _connect(self) -> _Connection:
-        connection = _Connection(self._controller, self._pump)
-        self._connections.add(connection)
-        return connection
+        return _Connection(self._controller, self._connections, self._pump)
 
     def _pump(self) -> None:
         """Let the controller act on the time, send what it has, and wake up when it must."""
@@ -163,12 +166,10 @@ class Server:
         try:
             now = time.monotonic()
             self._controller.tick(now)
-            while any([connection.write(now) for connection in self._connections]):
+            while any([connection.write(now) for connection in list(self._connections)]):
                 self._controller.tick(now)
         finally:
             self._pumping = False
-        open_sessions = self._controller.sessions()
-        self._connections = {one for one in self._connections if one.session in open_sessions}
         self._arm()
         if self._controller.serving != (self._listener is not None):
             self._spawn()

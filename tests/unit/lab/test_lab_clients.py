@@ -8,10 +8,13 @@ import yaml
 
 from agent import topology
 from agent.lab.checks import Output, pairs, ping_counts
-from agent.lab.console import show_state, table
+from agent.lab.console import show_controller, show_routes, show_state, table
+from agent.lab.controller import messages as controls
 from agent.lab.errors import LabError
 from agent.lab.launch import load_plan
 from agent.lab.messages import (
+    Control,
+    Controlled,
     DaemonState,
     Down,
     Failed,
@@ -63,17 +66,23 @@ def plan():
     return make_plan(topology.parse(yaml.safe_load(ONE_HOST)))
 
 
-@pytest.mark.parametrize("request_", [Follow(), Down(), Kill("host1", "agent")])
+@pytest.mark.parametrize(
+    "request_",
+    [Follow(), Down(), Kill("host1", "agent"), Control("control1", ["flap", "2", "0.5"])],
+)
 def test_requests_survive_the_wire(request_):
     assert read_request(line(request_)) == request_
 
 
-@pytest.mark.parametrize("reply", [Step("agents"), Step("agents", 0.5), Failed("why"), STATE])
+@pytest.mark.parametrize(
+    "reply",
+    [Step("agents"), Step("agents", 0.5), Failed("why"), Controlled('{"reply":"done"}'), STATE],
+)
 def test_replies_survive_the_wire(reply):
     assert read_reply(line(reply)) == reply
 
 
-@pytest.mark.parametrize("text", [b"", b"{}", b'{"op":"kill","host":"h","role":"x"}', b'{"op":1}'])
+@pytest.mark.parametrize("text", [b"", b"{}", b'{"op":"kill","node":"h","role":"x"}', b'{"op":1}'])
 def test_what_is_no_request_is_refused(text):
     with pytest.raises((msgspec.ValidationError, msgspec.DecodeError)):
         read_request(text)
@@ -115,11 +124,42 @@ def test_columns_are_as_wide_as_their_widest_cell():
     assert table(("A", "LONG"), [("wide cell", "x")]) == "A          LONG\nwide cell  x"
 
 
+def test_a_controller_shows_its_sessions_and_what_was_done_to_it():
+    agent = controls.Agent(
+        "host1", "10.0.0.1", 12.0, {"red": 2}, ["uuid"], 7, 21, 9, 5, True, False
+    )
+    state = controls.State(
+        "control1", True, 250.0, ["routes"], [agent], ["host2"], {}, ["host1: closed: strange"]
+    )
+    lines = show_controller(state).splitlines()
+    assert lines[0] == (
+        "control1: serving, everything 250 ms late, withholds routes, keeps the routes of host2"
+    )
+    assert lines[2].split() == ["host1", "10.0.0.1", "12", "s", "1", "7", "21", "objects", "9/5"]
+    assert lines[-1] == "host1: closed: strange"
+
+
+def test_routes_are_shown_with_who_says_them():
+    routes = [controls.Route("inet", "10.1.1.3/32", {"host1": "10.0.0.1 17"})]
+    assert show_routes(routes).splitlines()[1].split() == [
+        "inet", "10.1.1.3/32", "host1", "10.0.0.1", "17",
+    ]  # fmt: skip
+
+
 def test_hints_name_what_exists(plan, tmp_path):
     text = hints(plan, RunDir(tmp_path))
     assert "exec red1 -- ping -c 3 10.1.1.4" in text  # its own network
     assert "exec red1 -- ping -c 3 10.2.2.3" in text  # another network
     assert "kill host1 agent" in text
+    assert "controller" not in text
+
+
+def test_hints_tell_what_to_do_to_controllers(tmp_path):
+    content = {**yaml.safe_load(ONE_HOST), "controllers": 1}
+    text = hints(make_plan(topology.parse(content)), RunDir(tmp_path))
+    assert "kill control1" in text
+    assert "controller control1 withhold routes" in text
+    assert "controller control1 routes default-domain:default-project:red:red" in text
 
 
 @pytest.mark.parametrize(
