@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import re
 import sys
 import traceback
@@ -185,16 +186,23 @@ def main(words: list[str]) -> int:
     arguments = _arguments(words)
     _configure_logs(arguments.log)
     try:
-        if arguments.events:
-            return _list(arguments.file, arguments.until)
-        result = _replayed(arguments.file, arguments.until)
-        if arguments.diff is None:
-            _print(result, arguments.json)
-            return 0 if result.faithful else 1
-        other = _replayed(arguments.diff, arguments.until)
+        return _run(arguments)
     except AgentError as error:
         print(f"vrouter-agent replay: {error}", file=sys.stderr)
         return EINVAL
+    except BrokenPipeError:  # whoever reads has seen enough; nothing may be left to be flushed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.events:
+        return _list(arguments.file, arguments.until)
+    result = _replayed(arguments.file, arguments.until)
+    if arguments.diff is None:
+        _print(result, arguments.json)
+        return 0 if result.faithful else 1
+    other = _replayed(arguments.diff, arguments.until)
     found = list(differences(result.rows, other.rows))
     if arguments.json:
         print(json.dumps([one.members() for one in found], indent=2))
