@@ -6,7 +6,6 @@ in nanoseconds, exact for every clock that counts those; any other time is writt
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from agent.record.events import AnyEvent, Event
 from agent.record.frames import MAX_ENTRY, Read, Unpacker
 
 _LENGTH = struct.Struct("<I")
+_NO_LENGTH = bytes(_LENGTH.size)
 _NANO = 1e9
 _MOST_SECONDS = 2.0**32  # the differences of their nanoseconds fit into 64 bits
 
@@ -52,15 +52,6 @@ def _decode_value(kind: type, value: Any) -> Any:
     return kind(value)
 
 
-def _time(now: float, before: int) -> tuple[int | float, int]:
-    """How `now` is written, and what the next time is counted from."""
-    if abs(now) < _MOST_SECONDS:
-        nanos = round(now * _NANO)
-        if nanos / _NANO == now and math.copysign(1, nanos) == math.copysign(1, now):
-            return nanos - before, nanos
-    return now, before
-
-
 class Writer:
     """Appends entries to `buffer`, which its owner empties."""
 
@@ -76,8 +67,12 @@ class Writer:
         """
         buffer = self.buffer
         start = len(buffer)
-        time, self._before = _time(now, self._before)
-        buffer += b"\0\0\0\0"
+        time: int | float = now
+        if -_MOST_SECONDS < now < _MOST_SECONDS:
+            nanos = round(now * _NANO)
+            if nanos and nanos / _NANO == now:
+                time, self._before = nanos - self._before, nanos
+        buffer += _NO_LENGTH
         try:
             self._encoder.encode_into((time, event), buffer, start + 4)
         except (msgspec.MsgspecError, ValueError, OverflowError) as error:
