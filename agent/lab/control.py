@@ -36,7 +36,8 @@ class ControlNode:
     async def start(self) -> None:
         """Start the process and wait until it serves."""
         assert self.node, "bring-up makes the node first"
-        self._socket.unlink(missing_ok=True)  # of a process that was killed
+        if not self.daemon.running:
+            self._socket.unlink(missing_ok=True)  # of a process that was killed
         await self.daemon.start(self.node)
         await self.daemon.until("answer", self._serves, READY_SECONDS)
 

@@ -81,7 +81,8 @@ class HostNode:
 
     async def addressed(self) -> None:
         """Wait until vhost0 has the host's address; LabError if it gets none."""
-        await self._network.until(f"address on {VHOST}", self._has_address, READY_SECONDS)
+        forwarder = self.daemons["forwarder"]  # if it could not make vhost0, its log says why
+        await forwarder.until(f"address on {VHOST}", self._has_address, READY_SECONDS)
 
     async def _has_address(self) -> bool:
         return self._addressed.is_set()

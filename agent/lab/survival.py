@@ -16,7 +16,7 @@ from agent.topology import Topology, Vm
 PINGS = 40
 INTERVAL = "0.05"
 UNDER_WAY = "icmp_seq=5 "
-SESSIONS_SECONDS = 30.0
+SETTLED_SECONDS = 30.0
 POLL_SECONDS = 0.1
 
 
@@ -67,10 +67,15 @@ def revive(connection: Connection, topology: Topology) -> None:
     """Start all controllers again and wait until they have every agent's routes."""
     for name in topology.controllers:
         connection.command(Start(name, "controller"))
-    deadline = time.monotonic() + SESSIONS_SECONDS
+    settled(connection, topology)
+
+
+def settled(connection: Connection, topology: Topology) -> None:
+    """Wait until every controller has every agent's routes; LabError if that does not come."""
+    deadline = time.monotonic() + SETTLED_SECONDS
     while missing := _missing(connection, topology):
         if time.monotonic() > deadline:
-            raise LabError(f"{missing}, {SESSIONS_SECONDS:g} s after the controllers started")
+            raise LabError(f"{missing}, after {SETTLED_SECONDS:g} s")
         time.sleep(POLL_SECONDS)
 
 
