@@ -48,8 +48,8 @@ _SUBSCRIBED_TYPES = (0, 2)  # VMs of namespaces (1) are not asked for (facts res
 class ControlPlane:
     """Feeds `compiler` from `controllers` and tells them what it exports. Opens nothing.
 
-    The shell keeps the connections of `controllers` and hands its events to `said`; `follow`
-    comes after each commit of the compiler. `entropy` gives jitter.
+    The shell keeps the connections of `controllers` and hands its events to `said`; `join`
+    and `tell` follow a commit of the compiler. `entropy` gives jitter.
     """
 
     def __init__(self, settings: Settings, compiler: Compiler, entropy: random.Random) -> None:
@@ -93,16 +93,18 @@ class ControlPlane:
         if _is_vm_port(after):
             self.controllers.subscribe_vm(after.instance_uuid, after.uuid)
 
-    def follow(self) -> None:
-        """Tell the controllers what the last commit changed for them."""
+    def join(self) -> None:
+        """Ask for the routes of the VRFs in use, and of no others."""
         wanted = self._compiler.subscriptions()
-        if wanted != self._joined:
-            for name in self._joined.keys() - wanted.keys():
-                self.controllers.unsubscribe_vrf(name)
-            for name, index in wanted.items():
-                if self._joined.get(name) != index:
-                    self.controllers.subscribe_vrf(name, index)
-            self._joined = wanted
+        for name in [name for name in self._joined if name not in wanted]:
+            self.controllers.unsubscribe_vrf(name)
+        for name, index in wanted.items():
+            if self._joined.get(name) != index:
+                self.controllers.subscribe_vrf(name, index)
+        self._joined = wanted
+
+    def tell(self) -> None:
+        """Tell controllers what changed of our own routes; `join` comes first."""
         exported = self._compiler.published()
         for route in exported.withdrawn:
             self.controllers.withdraw(route.family, route.vrf, route.key)

@@ -32,7 +32,7 @@ from agent.xmpp import Event as ControlEvent
 
 log = structlog.get_logger(__name__)
 
-OBJECTS_A_TURN = 8192
+OBJECTS_A_TURN = 2048
 """How many desired objects a turn hands to ksync, so that none takes long."""
 
 _LIMITS = {
@@ -71,6 +71,8 @@ class Core:
         self._gateways = Gateways(self.compiler)
         self._due: dict[Key, Desired | None] = {}
         self._failures: dict[str, str] = {}
+        self._computed = -1
+        """How much the compiler had computed when services and controllers followed it."""
         self._listed = False
         self._seeded = False
         self._held = False
@@ -126,6 +128,7 @@ class Core:
         """Services learned from packets."""
         for fact in facts:
             self.compiler.learned(fact)
+        self._computed = -1
 
     def controllers_said(self, events: Sequence[ControlEvent], now: float) -> None:
         """What `controllers` told, in order."""
@@ -209,9 +212,18 @@ class Core:
         self._due.update(dict.fromkeys(delta.removed))
         if not self._held:
             self._apply(now)
-        self._control.follow()
-        self._report_failures()
-        return self._services_follow(now)
+        frames: list[bytes] = []
+        if self._has_news():
+            self._control.join()
+            self._report_failures()
+            frames = self._services_follow(now)
+        self._control.tell()
+        return frames
+
+    def _has_news(self) -> bool:
+        """Whether anything but routes of controllers changed; those come by the thousand."""
+        before, self._computed = self._computed, sum(self.compiler.recomputed.values())
+        return before != self._computed
 
     def _apply(self, now: float) -> None:
         """Hand over some of what changed; when it was the last, leftovers may be swept."""

@@ -21,6 +21,7 @@ from agent.daemon.operational import Operational
 from agent.daemon.recorder import Recorder
 from agent.errors import ConfigError
 from agent.inputs import Link
+from agent.io.garbage import GarbageCollector
 from agent.io.ksync import KsyncConnection
 from agent.io.links import LinkMonitor
 from agent.io.pkt0 import TrapLoop
@@ -74,6 +75,7 @@ class Daemon:
             host=settings.get("DEFAULT", "rest_ip", str),
             port=settings.get("DEFAULT", "rest_port", int),
         )
+        self._garbage = GarbageCollector()
         self._stop = asyncio.Event()
         self._turn_due = False
         self._timer: asyncio.TimerHandle | None = None
@@ -104,6 +106,7 @@ class Daemon:
             await self._close()
 
     async def _start(self) -> None:
+        self._garbage.start()
         self._pkt0.start()  # before ksync: the datapath connects to it when it adds the agent vif
         self._links.start()
         await self._ports.start()
@@ -120,6 +123,7 @@ class Daemon:
             self._timer.cancel()
         self._pkt0.close()
         self._links.close()
+        self._garbage.close()
         if self._recorder is not None:
             self._recorder.ended(self._core)
         log.info("stopped")

@@ -43,7 +43,7 @@ from agent.rib import Rib
 from agent.routes import PublishedRoute, RouteBatch
 from agent.values import Mac
 
-ROUTES_A_BATCH = 4096
+ROUTES_A_BATCH = 512
 """How many changed routes a commit takes over, so that none takes long."""
 
 
