@@ -150,6 +150,7 @@ class Engine:
         self._enumerations: dict[_Cell, dict[Call, None]] = {}
         self._touched: dict[_Input, None] = {}
         self._abandoned: dict[_Read, None] = {}
+        self._failed: dict[_Cell, None] = {}
         self._stack: list[_Cell] = []
         self._revision = 1
 
@@ -261,11 +262,7 @@ class Engine:
 
     def failures(self) -> dict[str, str]:
         """The live calls that failed, with their reasons."""
-        return {
-            str(call): cell.value.reason
-            for call, cell in self._cells.items()
-            if isinstance(cell.value, Failure)
-        }
+        return {str(cell.call): cell.value.reason for cell in self._failed}
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -316,6 +313,10 @@ class Engine:
         if cell.verified == 0 or value != cell.value:
             cell.value = value
             cell.changed = self._revision
+            if isinstance(value, Failure):
+                self._failed[cell] = None
+            else:
+                self._failed.pop(cell, None)
 
     def _run(self, call: Call) -> Any:
         try:
@@ -363,6 +364,7 @@ class Engine:
                 self._forget_input(read)
             elif not read.demanded and read not in self._enumerations:
                 self._cells.pop(read.call, None)
+                self._failed.pop(read, None)
                 for inner in read.reads:
                     inner.readers.pop(read, None)
                     self._abandon(inner)
