@@ -36,6 +36,9 @@ KEEPALIVE_PROBES = 3
 USER_TIMEOUT_MS = 15_000
 """TCP's own watch over the peer; the values of the reference agent (facts xmpp-ifmap.md 1)."""
 
+PARSED_SIZE = 4 << 20
+"""After so many bytes a stream gets a new parser: expat keeps every name that it ever met."""
+
 # It would log every malformed stanza whole; we tell of them ourselves, in a word.
 logging.getLogger("slixmpp").setLevel(logging.CRITICAL)
 
@@ -83,6 +86,8 @@ class ControlStream(XMLStream):
         self.securing: asyncio.Task[None] | None = None
         self._owner = owner
         self._parsed: list[Element] = []
+        self._header = b""
+        self._parsed_size = 0
         self.default_ns = "jabber:client"
         self.stream_ns = "http://etherx.jabber.org/streams"
         self.stream_header = ""  # the channel says it, in its turn
@@ -103,10 +108,21 @@ class ControlStream(XMLStream):
         """Let slixmpp's parser see all but what the channel took, in the order of the bytes."""
         received = data.encode() if isinstance(data, str) else data
         for text in self._owner.received(self, received):
+            self._bound_parser(text)
             super().data_received(text)
             parsed, self._parsed = self._parsed, []
             for stanza in parsed:
                 self._owner.stanza(self, stanza)
+
+    def _bound_parser(self, text: bytes) -> None:
+        """Begin the stream anew for the parser, between two stanzas, when it has read enough."""
+        self._parsed_size += len(text)
+        if text.startswith(b"<stream:stream"):
+            self._header, self._parsed_size = text, 0
+        elif self._parsed_size > PARSED_SIZE:
+            self._parsed_size = len(text)
+            self.init_parser()
+            super().data_received(self._header)
 
     def connection_lost(self, exception: BaseException | None) -> None:
         """The connection is gone, by whichever side."""

@@ -8,7 +8,9 @@ session has sent all.
 from __future__ import annotations
 
 import asyncio
+import resource
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
 
@@ -289,6 +291,36 @@ def test_faulty_nodes_cost_themselves(run: Runner) -> None:
             assert self.controllers.channel(one.address).ready
 
     run(scene())
+
+
+def test_names_without_number_do_not_pile_up(run: Runner) -> None:
+    """XML parsers keep every name: 10 MB of new ones would take 250 MB for the session's life."""
+
+    async def scene() -> None:
+        async with node() as one, agent(one.address) as self:
+            await self.told(PeerUp)
+            one.say(config("first"))
+            await self.told(ConfigUpdate)
+            self.log.clear()
+            before = resident()
+            for turn in range(10):
+                names = range(turn * 100_000, (turn + 1) * 100_000)
+                one.say(configuration(b"".join(b"<a%x/>" % name for name in names)))
+                await self.told(ConfigUpdate)
+                self.log.clear()
+            assert resident() - before < 160 << 20
+            one.say(config("last"))
+            (last,) = await self.told(ConfigUpdate)
+            assert isinstance(last, ConfigUpdate)
+            assert last.stanza.tag == "{jabber:client}iq"
+            assert self.controllers.channel(one.address).ready
+
+    run(scene())
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def test_oversized_stanzas_are_refused_before_they_are_whole(run: Runner) -> None:
