@@ -54,18 +54,17 @@ class Core:
     def __init__(
         self, settings: Settings, topology: Topology | None, *, pid: int, seed: int, now: float
     ) -> None:
-        entropy = random.Random(seed)
         self.compiler = Compiler(host_settings(settings, topology))
         self.session = Session(
             pid=pid,
             opening=Opening(reset=settings.get("RESTART", "reset", bool)),
-            jitter=entropy.random,
+            jitter=_entropy(seed, "datapath").random,
         )
         self.trapped = TrappedPackets(self.compiler)
         self.store = PortStore(
             float(settings.get("DEFAULT", "stale_interface_cleanup_timeout", int))
         )
-        self._control = ControlPlane(settings, self.compiler, entropy)
+        self._control = ControlPlane(settings, self.compiler, _entropy(seed, "controllers"))
         self.controllers = self._control.controllers
         self._progress = self._control.progress
         self._gateways = Gateways(self.compiler)
@@ -251,3 +250,8 @@ class Core:
         frames += arp.announce(view, active, now)
         frames += arp.probe(view, [Probe(*address) for address in view.waiting()], now)
         return frames
+
+
+def _entropy(seed: int, use: str) -> random.Random:
+    """Numbers for one use alone: what another one draws does not change them."""
+    return random.Random(f"{seed} {use}")

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 from agent.daemon.core import Core
 from agent.ksync.record import State
-from agent.objects import Desired
+from agent.objects import Desired, Kind
 from agent.routes import InetKey
 from agent.values import Mac
+
+TOLD = frozenset(kind.value for kind in Kind) | {"joined VRF", "exported"}
 
 
 class Row(NamedTuple):
@@ -39,10 +41,15 @@ def state(core: Core) -> list[Row]:
     return sorted(rows, key=lambda row: (row.section, row.key))
 
 
+def told(rows: Iterable[Row]) -> list[Row]:
+    """What the datapath and the controllers are told: the desired objects, exported routes."""
+    return [row for row in rows if row.section in TOLD]
+
+
 def digest(rows: Iterable[Row]) -> str:
-    """The SHA-256 of the rows in hex: equal for equal states, in any process."""
+    """The SHA-256 of what is told, in hex: equal for equal desired states, in any process."""
     total = hashlib.sha256()
-    for row in rows:
+    for row in told(rows):
         total.update(json.dumps(row, sort_keys=True, separators=(",", ":")).encode())
         total.update(b"\n")
     return total.hexdigest()
