@@ -50,6 +50,8 @@ INET = 2
 TUNNEL = 3
 ARP_TRAP = 0x4
 FAR_LABEL = 77
+OWN_ROUTES = 2
+"""The least that the host tells of its VMs."""
 TREE_LABELS = 4098
 """From here on labels are given by whoever builds the broadcast trees."""
 HOST, FABRIC = "host1", "net"
@@ -77,6 +79,9 @@ ip -o monitor link | while read -r line; do
     esac
 done
 """
+
+TREE_WRITES = 6
+"""A new tree builder means another label for the tree: some writes, of some hundred objects."""
 
 T = TypeVar("T")
 
@@ -179,6 +184,11 @@ class ControlNode:
     def agent(self, name: str = HOST) -> messages.Agent | None:
         """The session of an agent, as it sees it."""
         return next((agent for agent in self.state.agents if agent.name == name), None)
+
+    def knows(self) -> bool:
+        """Whether the agent is there and has told its routes."""
+        agent = self.agent()
+        return agent is not None and agent.published >= OWN_ROUTES
 
 
 class FarAgent:
@@ -331,7 +341,7 @@ class Site:
         seen = [controller.agent() for controller in self.controllers]
         taps = {vm.tap for vm in self.vms.values()}
         return (
-            all(one is not None and one.published >= 2 for one in seen)
+            all(one is not None and one.published >= OWN_ROUTES for one in seen)
             and len(self.agent.said('event="routes complete"')) >= len(self.controllers)
             and taps <= self.taps()
             and {str(vm.address) for vm in self.vms.values()} <= self.routes().keys()
@@ -348,6 +358,14 @@ class Site:
         while (now := self.programmed()) != before:
             before = now
             time.sleep(0.3)
+
+    def back(self, mark: int) -> None:
+        """Wait until all controllers are there, as they are after `ready`, and nothing moves."""
+        until(
+            lambda: all(one.knows() and one.agent().end_of_rib_sent for one in self.controllers),
+            lambda: f"{self.agent.log[mark:]}\n{[one.state for one in self.controllers]}",
+        )
+        self.settled()
 
     def far_agent(self, *controllers: ControlNode) -> FarAgent:
         """A second agent at these controllers, by default at all."""
@@ -468,6 +486,31 @@ def _route(row: VrRouteReq, hop: VrNexthopReq | None) -> Route:
     if hop is not None and hop.nhr_type == TUNNEL:
         far = str(ip4_from_loaded(hop.nhr_tun_dip))
     return Route(row.rtr_nh_id, hop.nhr_type if hop else -1, row.rtr_label, far)
+
+
+class Before:
+    """How the datapath was, and how much had been written."""
+
+    def __init__(self, there: Site) -> None:
+        there.settled()
+        self._there = there
+        self._programmed = there.programmed()
+        self._writes = there.writes()
+        self.mark = there.agent.mark()
+
+    def changes(self) -> list[str]:
+        """What is not as it was."""
+        return self._there.changes_since(self._programmed)
+
+    def assert_untouched(self, builders: int = 1) -> None:
+        """It is as it was; nothing was written but trees, of so many builders one by one."""
+        assert self.changes() == []
+        assert self._there.writes() - self._writes <= builders * TREE_WRITES
+
+    def assert_restarted(self) -> None:
+        """As `assert_untouched`, by an agent that started since."""
+        assert self.changes() == []
+        assert self._there.writes() <= TREE_WRITES
 
 
 class Pinging:
