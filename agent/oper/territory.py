@@ -113,7 +113,7 @@ class Territory:
         self._hosts: Lane[EvpnKey] = Lane(leads)
         self._of_mac: dict[Mac, tuple[EvpnKey, ...]] = {}
         self._of_ip: dict[bytes, tuple[EvpnKey, ...]] = {}
-        self._own: dict[int, set[InetKey]] = {}  # local label -> routes that use its nexthop
+        self._own: dict[int, dict[InetKey, None]] = {}  # local label -> routes of its nexthop
         self._due_inet: dict[InetKey, None] = {}
         self._due_macs: dict[Mac, None] = {}
         self._refs: dict[Key, tuple[Key, ...]] = {}
@@ -159,7 +159,7 @@ class Territory:
     def _disown(self, to: InetKey, path: RouteAttributes | None) -> None:
         routes = self._own.get(label_of(path)) if path and self._own else None
         if routes:
-            routes.discard(to)
+            routes.pop(to, None)
 
     def take_evpn(self, key: EvpnKey, best: RouteAttributes | None) -> None:
         """An EVPN host (type 2) or prefix (type 5) route has another best path."""
@@ -316,7 +316,7 @@ class Territory:
         if self._local.row(key) is not None or self.facts.routing:
             return None, 0
         label = label_of(path)
-        self._own.setdefault(label, set()).add(to)
+        self._own.setdefault(label, {})[to] = None
         nexthop = self._local.nexthop(label)
         return (None, 0) if nexthop is None else (nexthop.key, nexthop.index)
 
