@@ -6,6 +6,7 @@ which is what remains when all bookkeeping is free.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from itertools import cycle
 from typing import Any
@@ -29,6 +30,7 @@ NEXTHOP = Desired(
 )
 ACK = VrResponse(h_op=4).encode()
 PER_FRAME = 16
+_REQUEST = re.compile(rb"\0\0\0.vr_(?:route|nexthop|interface|mpls|vxlan|vrf)_req", re.DOTALL)
 
 
 @cache
@@ -68,14 +70,14 @@ class Acknowledger:
             seq = data[at + 8 : at + 12]
             more = self._more[:8] + seq + self._more[12:]
             last = self._last[:8] + seq + self._last[12:]
-            count = data.count(b"\0\0\0\x0cvr_route_req", at, end) or 1
+            count = len(_REQUEST.findall(data, at, end)) or 1
             replies.append(more * (count - 1) + last)
             at = end
         return b"".join(replies)
 
 
-def opened() -> Session:
-    """A session on an empty datapath that has one nexthop."""
+def connected() -> Session:
+    """A session on an empty datapath."""
     session = Session(pid=1)
     session.connected(0.0)
     limits = ACK + VrouterOps().encode()
@@ -85,6 +87,12 @@ def opened() -> Session:
         body = limits if b"vrouter_ops" in data else ACK
         session.receive(reply_frame(body, family=24, seq=seq, more=False), 0.0)
         data = session.data_to_send()
+    return session
+
+
+def opened() -> Session:
+    """A session on an empty datapath that has one nexthop."""
+    session = connected()
     session.apply([NEXTHOP], [], 0.0)
     session.complete(0.0)
     carry(session)

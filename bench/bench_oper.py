@@ -9,7 +9,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from bench_ksync import carry, connected
+
 from agent.inputs import GraphNode
+from agent.ksync import Session
 from agent.oper import Compiler
 from tests.graph.worlds import SETTINGS, World, full, move, put, worked
 
@@ -38,6 +41,21 @@ def test_compile(contest: Any) -> None:
         setup=lambda: ((filled(world),), {}),
         rounds=5,
         iterations=1,
+    )
+
+
+def test_compile_and_sync(contest: Any) -> None:
+    """Until a datapath has acknowledged everything."""
+    world = full(worked(vms=VMS, networks=NETWORKS))
+
+    def run(compiler: Compiler, session: Session) -> None:
+        session.apply(compiler.commit().changed, (), 0.0)
+        session.complete(0.0)
+        carry(session)
+        assert session.in_sync
+
+    contest(f"{COMPILE}, until in sync", "vrouter", aim_ns=3e9).pedantic(
+        run, setup=lambda: ((filled(world), connected()), {}), rounds=3, iterations=1
     )
 
 
