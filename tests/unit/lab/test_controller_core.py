@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address
+from pathlib import Path
 from uuid import UUID
 from xml.etree import ElementTree
 
@@ -54,10 +55,10 @@ def parsed(**more):
 class Agent:
     """Speaks as an agent does, and reads what it is told."""
 
-    def __init__(self, lab: Lab, name: str) -> None:
+    def __init__(self, lab: Lab, name: str, address: str) -> None:
         self.name = name
         self.lab = lab
-        self.session = lab.controller.connected(IPv4Address(ADDRESSES[name]), lab.now)
+        self.session = lab.controller.connected(IPv4Address(address), lab.now)
         self.heard = b""
 
     def say(self, data: str | bytes) -> None:
@@ -198,8 +199,8 @@ class Lab:
         self.agents: list[Agent] = []
         self.controller = Controller(content or parsed(), Options(**options), self.log.append)
 
-    def agent(self, name: str) -> Agent:
-        agent = Agent(self, name)
+    def agent(self, name: str, address: str = "") -> Agent:
+        agent = Agent(self, name, address or ADDRESSES[name])
         self.agents.append(agent)
         return agent.open()
 
@@ -248,7 +249,7 @@ def test_the_header_is_answered_with_no_features(lab):
 
 
 def test_a_silent_connection_is_closed(lab):
-    mute = Agent(lab, "one")
+    mute = Agent(lab, "one", ADDRESSES["one"])
     lab.agents.append(mute)
     lab.wait(OPEN_SECONDS + 0.1)
     assert "no stream header" in mute.session.closed
@@ -493,6 +494,47 @@ def test_many_routes_come_in_whole_messages(lab):
     while lab.state().agents[1].sent < 94:
         lab.pump()
     assert len(two.told()) == 3000
+
+
+# The golden agent
+
+VECTORS = Path(__file__).parents[2] / "vectors/xmpp"
+GOLDEN = "default-domain:demo:vn1:vn1"
+ROUTER = "default-domain:demo:lr-ivn:lr-ivn"
+
+
+def golden(name: str) -> list[bytes]:
+    """The stanzas of a vector, one by one."""
+    (path,) = VECTORS.glob(f"{name}-*.xml")
+    return re.findall(rb"<(?:iq|message)\b.*?</(?:iq|message)>", path.read_bytes(), re.DOTALL)
+
+
+def test_an_agent_by_the_book_is_understood_and_answered():
+    """What the golden agent says, word for word, to a strict controller."""
+    content = yaml.safe_load(TOPOLOGY)
+    content["hosts"]["compute-1"] = {"fabric": "10.0.0.9/24"}
+    lab = Lab(topology.parse(content))
+    agent = lab.agent("compute-1", "192.0.2.1")
+    agent.say(golden("02")[0])
+    assert ("update", "virtual-router", "default-global-system-config:compute-1") in agent.config()
+    for stanza in golden("03")[:2]:
+        agent.say(stanza)
+    agent.vrf(ROUTER, 4)
+    for name in ("04", "06", "07", "08", "09", "10", "11"):
+        for stanza in golden(name):
+            agent.say(stanza)
+    told = {(row[0], row[1]) for row in agent.told() if len(row) > 2}
+    assert (f"1/1/{GOLDEN}", "10.1.1.3/32") in told
+    assert (f"1/241/{GOLDEN}", "192.0.2.1:3:255.255.255.255,0.0.0.0") in told
+    for stanza in golden("05") + golden("17")[:1]:
+        agent.say(stanza)
+    assert (f"1/1/{GOLDEN}", "10.1.1.3/32") in agent.told()
+    (state,) = lab.state().agents
+    assert not agent.session.closed
+    assert not lab.state().violations
+    assert state.end_of_rib_received
+    agent.say(golden("03")[2])
+    assert GOLDEN not in lab.state().routes
 
 
 # Broadcast
