@@ -18,6 +18,7 @@ class HostSettings:
     `address` is the address of vhost0 (the router id) with its prefix length, `gateway` the
     fabric's default gateway; without an address the host has no underlay. `pkt0_transport`
     is a vifr_transport: 1 Ethernet (kernel), 3 socket (DPDK, embedded forwarder).
+    `dhcp_relay`: ports in the fabric's network get their addresses from a server there.
     `encapsulations` are the tunnel types in order of preference while no
     global-vrouter-config says otherwise.
     """
@@ -30,6 +31,7 @@ class HostSettings:
     pkt0_name: str = "unix"
     pkt0_transport: int = 3
     subnet_hosts_resolvable: bool = True
+    dhcp_relay: bool = False
     encapsulations: tuple[str, ...] = ("MPLSoGRE",)
 
 
@@ -141,4 +143,13 @@ class TrafficSeen:
 
     vif_index: int
     ip: IPv4Address | IPv6Address
+    mac: Mac
+
+
+@dataclass(frozen=True, slots=True)
+class DhcpSnooped:
+    """Learned: a DHCP server of the fabric gave `ip` to the VM with `mac` behind a vif."""
+
+    vif_index: int
+    ip: IPv4Address
     mac: Mac

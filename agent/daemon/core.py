@@ -24,7 +24,7 @@ from agent.objects import Desired, Key, Kind
 from agent.oper.compiler import Compiler
 from agent.rest import PortStore
 from agent.rest.ports import Change
-from agent.services import ArpEvent, Probe, TrappedPackets
+from agent.services import Learned, Probe, TrappedPackets
 from agent.services.view import FABRIC_VRF
 from agent.settings import Settings
 from agent.topology import Topology
@@ -60,7 +60,7 @@ class Core:
             opening=Opening(reset=settings.get("RESTART", "reset", bool)),
             jitter=_entropy(seed, "datapath").random,
         )
-        self.trapped = TrappedPackets(self.compiler)
+        self.trapped = TrappedPackets(self.compiler, _entropy(seed, "services").randbytes(16))
         self.store = PortStore(
             float(settings.get("DEFAULT", "stale_interface_cleanup_timeout", int))
         )
@@ -123,7 +123,7 @@ class Core:
         """All links that exist and all ports that were stored are known."""
         self._listed = True
 
-    def learned(self, facts: Sequence[ArpEvent]) -> None:
+    def learned(self, facts: Sequence[Learned]) -> None:
         """Services learned from packets."""
         for fact in facts:
             self.compiler.learned(fact)

@@ -17,10 +17,12 @@ import uvloop
 
 from agent.daemon.configuration import Sources, parse
 from agent.daemon.core import Core
+from agent.daemon.host import host_settings
 from agent.daemon.operational import Operational
 from agent.daemon.recorder import Recorder
 from agent.errors import ConfigError
-from agent.inputs import Link
+from agent.inputs import HostSettings, Link
+from agent.io.dhcp_relay import RelaySocket
 from agent.io.garbage import GarbageCollector
 from agent.io.ksync import KsyncConnection
 from agent.io.links import LinkMonitor
@@ -29,7 +31,7 @@ from agent.io.port_api import PortApi
 from agent.io.xmpp import ControlConnections, tls_context
 from agent.ksync import InSync, Lost, Session
 from agent.ksync.events import Event as DatapathEvent
-from agent.services import ArpEvent
+from agent.services import Learned
 from agent.settings import Settings
 from agent.topology import Topology
 from agent.xmpp import Event as ControlEvent
@@ -66,6 +68,7 @@ class Daemon:
             context=_tls(settings),
         )
         self._pkt0 = TrapLoop(sources.run_dir, core.trapped, self._learned)
+        self._relay = _relay(host_settings(settings, topology), self._pkt0)
         self._links = LinkMonitor(self._links_changed)
         self._ports = PortApi(
             core.store,
@@ -107,6 +110,8 @@ class Daemon:
 
     async def _start(self) -> None:
         self._garbage.start()
+        if self._relay is not None:
+            self._relay.start()
         self._pkt0.start()  # before ksync: the datapath connects to it when it adds the agent vif
         self._links.start()
         await self._ports.start()
@@ -121,6 +126,8 @@ class Daemon:
         await self._ksync.close()
         if self._timer is not None:
             self._timer.cancel()
+        if self._relay is not None:
+            self._relay.close()
         self._pkt0.close()
         self._links.close()
         self._garbage.close()
@@ -149,7 +156,7 @@ class Daemon:
         self._core.links(changed, gone)
         self._schedule()
 
-    def _learned(self, facts: Sequence[ArpEvent]) -> None:
+    def _learned(self, facts: Sequence[Learned]) -> None:
         self._core.learned(facts)
         self._schedule()
 
@@ -198,6 +205,13 @@ def _source(settings: Settings) -> IPv4Address | None:
     """The address that controllers know this host by."""
     address = settings.optional("VIRTUAL-HOST-INTERFACE", "ip", IPv4Interface)
     return address.ip if address else None
+
+
+def _relay(host: HostSettings, pkt0: TrapLoop) -> RelaySocket | None:
+    """Where DHCP servers answer; None where nothing is relayed."""
+    if not host.dhcp_relay or host.address is None:
+        return None
+    return RelaySocket(host.address.ip, pkt0.relayed)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -32,6 +32,7 @@ def host_settings(settings: Settings, topology: Topology | None) -> HostSettings
         gateway=_gateway(gateways, host),
         vhost_name=settings.get("VIRTUAL-HOST-INTERFACE", "name", str),
         subnet_hosts_resolvable=settings.get("DEFAULT", "subnet_hosts_resolvable", bool),
+        dhcp_relay=settings.get("DEFAULT", "dhcp_relay_mode", bool),
         encapsulations=_encapsulations(settings, topology),
     )
 

@@ -152,6 +152,9 @@ class Player:
         return {
             events.Trapped: lambda event, now: self._trapped(event.frames, now),
             events.TrapTurn: lambda _, now: self.outputs.add(trapped.turn(now)),
+            events.Relayed: lambda event, now: self.outputs.add(
+                trapped.relayed(event.message, event.server, now)
+            ),
             events.TrapTick: lambda _, now: self.outputs.add(trapped.tick(now)),
             **self._of_controllers(),
         }

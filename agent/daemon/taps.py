@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from ipaddress import IPv4Address
 from typing import Any
 from uuid import UUID
 from xml.etree.ElementTree import Element
@@ -156,6 +157,11 @@ class Taps:
 
         self._giving(core.trapped, "receive", receive)
         self._giving(core.trapped, "turn", lambda now: (events.TrapTurn(), now))
+
+        def relayed(message: bytes, server: IPv4Address, now: float) -> tuple[Event, float]:
+            return events.Relayed(message, server), now
+
+        self._giving(core.trapped, "relayed", relayed)
         self._giving(core.trapped, "tick", lambda now: (events.TrapTick(), now))
 
     def _tap_controllers(self, core: Core) -> None:

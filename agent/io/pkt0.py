@@ -18,12 +18,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from itertools import islice
 from pathlib import Path
 
 from agent._fast.packet import FrameBatch, disconnect, send_frames
 from agent.errors import ConfigError
-from agent.services import ArpEvent, TrappedPackets
+from agent.services import Learned, TrappedPackets
 
 AGENT_SOCKET = "agent_pkt0"
 DATAPATH_SOCKET = "dpdk_pkt0"
@@ -161,7 +162,7 @@ class TrapLoop:
         self,
         run_dir: Path,
         services: TrappedPackets,
-        learned: Callable[[list[ArpEvent]], None],
+        learned: Callable[[list[Learned]], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.socket = Pkt0Socket(run_dir, self._received)
@@ -188,6 +189,10 @@ class TrapLoop:
         """Send frames of a service, and wake up for what it now waits for."""
         self.socket.send(frames)
         self._settle()
+
+    def relayed(self, message: bytes, server: IPv4Address) -> None:
+        """A DHCP server on the fabric answers."""
+        self.send(self._services.relayed(message, server, self._clock()))
 
     def _received(self, batch: FrameBatch) -> None:
         self.send(self._services.receive(batch, self._clock()))

@@ -13,6 +13,7 @@ from agent.inputs import (
     ArpLost,
     ArpResolved,
     ContainerPort,
+    DhcpSnooped,
     HostSettings,
     Link,
     PluggedPort,
@@ -158,12 +159,14 @@ class Compiler:
         """A network interface of the host is gone."""
         self._links.drop(name)
 
-    def learned(self, fact: ArpResolved | ArpLost | TrafficSeen) -> None:
+    def learned(self, fact: ArpResolved | ArpLost | TrafficSeen | DhcpSnooped) -> None:
         """What services learned from packets. What they say of unknown vifs is ignored."""
         if isinstance(fact, ArpResolved):
             self._arps.put((fact.vrf_index, fact.ip), fact)
         elif isinstance(fact, ArpLost):
             self._arps.drop((fact.vrf_index, fact.ip))
+        elif isinstance(fact, DhcpSnooped):
+            self._rows.leased(fact)
         else:
             self._rows.heard(fact)
 
@@ -245,6 +248,8 @@ class Compiler:
             self.learned(neighbour)
         for seen in dump.traffic():
             self._rows.adopt(seen)
+        for lease in dump.leases():
+            self._rows.leased(lease)
         self._holding = dump.has_ports
         return neighbours
 

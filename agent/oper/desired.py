@@ -11,7 +11,7 @@ from functools import singledispatch
 from ipaddress import IPv4Address, ip_address
 
 from agent.errors import BugError
-from agent.inputs import ArpResolved, TrafficSeen
+from agent.inputs import ArpResolved, DhcpSnooped, TrafficSeen
 from agent.objects import DatapathMessage, Desired, Kind
 from agent.oper import nexthop
 from agent.oper.datapath import (
@@ -292,20 +292,29 @@ class Dump:
 
     def traffic(self) -> list[TrafficSeen]:
         """The VMs that were seen to use their address: their ARP is not trapped any more."""
-        ports = {one.vifr_idx for one in self._vifs if one.vifr_type == VifType.VIRTUAL}
-        seen = (self._seen(route, ports) for route in self._routes)
-        return [one for one in seen if one is not None]
+        used = (one for one in self._routes if not one.rtr_label_flags & InetFlag.ARP_TRAP)
+        return list(self._guests(used))
 
-    def _seen(self, route: VrRouteReq, ports: set[int]) -> TrafficSeen | None:
-        via = self._nexthops.get(route.rtr_nh_id)
-        if via is None or via.nhr_type != NexthopType.ENCAP or not via.nhr_encap_oif_id:
-            return None
-        vif, to = via.nhr_encap_oif_id[0], route.rtr_prefix
-        host = len(to) in (4, 16) and route.rtr_prefix_len == 8 * len(to)
-        trapped = route.rtr_label_flags & InetFlag.ARP_TRAP
-        if vif not in ports or not host or trapped or len(via.nhr_encap) < 6:
-            return None
-        return TrafficSeen(vif, ip_address(to), Mac(via.nhr_encap[:6]))
+    def leases(self) -> list[DhcpSnooped]:
+        """The addresses in the fabric's VRF that ports of this host have there."""
+        inside = self._guests(one for one in self._routes if one.rtr_vrf_id == 0)
+        return [
+            DhcpSnooped(one.vif_index, one.ip, one.mac)
+            for one in inside
+            if isinstance(one.ip, IPv4Address) and not one.ip.is_link_local
+        ]
+
+    def _guests(self, routes: Iterable[VrRouteReq]) -> Iterator[TrafficSeen]:
+        """The host routes among them that lead into a VM."""
+        ports = {one.vifr_idx for one in self._vifs if one.vifr_type == VifType.VIRTUAL}
+        for route in routes:
+            via, to = self._nexthops.get(route.rtr_nh_id), route.rtr_prefix
+            if via is None or via.nhr_type != NexthopType.ENCAP or not via.nhr_encap_oif_id:
+                continue
+            vif = via.nhr_encap_oif_id[0]
+            host = len(to) in (4, 16) and route.rtr_prefix_len == 8 * len(to)
+            if vif in ports and host and len(via.nhr_encap) >= 6:
+                yield TrafficSeen(vif, ip_address(to), Mac(via.nhr_encap[:6]))
 
 
 def _is_host4(route: VrRouteReq) -> bool:

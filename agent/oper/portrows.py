@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address
 from uuid import UUID
 
-from agent.inputs import TrafficSeen
+from agent.inputs import DhcpSnooped, TrafficSeen
 from agent.oper.datapath import inet_key
 from agent.oper.incremental import Engine
 from agent.oper.preference import SEQUENCE
@@ -15,7 +15,7 @@ from agent.oper.remote import RemoteRoutes
 from agent.oper.rows import Vmi
 from agent.oper.table import Table
 from agent.oper.vmi import NO_VIF
-from agent.oper.world import TRAFFIC
+from agent.oper.world import SNOOPED, TRAFFIC
 from agent.routes import InetKey, RouteAttributes
 from agent.values import Address, Mac, prefix
 
@@ -37,6 +37,7 @@ class PortRows:
         self._by_vif: dict[int, UUID] = {}
         self._traffic: Table[tuple[int, Address], TrafficSeen] = Table(engine, TRAFFIC)
         self._sequences: Table[tuple[int, Address], int] = Table(engine, SEQUENCE)
+        self._leases: Table[int, DhcpSnooped] = Table(engine, SNOOPED)
         # Ports by VRF and address; normally one.
         self._holders: dict[tuple[str, InetKey], dict[int, None]] = {}
         self._touched: dict[tuple[str, InetKey], None] = {}
@@ -66,6 +67,7 @@ class PortRows:
     def _unplug(self, uuid: UUID, old: Vmi) -> None:
         if self._by_vif.get(old.vif_index) == uuid:
             del self._by_vif[old.vif_index]
+        self._leases.drop(old.vif_index)
         for table in (self._traffic, self._sequences):
             for key in [key for key in table.rows if key[0] == old.vif_index]:
                 table.drop(key)
@@ -108,6 +110,10 @@ class PortRows:
         if fact.mac == row.mac and row.vrf is not None:
             highest = self._remote.highest(row.vrf.name, inet_key(prefix(str(fact.ip))))
             self._sequences.put(name, max(highest, self._sequences.rows.get(name, 0)) + 1)
+
+    def leased(self, fact: DhcpSnooped) -> None:
+        """A server on the fabric gave the VM its address, or did so before us."""
+        self._leases.put(fact.vif_index, fact)
 
     def give_way(self, router_id: IPv4Address | None) -> None:
         """Ports whose address is now elsewhere, with a higher sequence number, wait again."""

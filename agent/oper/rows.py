@@ -89,7 +89,8 @@ class Vmi:
     `name` is that of the host's device (the tap), `os_index` its index or 0 while it is not
     there; `vif_index` is -1 when the datapath has no room for it. `active` is the single
     answer to "does it forward"; `reason` says why not; `l2_active` and so on tell for what.
-    `subnet` is the IPAM subnet that contains `ip`, None when there is none.
+    `subnet` is the IPAM subnet that contains `ip`, None when there is none. `dhcp_relay`: a
+    server on the fabric gives it its address.
     """
 
     uuid: UUID
@@ -115,6 +116,7 @@ class Vmi:
     ip4_active: bool = False
     ip6_active: bool = False
     config_name: str = ""
+    dhcp_relay: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 from uuid import UUID
@@ -11,6 +11,7 @@ from agent.ifmap import Identity, NodeRef, uuid_of
 from agent.inputs import GraphNode, Link
 from agent.objects import Key, Kind
 from agent.oper import ids
+from agent.oper.fabric import FABRIC_VRF
 from agent.oper.incremental import View
 from agent.oper.ipam import containing, scope
 from agent.oper.ports import Attachment, attachment, node_uuid
@@ -19,7 +20,9 @@ from agent.oper.vn import vn
 from agent.oper.vrf import reserved_macs, vrf
 from agent.oper.world import (
     BY_UUID,
+    HOST,
     LINK,
+    SNOOPED,
     BadConfig,
     address4,
     address6,
@@ -147,9 +150,19 @@ def vmi(view: View, uuid: UUID) -> Vmi | None:
         return _unconfigured(attached, NO_VIF, link, str(error))
     if found is None:
         return _unconfigured(attached, number, link, "no configuration for this port yet")
+    relay = view.read(HOST, None).dhcp_relay and found.vrf_name == FABRIC_VRF and not found.ip
+    if relay:
+        found = replace(found, ip=_snooped(view, number, found.mac or attached.mac))
     network = view(vn, found.network) if found.network else None
     reason = _reason(view, attached, found, network, link)
-    return _joined(view, attached, found, network, reason, number, link)
+    row = _joined(view, attached, found, network, reason, number, link)
+    return replace(row, dhcp_relay=True) if relay else row
+
+
+def _snooped(view: View, vif_index: int, own: Mac | None) -> IPv4Address | None:
+    """The address that a server of the fabric gave to the VM."""
+    lease = view.read(SNOOPED, vif_index)
+    return lease.ip if lease is not None and lease.mac == own else None
 
 
 def _unconfigured(attached: Attachment, number: int, link: Link | None, reason: str) -> Vmi:

@@ -12,6 +12,7 @@ from agent.ifmap import Identity, Neighbours, NodeRef
 from agent.inputs import (
     ArpResolved,
     ContainerPort,
+    DhcpSnooped,
     GraphNode,
     HostSettings,
     Link,
@@ -34,6 +35,7 @@ GATEWAY: Source[str, SimpleGateway | None] = Source("gateway")
 GATEWAYS: Source[None, tuple[str, ...]] = Source("gateways")
 ARP: Source[tuple[int, IPv4Address], ArpResolved | None] = Source("arp")
 ARPS: Source[None, tuple[tuple[int, IPv4Address], ...]] = Source("arps")
+SNOOPED: Source[int, DhcpSnooped | None] = Source("snooped")
 TRAFFIC: Source[tuple[int, Address], TrafficSeen | None] = Source("traffic")
 
 

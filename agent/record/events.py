@@ -211,6 +211,13 @@ class TrapTick(Event, frozen=True, tag=42):
     """The services' time came."""
 
 
+class Relayed(Event, frozen=True, tag=43):
+    """A datagram of a DHCP server to the relay."""
+
+    message: bytes
+    server: IPv4Address
+
+
 # Controllers
 
 
@@ -299,6 +306,7 @@ AnyEvent = (
     | Trapped
     | TrapTurn
     | TrapTick
+    | Relayed
     | ControllerConnected
     | ControllerLost
     | ControllerSecured

@@ -9,7 +9,7 @@ only what the protocol itself remembers: ARP's table and timers; DHCP remembers 
 
 from agent.services.arp import ArpEvent, ArpService, Probe
 from agent.services.dhcp4 import Dhcp4
-from agent.services.trapped import TrappedPackets
+from agent.services.trapped import Learned, TrappedPackets
 from agent.services.view import View
 
-__all__ = ["ArpEvent", "ArpService", "Dhcp4", "Probe", "TrappedPackets", "View"]
+__all__ = ["ArpEvent", "ArpService", "Dhcp4", "Learned", "Probe", "TrappedPackets", "View"]

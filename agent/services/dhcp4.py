@@ -1,17 +1,20 @@
 """The DHCPv4 server of the ports (RFC 2131; facts pkt0-services.md 6).
 
-It owns no addresses: a port is told what its configuration says. Every answer is a complete
-pkt0 frame for CMD_SWITCH on the port's vif.
+It owns no addresses: a port is told what its configuration says, or its messages are relayed.
+Every answer is a complete pkt0 frame for CMD_SWITCH on the port's vif.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from agent._fast.packet import DhcpAnswer, Packet
+from agent.inputs import DhcpSnooped
 from agent.oper.rows import Fabric, Vmi
 from agent.pkt import DhcpStatus, DhcpType
 from agent.services.dhcp4_answer import render, render_nak
+from agent.services.dhcp4_relay import Dhcp4Relay
 from agent.services.view import View
 
 MIN_DATAGRAM = 576
@@ -38,6 +41,8 @@ class DhcpCounters:
     offers: int = 0
     acks: int = 0
     nacks: int = 0
+    relay_req: int = 0
+    relay_resp: int = 0
     dhcp_disabled_drop: int = 0
     incorrect_mac: int = 0
     bad_options: int = 0
@@ -47,13 +52,25 @@ class DhcpCounters:
 class _PortAnswers:
     """The rendered answers of one port, valid for one pair of rows."""
 
-    __slots__ = ("_limited", "address", "bad", "enabled", "fabric", "full", "mac", "nak", "vmi")
+    __slots__ = (
+        "_limited",
+        "address",
+        "bad",
+        "enabled",
+        "fabric",
+        "full",
+        "mac",
+        "nak",
+        "relayed",
+        "vmi",
+    )
 
     def __init__(self, vmi: Vmi, fabric: Fabric) -> None:
         rendered = render(vmi, fabric)
         self.vmi = vmi
         self.fabric = fabric
         self.enabled = vmi.dhcp_enabled and (vmi.subnet is None or vmi.subnet.dhcp_enabled)
+        self.relayed = vmi.dhcp_relay
         self.mac = bytes(vmi.mac)
         self.full = rendered.answer
         self.address = rendered.address
@@ -70,10 +87,13 @@ class _PortAnswers:
 
 
 class Dhcp4:
-    """Answers DHCP clients; remembers nothing but rendered answers and counters."""
+    """Answers or relays DHCP clients; remembers nothing but rendered answers and counters."""
 
-    def __init__(self) -> None:
+    def __init__(self, secret: bytes = b"") -> None:
+        """`secret` keeps others from making answers that we would relay."""
         self.counters = DhcpCounters()
+        self._relay = Dhcp4Relay(secret)
+        self._snooped: list[DhcpSnooped] = []
         self._ports: dict[int, _PortAnswers] = {}
 
     def reply(self, view: View, packet: Packet, now: float) -> bytes | None:
@@ -88,7 +108,39 @@ class Dhcp4:
         if port is None or kind < 0 or not port.enabled:
             self._count_refusal(packet, port, fabric, kind)
             return None
+        if port.relayed:
+            return self._request(packet, port)
         return self._answer(packet, port, kind)
+
+    def relayed(self, view: View, message: bytes, server: IPv4Address) -> bytes | None:
+        """The frame that hands a server's answer to its port; None when it is nobody's."""
+        vif, fabric = self._relay.vif_of(message), view.fabric()
+        vmi = None if vif is None else view.vmi(vif)
+        if vmi is None or fabric is None or not vmi.dhcp_relay:
+            self.counters.errors += 1
+            return None
+        found = self._relay.answer(message, server, vmi, fabric)
+        if found is None:
+            self.counters.errors += 1
+            return None
+        self.counters.relay_resp += 1
+        if found.snooped is not None:
+            self._snooped.append(found.snooped)
+        return found.frame
+
+    def take_events(self) -> list[DhcpSnooped]:
+        """The addresses that servers gave since the last call."""
+        events, self._snooped = self._snooped, []
+        return events
+
+    def _request(self, packet: Packet, port: _PortAnswers) -> bytes | None:
+        """To the servers of the fabric."""
+        frame = self._relay.request(packet, port.vmi, port.fabric)
+        if frame is None:
+            self.counters.errors += 1
+        else:
+            self.counters.relay_req += 1
+        return frame
 
     def _answer(self, packet: Packet, port: _PortAnswers, kind: int) -> bytes | None:
         counters = self.counters

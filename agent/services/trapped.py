@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import IPv4Address
+from typing import TypeAlias
 
 from agent._fast.packet import FrameBatch, Packet, Port
+from agent.inputs import DhcpSnooped
 from agent.oper.rows import Fabric, Vmi
 from agent.pkt import Dispatcher, Module
 from agent.services.arp import ArpEvent, ArpService
@@ -13,6 +16,9 @@ from agent.services.dhcp4 import Dhcp4
 from agent.services.view import View
 
 _MAX_PORTS = 8192
+
+Learned: TypeAlias = ArpEvent | DhcpSnooped
+"""What services learn from packets."""
 
 
 def _dhcp_enabled(vmi: Vmi, v6: bool) -> bool:
@@ -64,10 +70,11 @@ class TrappedPackets:
     After each call `take_events` gives what was learned, for oper.
     """
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, secret: bytes = b"") -> None:
+        """`secret`, best 16 random bytes, is what relayed DHCP messages are known again by."""
         self._view = view
         self.arp = ArpService()
-        self.dhcp4 = Dhcp4()
+        self.dhcp4 = Dhcp4(secret)
         self.dispatcher = Dispatcher(
             Ports(view).port, {Module.ARP: self._arp, Module.DHCP: self._dhcp4}
         )
@@ -100,6 +107,11 @@ class TrappedPackets:
         """When `tick` is next needed, in monotonic seconds."""
         return self.arp.next_deadline()
 
-    def take_events(self) -> list[ArpEvent]:
+    def relayed(self, message: bytes, server: IPv4Address, now: float) -> list[bytes]:
+        """A DHCP message that `server` sent to the host; the frames to send."""
+        frame = self.dhcp4.relayed(self._view, message, server)
+        return [] if frame is None else [frame]
+
+    def take_events(self) -> list[Learned]:
         """What was learned since the last call, in order."""
-        return self.arp.take_events()
+        return [*self.arp.take_events(), *self.dhcp4.take_events()]

@@ -15,13 +15,14 @@ import pytest
 from agent.__main__ import main
 from agent.daemon.player import Player
 from agent.daemon.replay import EINVAL, Result, Until, replay
-from agent.daemon.state import digest, state, told
+from agent.daemon.state import digest, state
 from agent.errors import RecordingError
 from agent.record import MAGIC, Packer, Reader, Recorded, Writer, events
 from agent.record.events import Event
 
 KEPT = Path(__file__).parents[2] / "vectors/recordings"
 EXPECTED = json.loads((KEPT / "expected.json").read_text())
+TOLD = {"vif", "nexthop", "label", "vxlan", "vrf", "route", "bridge", "joined VRF", "exported"}
 PEER = events.Peer(IPv4Address("10.0.0.250"), 5269)
 
 
@@ -58,7 +59,7 @@ def changed(tmp_path: Path) -> Callable[..., Path]:
 def test_a_kept_recording_leads_to_what_it_led_to(name: str) -> None:
     result = played(name)
     expected = EXPECTED[name]
-    counts = Counter(row.section for row in told(result.rows))
+    counts = Counter(row.section for row in result.rows if row.section in TOLD)
     assert result.problem is None
     assert result.crashes == 0
     assert result.events == expected["events"]
@@ -87,8 +88,8 @@ def test_the_state_is_the_same_wherever_a_replay_stops(name: str) -> None:
             player.finish()
             result = played(name, Until(number=one.number))
             assert result.events == one.number
-            rows = state(player.core)
-            assert (result.rows, result.digest) == (rows, digest(rows))
+            rows, sum_ = state(player.core), digest(player.core)
+            assert (result.rows, result.digest) == (rows, sum_)
 
 
 def test_until_a_time() -> None:
@@ -182,6 +183,7 @@ def test_what_an_event_raises_is_told_and_the_rest_played(
         events.PortsStored((("a", b"{"), ("vm/b/c", b"[]")), ()),
         events.GatewaysRemoved(("none",)),
         events.Trapped((b"", b"x" * 4096)),
+        events.Relayed(b"\x02" * 300, IPv4Address("10.0.0.9")),
     ],
     ids=lambda event: type(event).__name__,
 )
