@@ -6,7 +6,7 @@ import time
 
 from agent import __version__
 from agent.daemon.core import Core
-from agent.daemon.state import digest, state
+from agent.daemon.state import digest
 from agent.daemon.taps import Taps
 from agent.io.recording import RecordingFile
 from agent.record import events
@@ -32,6 +32,6 @@ class Recorder:
 
     def ended(self, core: Core) -> None:
         """The agent ends: write what is left, and what state was reached."""
-        sum_ = "" if self._file.stopped else digest(state(core))
+        sum_ = "" if self._file.stopped else digest(core)
         outputs = self._taps.outputs.sum if self._taps else 0
         self._file.close(events.Ended("the agent ended", sum_, outputs), time.monotonic())

@@ -86,7 +86,7 @@ def replay(file: BinaryIO, until: Until | None = None) -> Result:
     _play(player, _those(recorded, until or Until(), first.now), first, result)
     result.problem = reader.problem
     result.rows = state(player.core)
-    result.digest = digest(result.rows)
+    result.digest = digest(player.core)
     return result
 
 
@@ -137,7 +137,7 @@ def _verify_turn(player: Player, one: Recorded, result: Result) -> None:
 def _verify_end(player: Player, ended: Ended, result: Result) -> None:
     if ended.outputs != player.outputs.sum and not result.findings:
         result.findings.append("at the end something else was sent than recorded")
-    if ended.digest and ended.digest != digest(state(player.core)):
+    if ended.digest and ended.digest != digest(player.core):
         result.findings.append("the state at the end is not the recorded one")
 
 

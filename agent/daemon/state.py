@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any, NamedTuple
 
 from agent.daemon.core import Core
 from agent.ksync.record import State
-from agent.objects import Desired, Kind
+from agent.objects import Desired, Key
 from agent.routes import InetKey
 from agent.values import Mac
-
-TOLD = frozenset(kind.value for kind in Kind) | {"joined VRF", "exported"}
 
 
 class Row(NamedTuple):
@@ -38,28 +36,38 @@ def state(core: Core) -> list[Row]:
     rows += _ports(core)
     rows += _neighbours(core)
     rows += _controllers(core)
-    return sorted(rows, key=lambda row: (row.section, row.key))
+    return sorted(rows, key=_place)
 
 
-def told(rows: Iterable[Row]) -> list[Row]:
-    """What the datapath and the controllers are told: the desired objects, exported routes."""
-    return [row for row in rows if row.section in TOLD]
+def digest(core: Core) -> str:
+    """The SHA-256, in hex, of what the datapath and the controllers are to be told.
 
-
-def digest(rows: Iterable[Row]) -> str:
-    """The SHA-256 of what is told, in hex: equal for equal desired states, in any process."""
+    That is each desired object with its message, byte for byte, and each exported route: equal
+    for equal desired states, in any process.
+    """
     total = hashlib.sha256()
-    for row in told(rows):
-        total.update(json.dumps(row, sort_keys=True, separators=(",", ":")).encode())
-        total.update(b"\n")
+    desired = core.compiler.desired().values()
+    for name, message in sorted((_title(one.key), one.message.encode()) for one in desired):
+        total.update(f"{name}\n{len(message)}\n".encode())
+        total.update(message)
+    for row in sorted(_exported(core), key=_place):
+        total.update(json.dumps(row, sort_keys=True).encode())
     return total.hexdigest()
+
+
+def _place(row: Row) -> tuple[str, str]:
+    return row.section, row.key
+
+
+def _title(key: Key) -> str:
+    return f"{key.kind.value} {_name(key.name)}"
 
 
 def _desired(one: Desired) -> Row:
     message: Any = one.message
     members = {name: getattr(message, name) for name in message.FIELDS}
     plain = {name: _plain(value) for name, value in members.items() if value}
-    refs = [f"{ref.kind.value} {_name(ref.name)}" for ref in one.refs]
+    refs = [_title(ref) for ref in one.refs]
     return Row(one.key.kind.value, _name(one.key.name), plain | {"refs": refs})
 
 
