@@ -52,9 +52,12 @@ def capture(connection: Connection, file: Path) -> Iterator[None]:
         assert process.stdout
         if process.stdout.readline() != "capturing\n":
             raise LabError("cannot capture on the fabric")
-        yield
-        process.stdin.close()
-        if process.stdout.readline() != "captured\n":
+        try:
+            yield
+        finally:
+            process.stdin.close()
+            said = process.stdout.readline()
+        if said != "captured\n":
             raise LabError("the capture on the fabric broke off")
 
 
