@@ -344,3 +344,12 @@ def test_mac_ip_learning_traps_until_the_route_is_marked(rig: Rig) -> None:
     rig.route(f"{HOST1}/32", 2, flags=2 | 0x10, mac=MAC1)
     assert reasons(rig.send(TAP1, request)) == []
     assert reasons(rig.send(TAP1, solicit(V6_OTHER))) == [19]
+
+
+def test_a_gateway_device_stands_for_every_address(rig: Rig) -> None:
+    """The host asks its device for whatever it routes there; nothing is stitched or flooded."""
+    gateway = 6
+    assert rig.dp.vif_set(gateway, type=5, flags=0xC0, vrf=1, mac=ROUTER_MAC) == 0
+    for target in (HOST1, HOST2, UNKNOWN, "15.0.0.9"):
+        sent = rig.send(gateway, arp(ROUTER_MAC, "198.51.100.1", target))
+        assert sent == [(gateway, answer(ROUTER_MAC, target, ROUTER_MAC, "198.51.100.1"))]
