@@ -185,6 +185,12 @@ class ControlNode:
         """The session of an agent, as it sees it."""
         return next((agent for agent in self.state.agents if agent.name == name), None)
 
+    def ours(self) -> set[str]:
+        """The routes of host1 that it has in red."""
+        reply = self.tell("routes", vrf_name("red"))
+        assert isinstance(reply, messages.RouteList)
+        return {each.route for each in reply.routes if HOST in each.nexthops}
+
     def knows(self) -> bool:
         """Whether the agent is there and has told its routes."""
         agent = self.agent()
@@ -390,6 +396,11 @@ class Site:
             return False
 
         until(posted, lambda: f"port API: {self.agent.log}")
+
+    def unplug(self, vm: Vm) -> None:
+        """Unplug a VM's port."""
+        status, answer = call(self._namespaces / HOST, 9091, "DELETE", f"/port/{vm.port}")
+        assert status == 200, answer
 
     def quiet(self, vm: str, quiet: bool) -> None:
         """Let a VM answer no ARP, or again."""

@@ -34,12 +34,23 @@ def test_configuration_and_routes_arrive(there: Site) -> None:
     route = until(lambda: there.route("10.1.1.9"), "the route of the other host")
     assert (route.kind, route.far, route.label) == (TUNNEL, "10.0.0.2", 77)
     for controller in (one, two):
-        routes = controller.tell("routes", "default-domain:default-project:red:red").routes
-        ours = {each.route for each in routes if "host1" in each.nexthops}
-        assert {"10.1.1.3/32", "10.1.1.4/32"} <= ours, routes
+        assert {"10.1.1.3/32", "10.1.1.4/32"} <= controller.ours()
         assert controller.state.violations == []
     far.withdraw("10.1.1.9")
     until(lambda: there.route("10.1.1.9") is None, "the route gone")
+
+
+def test_an_unplugged_port_is_forgotten_everywhere(there: Site) -> None:
+    serving, other = config_server(there)
+    red1, red2 = there.vms["red1"], there.vms["red2"]
+    assert set(serving.agent().machines) == {str(red1.uuid), str(red2.uuid)}
+    there.unplug(red2)
+    until(lambda: serving.agent().machines == [str(red1.uuid)], lambda: serving.state)
+    for controller in (serving, other):
+        until(lambda one=controller: f"{red2.address}/32" not in one.ours(), controller.ours)
+        assert f"{red1.address}/32" in controller.ours()
+    until(lambda: red2.tap not in there.taps(), "the interface gone")
+    assert there.route(str(red2.address)) is None
 
 
 def test_a_killed_controller_costs_nothing(there: Site) -> None:
