@@ -27,7 +27,7 @@ def hints(plan: Plan, run_dir: RunDir) -> str:
         peer, stranger = _peer(vms, same=True), _peer(vms, same=False)
         lines += [f"exec {vms[0].name} -- ping -c 3 {peer.address}"] if peer else []
         lines += [f"exec {vms[0].name} -- ping -c 3 {stranger.address}"] if stranger else []
-    lines += [f"exec {host} -- vif --list", f"exec {host} -- rt --dump 1", f"kill {host} agent"]
+    lines += [f"exec {host} -- vif --list", f"exec {host} -- rt --dump 2", f"kill {host} agent"]
     lines += [f"start {host} agent", *_control_hints(topology), "help", "quit"]
     text = "\n".join(f"  {line}" for line in lines)
     return (
