@@ -268,6 +268,64 @@ cdef class Ledger:
             del self.lengths[table]
         return owner
 
+    def cover(self, Record record not None):
+        """The closest covering inet route that is in the datapath or on its way."""
+        cdef tuple number
+        cdef list lengths
+        cdef bytes prefix
+        cdef int plen
+        cdef Record found
+        if (<tuple>record.identity)[0] is not INET_ROUTE:
+            return None
+        number = (<tuple>record.identity)[1]
+        vrf, family, prefix, plen = number
+        lengths = self.lengths[vrf, family]
+        while plen > 0:
+            plen -= 1
+            if not lengths[plen]:
+                continue
+            name = (INET_ROUTE, (vrf, family, masked(prefix, plen), plen))
+            found = self.slots.get(name)
+            if found is not None and (found.programmed is not None or found.sent is not None):
+                return found
+        return None
+
+    def retire(self, keys, queue):
+        """Give up routes that are as they should be and that nothing refers to.
+
+        What the datapath holds is known, and complete or not: a route that was wanted may go.
+        They go into `queue`. Gives the other keys, and how many routes were taken.
+        """
+        cdef list rest = []
+        cdef Py_ssize_t opened = 0
+        cdef Record record
+        append = queue.append
+        for key in keys:
+            record = self.owners.get(key)
+            if (
+                record is None
+                or record.desired is None
+                or type(record.programmed) is not VrRouteReq
+                or record.sent is not None
+                or record._held
+                or record._queued
+                or record._going
+                or record._stale
+                or record._differs
+                or record._open
+                or record.dependents
+                or record.users
+                or record.refs is not record.programmed_refs
+            ):
+                rest.append(key)
+                continue
+            record.desired = None
+            record._ready = False
+            record._open = record._queued = True
+            append(record)
+            opened += 1
+        return rest, opened
+
     def admit(self, changes, queue, bint known):
         """Take over the new routes among desired objects: slots and keys that nobody has.
 

@@ -78,6 +78,9 @@ class Reconciler:
     def apply(self, changes: Iterable[Desired], removed: Iterable[Key]) -> None:
         """Take over desired objects; a key in both ends present. Order does not matter."""
         touched: list[Record] = []
+        if self._known and not (self._registry.rivals or self._going):
+            removed, opened = self._registry.retire(removed, self._queue)
+            self._open += opened
         for key in removed:
             self._withdraw(key, touched)
         if not self._registry.rivals:

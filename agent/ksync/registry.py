@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from agent._fast.records import Ledger, Record
-from agent.ksync.objects import masked
 from agent.objects import Desired, Identity, Key, Kind
 
 _ROUTES = frozenset({Kind.INET_ROUTE, Kind.BRIDGE_ROUTE})
@@ -45,21 +44,6 @@ class Registry(Ledger):
             elif identity.kind in _ROUTES:
                 self.count_route(identity, 1)
         return record
-
-    def cover(self, record: Record) -> Record | None:
-        """The closest covering inet route that is in the datapath or on its way."""
-        assert record.identity is not None
-        if record.identity.kind is not Kind.INET_ROUTE:
-            return None
-        vrf, family, prefix, plen = record.identity.number
-        lengths = self.lengths[vrf, family]
-        for shorter in range(plen - 1, -1, -1):
-            if lengths[shorter]:
-                number = (vrf, family, masked(prefix, shorter), shorter)
-                cover = self.slots.get(Identity(Kind.INET_ROUTE, number))
-                if cover is not None and (cover.programmed is not None or cover.sent is not None):
-                    return cover
-        return None
 
     def vrfs(self) -> set[int]:
         """The VRFs in which this side knows routes."""
