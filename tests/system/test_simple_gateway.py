@@ -81,3 +81,46 @@ def test_the_host_gets_what_comes_from_the_fabric_for_its_subnets(lab, gateway):
     rows = {row["destination"]: row for row in tool(lab, "rt", "--dump", "0")}
     received = {row["id"] for row in tool(lab, "nh", "--list") if row["type"] == "Receive"}
     assert rows["10.1.1.0/24"]["nexthop"] in received
+
+
+FILE = f"""
+[GATEWAY-0]
+interface = vgw0
+routing_instance = {NETWORK}
+ip_blocks = 10.1.1.0/24
+"""
+
+
+def test_a_gateway_of_the_file_survives_the_agent(lab):
+    """Without routes it is the way to everywhere; killing the agent loses no packet."""
+
+    def restart():
+        before = times_in_sync(lab)
+        lab.command("kill", "host1", "agent")
+        lab.command("start", "host1", "agent")
+        until(lambda: times_in_sync(lab) > before)
+
+    append = f"cat >> /run/vrouter/vrouter-agent.conf <<'END'{FILE}END"
+    lab.run("host1", "sh", "-c", append)
+    restart()
+    until(
+        lambda: any(row["name"] == "vgw0" and row["nexthop"] for row in tool(lab, "vif", "--list"))
+    )
+    lab.run("host1", "ip", "route", "replace", "10.1.1.0/24", "dev", "vgw0")
+    lab.run("host1", "ip", "address", "add", "203.0.113.9/32", "dev", "lo")
+    until(lambda: lost(lab, "red1", "203.0.113.9") == 0)
+    ping = lab.popen("red1", "ping", "-n", "-c", "60", "-i", "0.05", "203.0.113.9")
+    before = _settled(lab)
+    restart()
+    output, _ = ping.communicate(timeout=30)
+    assert "60 received" in output, output
+    assert _settled(lab) == before, "every object has the number that it had"
+
+
+def times_in_sync(lab):
+    return lab.log("host1-agent").count('event="in sync"')
+
+
+def _settled(lab):
+    vifs = [(row["index"], row["name"], row["nexthop"]) for row in tool(lab, "vif", "--list")]
+    return vifs, tool(lab, "mpls", "--dump")
