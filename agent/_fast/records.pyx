@@ -393,6 +393,78 @@ cdef class Ledger:
         return tuple(found)
 
 
+    def confirm(self, records, list gone, list touched):
+        """The datapath accepted the messages of these records, in an untroubled state of all.
+
+        Settles those that were added, as they still should be, and those that were deleted
+        and nobody wants, if nothing refers to them. Identity and key of what was deleted go
+        into `gone`, records that lost their last user into `touched`. Gives the others, and
+        how many were settled.
+        """
+        cdef list rest = []
+        cdef Py_ssize_t settled = 0
+        cdef Record record
+        for record in records:
+            if (
+                record.sent is None
+                or record._going
+                or record._held
+                or record._stale
+                or record.dependents
+                or record.users
+                or not record._open
+            ):
+                rest.append(record)
+            elif record._deleting:
+                if record.desired is not None or not self._forget(record, gone, touched):
+                    rest.append(record)
+                else:
+                    settled += 1
+            elif (
+                record.desired is None
+                or (<tuple>record.desired)[2] is not record.sent
+                or (record.programmed_refs and record.programmed_refs is not record.sent_refs)
+            ):
+                rest.append(record)
+            else:
+                record.programmed = record.sent
+                record.sent = None
+                record.programmed_key = record.sent_key
+                record.programmed_refs, record.sent_refs = record.sent_refs, ()
+                record._unsure = record._differs = record._open = False
+                record._ready = True
+                record.refusal = record.attempts = 0
+                settled += 1
+        return rest, settled
+
+    cdef bint _forget(self, Record record, list gone, list touched) except -1:
+        """Drop a route that was deleted; False where that needs judgement."""
+        cdef Record ref, emptied
+        identity, key = record.identity, record.key
+        if (<tuple>identity)[0] is not INET_ROUTE or key is None:
+            return False
+        for ref in record.refs:
+            if ref.identity is None:
+                return False
+        gone.append((identity, key))
+        for ref in record.programmed_refs + record.sent_refs:
+            if ref.users and ref.users.pop(record, self) is None and not ref.users:
+                touched.append(ref)
+        for ref in record.refs:
+            if ref.dependents is not None:
+                ref.dependents.pop(record, None)
+        del self.slots[identity]
+        del self.owners[key]
+        emptied = self.count_route(identity, -1)
+        if emptied is not None:
+            touched.append(emptied)
+        record.identity = record.key = record.programmed = record.sent = None
+        record.programmed_key = record.sent_key = None
+        record.refs = record.programmed_refs = record.sent_refs = ()
+        record._deleting = record._unsure = record._differs = record._open = False
+        return True
+
+
 def launch(queue, Py_ssize_t limit, writes):
     """The first of `queue` that are to be added or changed, and their messages; in flight now.
 
@@ -426,40 +498,6 @@ def launch(queue, Py_ssize_t limit, writes):
         messages.append(record.sent)
         left -= 1
     return records, messages
-
-
-def confirm(records):
-    """The datapath accepted the messages of these records, in an untroubled state of all.
-
-    Settles those that were added, as they still should be, and that nothing refers to.
-    Gives the others, and how many were settled.
-    """
-    cdef list rest = []
-    cdef Py_ssize_t settled = 0
-    cdef Record record
-    for record in records:
-        if (
-            record.sent is None
-            or record._deleting
-            or record._going
-            or record._held
-            or record.dependents
-            or (record.programmed_refs and record.programmed_refs is not record.sent_refs)
-            or record.desired is None
-            or (<tuple>record.desired)[2] is not record.sent
-            or not record._open
-        ):
-            rest.append(record)
-            continue
-        record.programmed = record.sent
-        record.sent = None
-        record.programmed_key = record.sent_key
-        record.programmed_refs, record.sent_refs = record.sent_refs, ()
-        record._unsure = record._differs = record._open = False
-        record._ready = True
-        record.refusal = record.attempts = 0
-        settled += 1
-    return rest, settled
 
 
 def accepted(bytearray data not None, bytes ack not None, uint32_t seq, Py_ssize_t count):

@@ -11,7 +11,7 @@ import errno
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from agent._fast.records import Record, confirm, launch
+from agent._fast.records import Record, launch
 from agent.ksync.compare import same, uses
 from agent.ksync.counters import Counters
 from agent.ksync.events import Event, Refused, Released
@@ -341,10 +341,15 @@ class Reconciler:
     def accepted(self, records: Sequence[Record], now: float) -> None:
         """The datapath accepted the messages of all these."""
         if not (self._going or self._forced or self._parked):
-            records, settled = confirm(records)
+            gone: list[tuple[Identity, Key]] = []
+            touched: list[Record] = []
+            records, settled = self._registry.confirm(records, gone, touched)
             self.counters.acks += settled
             self._in_flight -= settled
             self._open -= settled
+            self._events += [Released(*each) for each in gone]
+            for record in touched:
+                self._update(record)
         for record in records:
             self.answered(record, 0, now)
 
