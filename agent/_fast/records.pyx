@@ -335,9 +335,10 @@ cdef class Ledger:
         cdef list rest = []
         cdef Py_ssize_t opened = 0
         cdef Record record
+        cdef dict shared = {}
         append = queue.append
         for desired in changes:
-            record = self._admitted(desired)
+            record = self._admitted(desired, shared)
             if record is None:
                 rest.append(desired)
             elif known:
@@ -348,8 +349,11 @@ cdef class Ledger:
                     append(record)
         return rest, opened
 
-    cdef Record _admitted(self, desired):
-        """The record of a new route; None where anything about it is not new or not known."""
+    cdef Record _admitted(self, desired, dict shared):
+        """The record of a new route; None where anything about it is not new or not known.
+
+        Routes that share their reference keys share the records too, by way of `shared`.
+        """
         cdef Record record, ref
         cdef tuple refs
         cdef int missing = 0
@@ -362,7 +366,10 @@ cdef class Ledger:
             return None  # to be told once it is alone
         if identity in self.slots:
             return None
-        refs = self._refs(keys)
+        found = shared.get(id(keys))
+        if found is None:
+            found = shared[id(keys)] = (keys, self._refs(keys))  # keys held: the id stays theirs
+        refs = found[1]
         if refs is None:
             return None
         record = Record.__new__(Record)
