@@ -58,10 +58,9 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
 
 
 def _mebibytes(text: str) -> int:
-    size = int(text)
-    if size < 1:
-        raise ValueError(text)
-    return size << 20
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number of mebibytes")
+    return int(text) << 20
 
 
 def _recorder(arguments: argparse.Namespace, texts: Texts) -> Recorder | None:

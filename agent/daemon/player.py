@@ -83,16 +83,15 @@ class Player:
 
     def play(self, event: AnyEvent, now: float) -> None:
         """Make one call again. Raises whatever it raised when it was recorded."""
-        nested = isinstance(event, events.ControllerStanza | events.ControllerFault)
-        if self._last is not None and not nested:
-            self._last.advance(None)
-            self._last = None
+        self.finish(event)
         self._calls[type(event)](event, now)
 
-    def finish(self) -> None:
-        """The last event was played."""
-        if self._last is not None:
-            self._last.advance(None)
+    def finish(self, event: AnyEvent | None = None) -> None:
+        """Let the core see what is left of received bytes, unless `event` came between them."""
+        if not isinstance(event, events.ControllerStanza | events.ControllerFault):
+            last, self._last = self._last, None
+            if last is not None:
+                last.advance(None)
 
     def _table(self) -> dict[type, Callable[[Any, float], object]]:
         return {**self._of_core(), **self._of_ports(), **self._of_datapath(), **self._of_traps()}

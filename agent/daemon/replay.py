@@ -10,6 +10,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -35,12 +36,14 @@ class Until:
 
     @classmethod
     def parse(cls, text: str) -> Until:
-        """`120` or `+4.5`; ValueError on anything else."""
+        """`120` or `+4.5`; argparse.ArgumentTypeError on anything else."""
         if re.fullmatch(r"\d+", text):
             return cls(number=int(text))
         if re.fullmatch(r"\+\d+(\.\d*)?s?", text):
             return cls(seconds=float(text.strip("+s")))
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(
+            f"{text}: expected the number of an event, or + and seconds since the start"
+        )
 
     def passed(self, recorded: Recorded, start: float) -> bool:
         """Whether the event is behind the place."""
@@ -99,23 +102,30 @@ def _those(recorded: Iterable[Recorded], until: Until, start: float) -> Iterator
 
 def _play(player: Player, recorded: Iterator[Recorded], first: Recorded, result: Result) -> None:
     result.events = 1
+    last = first
     for one in recorded:
         result.events = one.number
         result.seconds = one.now - first.now
+        with _going_on(last, result):
+            player.finish(one.event)
+        last = one
         if isinstance(one.event, Ended):
-            player.finish()
             result.ended = True
             _verify_end(player, one.event, result)
             return
-        if isinstance(one.event, Turn):
-            _verify_turn(player, one, result)
-        _play_one(player, one, result)
-    player.finish()
+        if isinstance(one.event, Turn) and one.event.outputs != player.outputs.sum:
+            _differs(result, f"before event {one.number}")
+        with _going_on(one, result):
+            player.play(one.event, one.now)
+    with _going_on(last, result):
+        player.finish()
 
 
-def _play_one(player: Player, one: Recorded, result: Result) -> None:
+@contextmanager
+def _going_on(one: Recorded, result: Result) -> Iterator[None]:
+    """Note what an event raises, and go on."""
     try:
-        player.play(one.event, one.now)
+        yield
     except BugError as error:
         result.findings.append(f"event {one.number}: {error}")
     except AgentError:
@@ -127,16 +137,14 @@ def _play_one(player: Player, one: Recorded, result: Result) -> None:
         traceback.print_exc()
 
 
-def _verify_turn(player: Player, one: Recorded, result: Result) -> None:
-    player.finish()
-    assert isinstance(one.event, Turn)
-    if one.event.outputs != player.outputs.sum and not result.findings:
-        result.findings.append(f"before event {one.number} something else was sent than recorded")
+def _differs(result: Result, place: str) -> None:
+    if not result.findings:
+        result.findings.append(f"{place} something else was sent than recorded")
 
 
 def _verify_end(player: Player, ended: Ended, result: Result) -> None:
-    if ended.outputs != player.outputs.sum and not result.findings:
-        result.findings.append("at the end something else was sent than recorded")
+    if ended.outputs != player.outputs.sum:
+        _differs(result, "at the end")
     if ended.digest and ended.digest != digest(player.core):
         result.findings.append("the state at the end is not the recorded one")
 

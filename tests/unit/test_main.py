@@ -38,3 +38,20 @@ def test_a_wrong_configuration_ends_with_a_reason(
 def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--config", str(tmp_path / "none")]) == EINVAL
     assert f"{tmp_path / 'none'}: No such file" in capsys.readouterr().err
+
+
+def test_a_recording_that_cannot_be_written_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "agent.conf"
+    config.write_text("[VIRTUAL-HOST-INTERFACE]\nphysical_interface = eth0\n")
+    words = ["--config", str(config), "--run-dir", str(tmp_path / "run")]
+    assert main([*words, "--record", f"{tmp_path}/none/one.rec"]) == EINVAL
+    assert f"--record {tmp_path}/none/one.rec: No such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x", "1.5", ""])
+def test_a_limit_is_a_number_of_mebibytes(limit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--record", "one.rec", f"--record-limit={limit}"])
+    assert "expected a whole number of mebibytes" in capsys.readouterr().err
