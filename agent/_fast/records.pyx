@@ -185,8 +185,12 @@ cdef class Record:
 
 
 cdef int enter_users(Record record, tuple refs) except -1:
+    """A VRF's routes are counted (`occupants`), not listed: there are too many."""
     cdef Record ref
+    cdef bint counted = (<tuple>record.identity)[0] in (INET_ROUTE, BRIDGE_ROUTE)
     for ref in refs:
+        if counted and ref.identity is not None and (<tuple>ref.identity)[0] is VRF:
+            continue
         if ref.users is None:
             ref.users = {}
         ref.users[record] = None

@@ -207,7 +207,7 @@ class Reconciler:
         if record.desired is not None and record.differs:
             if needs_recreation(record.programmed, record.desired.message):
                 return True
-            if record.users and record.programmed_key not in (None, record.key):
+            if record.in_use and record.programmed_key not in (None, record.key):
                 return True
         if not self._going or not any(ref.going for ref in record.programmed_refs):
             return False
