@@ -70,6 +70,7 @@ class Core:
         self._gateways = Gateways(self.compiler)
         self._due: dict[Key, Desired | None] = {}
         self._failures: dict[str, str] = {}
+        self._reported = False
         self._computed = -1
         """How much the compiler had computed when services and controllers followed it."""
         self._listed = False
@@ -157,11 +158,15 @@ class Core:
             neighbours = self.compiler.seed(event.messages)
             self.trapped.arp.adopt(neighbours, now)
             self._held = self.compiler.holding
+        self._reported = False
         log.info("datapath read", objects=len(event.messages))
 
     def _report_sync(self) -> None:
+        """Tell the first time after a dump; later each change of a route comes to this."""
         counters = self.session.counters
-        log.info(
+        tell = log.debug if self._reported else log.info
+        self._reported = True
+        tell(
             "in sync",
             writes=counters.writes.total(),
             adopted=counters.adopted,

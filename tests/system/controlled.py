@@ -320,7 +320,8 @@ class Site:
         servers = " ".join(controller.address for controller in controllers)
         llgr = "".join(f"{name} = {value}\n" for name, value in self._llgr.items())
         (self.directory / "agent.conf").write_text(
-            f"[DEFAULT]\nagent_name = {HOST}\nagent_base_directory = {self.directory}/lib\n"
+            f"[DEFAULT]\nagent_name = {HOST}\nlog_level = SYS_DEBUG\n"
+            f"agent_base_directory = {self.directory}/lib\n"
             "[VIRTUAL-HOST-INTERFACE]\nname = vhost0\nip = 10.0.0.1/24\n"
             f"physical_interface = fabric0\n[CONTROL-NODE]\nservers = {servers}\n[LLGR]\n{llgr}"
         )
