@@ -7,7 +7,7 @@ Facts oper-db.md 3.4 (what EVPN adds), 3.5 (ARP flags), sandesh-ksync.md 4.4 (me
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from agent._fast.inet_routes import Network, make, take
 from agent.objects import Desired, Key, Kind
@@ -22,6 +22,7 @@ from agent.oper.direction import (
     prefix_spec,
     way_spec,
 )
+from agent.oper.lane import Lane
 from agent.oper.leads import Leads, Via
 from agent.oper.vrf_facts import VrfFacts
 from agent.rib import preference
@@ -38,47 +39,6 @@ K = TypeVar("K", bound=Hashable)
 InetRoutes: TypeAlias = "list[tuple[InetKey, RouteAttributes | None]]"
 Made: TypeAlias = "dict[Key, Desired | None]"
 """What a batch changes: desired objects, None for what goes."""
-
-
-class Lane(Generic[K]):
-    """The paths of one kind of route in force, and where each leads."""
-
-    __slots__ = ("_leads", "paths", "vias")
-
-    def __init__(self, leads: Leads) -> None:
-        self._leads = leads
-        self.paths: dict[K, RouteAttributes] = {}
-        self.vias: dict[K, Via] = {}
-
-    def put(self, key: K, path: RouteAttributes, spec: Spec | None) -> None:
-        """A route has another path; without a spec it leads nowhere."""
-        before = self.vias.get(key)
-        if before is None or before.spec != spec:
-            if spec is not None:
-                self.vias[key] = self._leads.hold(spec)
-            elif before is not None:
-                del self.vias[key]
-            if before is not None:
-                self._leads.drop(before)
-        self.paths[key] = path
-
-    def drop(self, key: K) -> RouteAttributes | None:
-        """A route has no path any more. Returns the last one."""
-        via = self.vias.pop(key, None)
-        if via is not None:
-            self._leads.drop(via)
-        return self.paths.pop(key, None)
-
-    def clear(self) -> None:
-        """All routes go."""
-        for via in self.vias.values():
-            self._leads.drop(via)
-        self.paths.clear()
-        self.vias.clear()
-
-    def users(self, vias: set[Via]) -> list[K]:
-        """The routes that lead there."""
-        return [key for key, via in self.vias.items() if via in vias]
 
 
 class Local:
