@@ -148,6 +148,7 @@ class ControlPlane:
                 self.progress.configuration_complete(now)
             case SweepConfig():
                 log.info("stale configuration dropped", objects=graph.sweep())
+                self._follow_system(now)
 
     def _session(
         self, event: PeerUp | PeerDown | PeerTimedOut | EndOfRib | SweepRoutes, now: float
