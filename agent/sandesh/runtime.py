@@ -105,6 +105,15 @@ class _Number(Codec):
         return self.layout.unpack(reader.take(self.least))[0]
 
 
+class _Bool(_Number):
+    __slots__ = ()
+
+    def write(self, out: bytearray, value: Any) -> None:
+        if not isinstance(value, int) or value not in (0, 1):
+            raise SandeshError(f"{value!r} does not fit into bool")
+        super().write(out, value)
+
+
 class _Bytes(Codec):
     __slots__ = ()
 
@@ -171,7 +180,7 @@ class _IpAddress(Codec):
         raise reader.fail(f"the unknown address family {family}", reader.at - 1)
 
 
-BOOL = _Number("bool", 2, "?")
+BOOL = _Bool("bool", 2, "?")
 BYTE = _Number("byte", 3, "b")
 DOUBLE = _Number("double", 4, "d")
 I16 = _Number("i16", 6, "h")

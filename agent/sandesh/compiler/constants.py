@@ -82,9 +82,11 @@ def _map(value: tree.MapValue, wanted: Type, module: Module) -> Value:
     key_type, value_type = wanted.arguments
     result: dict[Value, Value] = {}
     for key, item in value.items:
-        if isinstance(key, tree.ListValue | tree.MapValue):
+        simple = not isinstance(key, tree.ListValue | tree.MapValue)
+        checked = check_value(key, key_type, module) if simple else []
+        if isinstance(checked, list | dict):
             raise IdlError(key.position, "expected a simple key, found a list or map")
-        result[check_value(key, key_type, module)] = check_value(item, value_type, module)
+        result[checked] = check_value(item, value_type, module)
     return result
 
 

@@ -8,7 +8,10 @@ types for checkers. The texts build on `agent/_fast/sandesh_base.pxi` and
 
 from __future__ import annotations
 
+import keyword
+
 from agent.sandesh.compiler.errors import IdlError
+from agent.sandesh.compiler.gen_python import member_name
 from agent.sandesh.compiler.model import Enum, Field, Kind, Module, Struct
 from agent.sandesh.compiler.words import words
 
@@ -26,7 +29,11 @@ _SCALARS = {
     Kind.U64: ("KIND_U64", "uint64_t", 8),
 }
 _TEXTS = {Kind.STRING: "KIND_TEXT", Kind.XML: "KIND_TEXT", Kind.BINARY: "KIND_BINARY"}
-_METHODS = words("encode replace to_dict NAME FIELDS")
+# What messages and their C structs have themselves, and words of Python, C and Cython.
+_NOT_FIELDS = frozenset(keyword.kwlist) | words(
+    "encode replace to_dict NAME FIELDS lengths auto char const double enum extern int long "
+    "register restrict short signed struct typedef union void NULL cdef cpdef cimport ctypedef"
+)
 _MOST_BLOBS = 255
 
 
@@ -38,6 +45,7 @@ def camel(name: str) -> str:
 def generate(module: Module, name: str) -> dict[str, str]:
     """The texts by file name, for a Python module called `name`. Raises IdlError."""
     messages = [struct for struct in module.structs.values() if struct.kind == "buffer"]
+    _check_classes(module, messages)
     for message in messages:
         _check(message)
     banner = _BANNER.format(file=f"{module.name}.sandesh")
@@ -48,6 +56,22 @@ def generate(module: Module, name: str) -> dict[str, str]:
         f"{name}.pyx": _pyx(module, messages, name, banner),
         f"{name}.pyi": _pyi(module, messages, banner),
     }
+
+
+def _check_classes(module: Module, messages: list[Struct]) -> None:
+    """Raises IdlError when two classes would have one name."""
+    owners = {"Message": "the base of all messages"} | {
+        camel(name): f"the enum '{name}'" for name in module.enums
+    }
+    for message in messages:
+        name = camel(message.name)
+        if name in owners:
+            raise IdlError(
+                message.position,
+                f"expected another name, found '{message.name}': its class {name} would have "
+                f"the name of {owners[name]}",
+            )
+        owners[name] = f"'{message.name}'"
 
 
 def _check(message: Struct) -> None:
@@ -64,10 +88,11 @@ def _check(message: Struct) -> None:
                 f"expected a number, a text or a list of numbers for target cython, "
                 f"found {field.type}; use target py",
             )
-        if field.name in _METHODS:
+        if field.name in _NOT_FIELDS or field.name.startswith("__"):
             raise IdlError(
                 field.position,
-                f"expected another name, found '{field.name}', which messages keep",
+                f"expected another name for target cython, found '{field.name}', which it keeps "
+                "for itself; use target py",
             )
     if len(_blobs(message)) > _MOST_BLOBS:
         raise IdlError(
@@ -277,13 +302,13 @@ def _pyx(module: Module, messages: list[Struct], name: str, banner: str) -> str:
 
 
 def _doc(item: Struct | Enum) -> str:
-    text = item.doc.replace("\\", "\\\\").replace('"""', "'''") or f"{item.name}."
+    text = item.doc.replace("\\", "\\\\").replace('"', "'") or f"{item.name}."
     return f'"""{text}"""'
 
 
 def _enum(enum: Enum) -> list[str]:
     lines = [f"class {camel(enum.name)}(IntEnum):", f"    {_doc(enum)}", ""]
-    return lines + [f"    {member.name} = {member.value}" for member in enum.members]
+    return lines + [f"    {member_name(member.name)} = {member.value}" for member in enum.members]
 
 
 # --- Types --------------------------------------------------------------------------------

@@ -54,9 +54,22 @@ def generate(module: Module, name: str, package: str = "") -> dict[str, str]:
 
 
 def python_name(name: str) -> str:
-    """The Python name of `name`: one that is taken, with or without `_`, gets a `_` more."""
+    """The Python name of `name`.
+
+    One that is taken, with or without `_`, gets a `_` more. One that starts with `__` gets an
+    `x` before it: inside a class, Python would make another name of it.
+    """
+    if name.startswith("__"):
+        return f"x{name}"
     stem = name.rstrip("_")
     return f"{name}_" if stem in _TAKEN else name
+
+
+def member_name(name: str) -> str:
+    """The Python name of an enum's member, where Python keeps `mro` and `_name_` for itself."""
+    if name.startswith("_") and name.endswith("_"):
+        return f"x{name}"
+    return f"{name}_" if name.rstrip("_") == "mro" else python_name(name)
 
 
 class _Writer:
@@ -248,5 +261,5 @@ def _doc(text: str, name: str) -> str:
 
 def _enum(enum: Enum) -> list[str]:
     lines = [f"class {python_name(enum.name)}(IntEnum):", f"    {_doc(enum.doc, enum.name)}", ""]
-    lines += [f"    {python_name(member.name)} = {member.value}" for member in enum.members]
+    lines += [f"    {member_name(member.name)} = {member.value}" for member in enum.members]
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isinf
 
 from agent.sandesh.compiler import tree
 from agent.sandesh.compiler.errors import IdlError
@@ -18,6 +19,7 @@ from agent.sandesh.compiler.words import (
 )
 
 _MAX_NESTING = 64
+_LONGEST_NUMBER = 64  # characters; leaves room for leading zeros
 
 
 class _Reader:
@@ -85,8 +87,20 @@ class _Reader:
     def integer(self, what: str) -> int:
         if self.token.kind is not TokenKind.INT:
             raise self.fail(what)
+        if len(self.token.text) > _LONGEST_NUMBER:
+            raise self.too_large()
         text = self.advance().text
         return int(text, 16) if "x" in text.lower() else int(text)
+
+    def double(self) -> float:
+        value = float(self.token.text)
+        if isinf(value):
+            raise self.too_large()
+        self.advance()
+        return value
+
+    def too_large(self) -> IdlError:
+        return IdlError(self.token.position, "expected a smaller number: no type can hold this one")
 
     def enter(self) -> None:
         """Counts one level of nesting; leaving is `depth -= 1`."""
@@ -316,7 +330,7 @@ def _value(reader: _Reader) -> tree.ConstValue:
     if token.kind is TokenKind.INT:
         return tree.Literal(reader.integer("a value"), token.position)
     if token.kind is TokenKind.DOUBLE:
-        return tree.Literal(float(reader.advance().text), token.position)
+        return tree.Literal(reader.double(), token.position)
     if token.kind is TokenKind.STRING:
         return tree.Literal(reader.advance().text, token.position)
     if token.kind is TokenKind.IDENT:

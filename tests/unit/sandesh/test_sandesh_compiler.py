@@ -348,6 +348,10 @@ REFUSED = [
     ("include x", "1:9: expected the path of a file in quotes, found 'x'"),
     ("enum E { A, A }", "1:13: expected a new member, found 'A' again"),
     ("enum E { A = 3000000000 }", "expected a number of 32 bits, found 3000000000"),
+    ("enum E { A = " + "9" * 5000 + " }", "1:14: expected a smaller number"),
+    ("const double D = 1e999", "1:18: expected a smaller number"),
+    ("const double D = 1" + "0" * 400, "1:18: expected a smaller number"),
+    ("struct S { 1: i32 a = \u0663 }", "1:23: expected a name, number, text or symbol"),
     ("enum E { A = B }", "expected the number of the member, found 'B'"),
     ("senum E { A }", "expected a text in quotes, found 'A'"),
     ("const i32 A = 'x'", '1:15: expected a value of type i32, found the text "x"'),
@@ -363,6 +367,10 @@ REFUSED = [
     ("const i32 A = [1]", "expected a value of type i32, found a list"),
     ("const i32 A = {}", "expected a value of type i32, found a map"),
     ("const list<i32> A = [1, 'x']", '1:25: expected a value of type i32, found the text "x"'),
+    (
+        "struct P { 1: i32 x }\nconst P A = {'x': 1}\nconst map<P,i32> B = {A: 2}",
+        "3:23: expected a simple key, found a list or map",
+    ),
     ("const map<i32,i32> A = {[1]: 2}", "expected a simple key, found a list or map"),
     (
         "struct P { 1: i32 x }\nconst P A = {'y': 2}",

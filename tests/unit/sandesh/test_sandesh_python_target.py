@@ -50,6 +50,8 @@ struct All {
   29: base.Head base
 } (period = "30")
 struct Point { 1: ipaddr address; 2: u16 port }
+struct Odd { 1: i32 __a = 5; 2: i32 b__ }
+enum Kept { mro = 1, _x_, __y, __z__, name }
 request sandesh Ask { 1: optional i32 n }
 response sandesh Answer { 1: list<Inner> items (link = "Ask") }
 systemlog sandesh Went { 1: "gone"; 2: string who }
@@ -232,6 +234,8 @@ def test_fields_that_are_unknown_or_of_another_type_are_skipped(sample: ModuleTy
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
+        ({"a": "x"}, "All.a: 'x' does not fit into bool"),
+        ({"a": 2}, "All.a: 2 does not fit into bool"),
         ({"b": 128}, "All.b: 128 does not fit into byte"),
         ({"h": -1}, "All.h: -1 does not fit into u64"),
         ({"d": "x"}, "All.d: 'x' does not fit into i32"),
@@ -332,6 +336,13 @@ def test_damaged_bytes_are_read_or_refused(sample: ModuleType, data: st.DataObje
     assert isinstance(record, sample.All)
 
 
+def test_names_that_python_would_change(sample: ModuleType) -> None:
+    odd = sample.Odd(b__=2)
+    assert odd.x__a == 5
+    assert sample.Odd.decode(odd.encode()) == odd
+    assert [member.name for member in sample.Kept] == ["mro_", "x_x_", "x__y", "x__z__", "name"]
+
+
 # --- The command ----------------------------------------------------------------------------
 
 
@@ -350,7 +361,15 @@ def test_the_command_names_the_mistake_and_writes_nothing(tmp_path: Path) -> Non
         ("buffer sandesh B { 1: map<i32,i32> m }", "found map<i32,i32>; use target py"),
         ("struct S {} buffer sandesh B { 1: S s }", "found S; use target py"),
         ("buffer sandesh B { 1: list<string> l }", "found list<string>; use target py"),
-        ("buffer sandesh B { 1: i32 encode }", "found 'encode', which messages keep"),
+        ("buffer sandesh B { 1: i32 encode }", "found 'encode', which it keeps for itself"),
+        ("buffer sandesh B { 1: i32 long }", "found 'long', which it keeps for itself"),
+        ("buffer sandesh B { 1: i32 __a }", "found '__a', which it keeps for itself"),
+        (
+            "buffer sandesh vr_a { 1: i32 x } buffer sandesh vr__a { 1: i32 x }",
+            "found 'vr__a': its class VrA would have the name of 'vr_a'",
+        ),
+        ("enum vr_a { A } buffer sandesh VrA { 1: i32 x }", "the name of the enum 'vr_a'"),
+        ("buffer sandesh message { 1: i32 x }", "the name of the base of all messages"),
     ],
 )
 def test_target_cython_says_what_it_cannot_hold(tmp_path: Path, text: str, words: str) -> None:
@@ -359,6 +378,17 @@ def test_target_cython_says_what_it_cannot_hold(tmp_path: Path, text: str, words
     result = CliRunner().invoke(main, ["--gen", "cython", "-o", str(tmp_path), str(source)])
     assert result.exit_code == 1
     assert words in result.stderr
+
+
+def test_quotes_in_comments_do_not_end_the_texts_made(tmp_path: Path) -> None:
+    source = tmp_path / "quotes.sandesh"
+    source.write_text('/** An "enum" */ enum E { A }\n/** A "message" */ buffer sandesh B {}')
+    options = ["-o", str(tmp_path), str(source)]
+    for target in ("cython", "py"):
+        assert CliRunner().invoke(main, ["--gen", target, *options]).exit_code == 0
+    for name in ("quotes.py", "quotes.pyi"):
+        compile((tmp_path / name).read_text(), name, "exec")
+    assert '"""A \'message\'"""' in (tmp_path / "quotes.pyx").read_text()
 
 
 def test_target_cython_makes_the_codec(tmp_path: Path) -> None:
