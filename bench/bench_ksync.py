@@ -166,7 +166,7 @@ def acknowledged() -> bytes:
 def matched() -> int:
     channel: Channel[int] = Channel(family=24, pid=1)
     channel.send(range(PER_FRAME), b"", 0.0)
-    return sum(1 for _ in channel.receive(acknowledged(), 0.0))
+    return sum(len(each.tokens) for each in channel.receive(acknowledged(), 0.0))
 
 
 def decoded() -> int:
