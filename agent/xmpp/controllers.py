@@ -125,7 +125,7 @@ class Controllers:
 
     def subscribe_vrf(self, vrf: str, index: int) -> None:
         """Join a VRF (or join it anew with another index)."""
-        self._wishes.vrfs[vrf] = index
+        self._wishes.join(vrf, index)
         self._each(lambda telling: telling.vrf_changed(vrf))
 
     def unsubscribe_vrf(self, vrf: str) -> None:

@@ -48,13 +48,28 @@ class _MachineItem(NamedTuple):
 _Item = _VrfItem | _RouteItem | _MachineItem
 
 
+class Membership(NamedTuple):
+    """In a VRF, under an index; `number` is another one whenever it was joined anew."""
+
+    vrf_index: int
+    number: int
+
+
 class Wishes:
-    """What controllers should know: VRFs with their index, their routes, local VMs' ports."""
+    """What controllers should know: VRFs joined, their routes, local VMs' ports."""
 
     def __init__(self) -> None:
-        self.vrfs: dict[str, int] = {}
+        self.vrfs: dict[str, Membership] = {}
+        self._joined = 0
         self.routes: dict[str, dict[RouteId, PublishedRoute]] = {}
         self.machines: dict[UUID, set[UUID]] = {}
+
+    def join(self, vrf: str, index: int) -> None:
+        """Join a VRF. One that was left meanwhile is joined anew: its routes must come again."""
+        found = self.vrfs.get(vrf)
+        if found is None or found.vrf_index != index:
+            self._joined += 1
+            self.vrfs[vrf] = Membership(index, self._joined)
 
     def route(self, vrf: str, route: RouteId) -> PublishedRoute | None:
         """The wished route, if any."""
@@ -68,7 +83,7 @@ class Telling:
         self._identity = identity
         self._wishes = wishes
         self._encoder = encoder
-        self._vrfs: dict[str, int] = {}
+        self._vrfs: dict[str, Membership] = {}
         self._routes: dict[str, dict[RouteId, PublishedRoute]] = {}
         self._machines: set[UUID] = set()
         self._due: dict[_Item, None] = {}
@@ -160,7 +175,7 @@ class Telling:
                 return self._say_machine(machine)
 
     def _say_vrf(self, vrf: str) -> Iterator[bytes]:
-        """A VRF whose index changed is left and joined again."""
+        """A VRF whose index changed, or that was left meanwhile, is left and joined again."""
         told, wish = self._vrfs.get(vrf), self._wishes.vrfs.get(vrf)
         if told == wish:
             return
@@ -168,10 +183,10 @@ class Telling:
             for route in self._routes.pop(vrf, {}).values():
                 yield self._encoder.withdraw(route)
             del self._vrfs[vrf]
-            yield self._subscription(vrf, told, subscribe=False)
+            yield self._subscription(vrf, told.vrf_index, subscribe=False)
         if wish is not None:
             self._vrfs[vrf] = wish
-            yield self._subscription(vrf, wish, subscribe=True)
+            yield self._subscription(vrf, wish.vrf_index, subscribe=True)
             self._mark(_RouteItem(vrf, route) for route in self._wishes.routes.get(vrf, ()))
 
     def _subscription(self, vrf: str, index: int, *, subscribe: bool) -> bytes:

@@ -297,6 +297,25 @@ def test_a_vrf_is_joined_before_its_routes_and_left_after_them() -> None:
     assert world.said(S1) == IDENTITY.vrf("vn1", 3, 2, subscribe=True)
 
 
+def test_a_vrf_that_was_left_unsaid_is_joined_anew() -> None:
+    """Its routes were dropped meanwhile: only a new subscription brings them again."""
+    world = both()
+    world.controllers.subscribe_vrf("vn1", 3)
+    world.controllers.publish(route(3))
+    world.said(S1)
+    world.controllers.unsubscribe_vrf("vn1")
+    world.controllers.subscribe_vrf("vn1", 3)
+    world.controllers.publish(route(3))
+    assert world.said(S1) == (
+        b"[-3 21]"
+        + IDENTITY.vrf("vn1", 3, 1, subscribe=False)
+        + IDENTITY.vrf("vn1", 3, 2, subscribe=True)
+        + b"[+3 21]"
+    )
+    world.controllers.subscribe_vrf("vn1", 3)
+    assert world.said(S1) == b"", "still joined"
+
+
 def test_a_vrf_with_another_index_is_joined_anew() -> None:
     world = both()
     world.controllers.subscribe_vrf("vn1", 3)
