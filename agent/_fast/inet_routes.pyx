@@ -21,6 +21,7 @@ cdef int PROXY = 2
 cdef int FLOOD = 8
 cdef int INET = 2
 cdef int INET6 = 10
+cdef int MOST_LABEL = 0xFFFFF
 
 
 cdef class Network:
@@ -94,7 +95,7 @@ def take(changes, dict paths, dict vias, watched, hold, dict due):
 
     `hold(nexthop)` counts one use of the direction to where a nexthop leads and gives it.
     Gives the changes that are of another kind: known or watched routes, retractions, several
-    ways or none.
+    ways or none, no usable label.
     """
     cdef list rest = []
     cdef dict known = {}
@@ -108,7 +109,7 @@ def take(changes, dict paths, dict vias, watched, hold, dict due):
             rest.append(change)
             continue
         nexthop = (<tuple>nexthops)[0]
-        if not nexthop.label:
+        if not 0 < nexthop.label <= MOST_LABEL:
             rest.append(change)
             continue
         where = (nexthop.address._ip, nexthop.encapsulations)

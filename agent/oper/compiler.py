@@ -30,12 +30,13 @@ from agent.oper.export import Exported, Exports
 from agent.oper.ids import ALLOCATOR, FREED, INDEX, LIMITS, Ids
 from agent.oper.incremental import Call, Changed, Engine, Failure, InputRead
 from agent.oper.lookup import ConfiguredVmi, vm_by_uuid, vmis_of_vm
+from agent.oper.multicast import TREE_SPACE
 from agent.oper.portrows import PortRows, RowChanges
 from agent.oper.remote import Counters, RemoteRoutes
 from agent.oper.rows import Fabric, Gateway, Vmi, Vn, Vrf
 from agent.oper.table import Table
 from agent.oper.territory import Local, Made
-from agent.oper.tree_labels import local_labels, tree_labels
+from agent.oper.tree_labels import local_labels, tree_labels, tree_space
 from agent.oper.vmi import vmi
 from agent.oper.vn import vn
 from agent.oper.vrf_facts import VrfFacts, vrf_facts
@@ -108,6 +109,7 @@ class Compiler:
         engine.attach(ALLOCATOR, lambda _: self._ids)
         engine.attach(FREED, lambda _: None)
         engine.attach(export.TREE_LABELS, self._tree_labels)
+        engine.attach(TREE_SPACE, lambda _: tree_space(*self._room()))
         for enumeration in ENUMERATIONS:
             engine.enumerate(enumeration)
 
@@ -203,7 +205,11 @@ class Compiler:
     def _tree_labels(self, _: None) -> tuple[int, int] | None:
         if self._tree_slot is None:
             return None
-        return tree_labels(self._tree_slot, self._limits[Kind.LABEL], self._limits[Kind.VRF])
+        return tree_labels(self._tree_slot, *self._room())
+
+    def _room(self) -> tuple[int, int]:
+        """How many labels and VRFs the datapath has."""
+        return self._limits[Kind.LABEL], self._limits[Kind.VRF]
 
     def published(self) -> Exported:
         """What changed of the routes that controllers are told, since this was last asked."""
@@ -268,9 +274,9 @@ class Compiler:
             self._ids.limit(kind, count)
         if kind in self._limits:
             self._limits[kind] = count
-            labels, vrfs = self._limits[Kind.LABEL], self._limits[Kind.VRF]
-            self._ids.limit(Kind.LABEL, local_labels(labels, vrfs))
+            self._ids.limit(Kind.LABEL, local_labels(*self._room()))
             self._engine.touch(export.TREE_LABELS, None)
+            self._engine.touch(TREE_SPACE, None)
 
     def release(self, kind: Kind, index: Hashable) -> None:
         """The datapath holds nothing of this number any more (ksync's Released)."""

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 from agent.oper import nexthop
 from agent.oper.datapath import HOLE, Nexthop
-from agent.oper.encapsulation import MPLS, choose, priorities
+from agent.oper.encapsulation import MOST_LABEL, MPLS, carriers, choose, priorities
 from agent.oper.fabric import fabric, neighbour
 from agent.oper.incremental import Source, View
 from agent.oper.tunnel import Tunnel, next_hop, tunnel
@@ -113,17 +113,17 @@ def way_spec(nexthop: RouteNexthop) -> Towards:
 
 
 def inet_spec(attributes: RouteAttributes, before: Spec | None = None) -> Spec | None:
-    """Where an inet route leads; None for one that cannot be used: no nexthop, no label.
+    """Where an inet route leads; None for one that cannot be used: no nexthop, no MPLS label.
 
     `before` is what it was: the ways that stay keep their places.
     """
     nexthops = attributes.nexthops
     if len(nexthops) == 1:
         [one] = nexthops
-        return way_spec(one) if one.label else None
+        return way_spec(one) if 0 < one.label <= MOST_LABEL else None
     ways: dict[tuple[int, int], Member] = {}
     for one in nexthops[:MOST_MEMBERS]:
-        if one.label:
+        if 0 < one.label <= MOST_LABEL:
             way = int(one.address), one.label
             ways.setdefault(way, Member(*way, _offered(one)))
     members = sorted(ways.values(), key=lambda way: way[:2])
@@ -140,9 +140,10 @@ def fabric_spec(attributes: RouteAttributes) -> Spec | None:
 
 
 def host_spec(attributes: RouteAttributes) -> Spec | None:
-    """Where an EVPN host route leads; None without a label."""
+    """Where an EVPN host route leads; None without a label that a tunnel could carry."""
     one = _first(attributes.nexthops)
-    return Towards(int(one.address), one.encapsulations) if one else None
+    offered = carriers(one.label, one.encapsulations) if one else None
+    return Towards(int(one.address), offered) if one and offered is not None else None
 
 
 def prefix_spec(attributes: RouteAttributes) -> Spec | None:
@@ -232,6 +233,8 @@ def _ecmp(view: View, spec: Ecmp, own: int) -> Direction:
                 tunnels.append(which)
                 via = view(tunnel, which)
         members.append(None if way is None or via is None else (via, way.label))
+    if not any(members):
+        return Direction()  # all lead to this host, which does not know their labels
     made = nexthop.ecmp(view, _name(spec), members, spec.hash_fields)
     return Direction(made, composite=True, tunnels=tuple(dict.fromkeys(tunnels)))
 

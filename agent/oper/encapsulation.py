@@ -18,6 +18,7 @@ _GRE, _UDP, _VXLAN = Encapsulation.GRE, Encapsulation.UDP, Encapsulation.VXLAN
 _FALLBACK = (_GRE, _UDP, _VXLAN)
 MPLS = (_GRE, _UDP)
 """What carries an MPLS label."""
+MOST_LABEL = 0xFFFFF
 
 
 def priorities(view: View) -> tuple[Encapsulation, ...]:
@@ -48,6 +49,13 @@ def choose(
     if offered:
         return None
     return preferred[0] if preferred else _GRE
+
+
+def carriers(label: int, offered: tuple[Encapsulation, ...]) -> tuple[Encapsulation, ...] | None:
+    """What of an offer can carry a label: more than 20 bits are a VNI's. None for nothing."""
+    if label <= MOST_LABEL:
+        return offered
+    return (_VXLAN,) if _VXLAN in offered else None
 
 
 def own(preferred: tuple[Encapsulation, ...]) -> tuple[Encapsulation, ...]:

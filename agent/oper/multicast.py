@@ -24,7 +24,7 @@ from agent.oper.datapath import (
     Peer,
     Route,
 )
-from agent.oper.encapsulation import MPLS, choose, priorities
+from agent.oper.encapsulation import MPLS, carriers, choose, priorities
 from agent.oper.fabric import fabric
 from agent.oper.incremental import Source, View
 from agent.oper.rows import Vmi, Vn, Vrf
@@ -50,6 +50,8 @@ class Group:
 
 GROUP: Source[str, Group | None] = Source("group")
 GROUPS: Source[None, tuple[str, ...]] = Source("groups")
+TREE_SPACE: Source[None, range] = Source("tree label space")
+"""The labels that are for trees, of whichever controller."""
 _NO_GROUP = Group()
 
 
@@ -84,7 +86,8 @@ def _ways(
     row = view(fabric)
     own = row.router_id if row else None
     for one, offered in neighbours:
-        chosen = choose(preferred, offered)
+        able = carriers(one.label, offered)
+        chosen = None if able is None else choose(preferred, able)
         if one.label and one.address != own and chosen is not None:
             yield Tunnel(IPv4Address(one.address), chosen), one.label
 
@@ -138,8 +141,8 @@ def output(view: View, ref: NodeRef, network: Vn, vrf: Vrf) -> Output:
 
 
 def _tree_label(view: View, vrf: Vrf, group: Nexthop) -> Iterator[Label]:
-    """The label that the controller gave this host in the tree."""
+    """The label that the controller gave this host in the tree; none of our own, none twice."""
     found = view.read(GROUP, vrf.name)
-    if found is not None and found.tree_label:
-        key = Key(Kind.LABEL, ("tree", vrf.name))
+    if found is not None and found.tree_label in view.read(TREE_SPACE, None):
+        key = Key(Kind.LABEL, ("tree", found.tree_label))
         yield Label(key, found.tree_label, group.index, (group.key,))

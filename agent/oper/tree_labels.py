@@ -26,3 +26,8 @@ def tree_labels(slot: int, labels: int, vrfs: int) -> tuple[int, int] | None:
 def local_labels(labels: int, vrfs: int) -> int:
     """How many labels are left, from 0, for this host's own use."""
     return labels - _CONTROLLERS * _size(labels, vrfs)
+
+
+def tree_space(labels: int, vrfs: int) -> range:
+    """The labels of both controllers' ranges."""
+    return range(local_labels(labels, vrfs), labels)

@@ -12,7 +12,8 @@ from agent.oper.incremental import Call
 class Wanted:
     """Outputs by the call that made them, merged by key.
 
-    An object has one owner. A route may be offered by several: the smallest rank wins.
+    An object has one owner; who wants it too waits for its turn, and is among the `conflicts`
+    until then. A route may be offered by several: the smallest rank wins.
     """
 
     def __init__(self) -> None:
@@ -20,6 +21,7 @@ class Wanted:
         self.rows: dict[Key, Row] = {}
         self._outputs: dict[Call, dict[Key, Row]] = {}
         self._objects: dict[Key, tuple[Call, Object]] = {}
+        self._waiting: dict[Key, dict[Call, Object]] = {}
         self._offers: dict[Key, dict[Call, Route]] = {}
 
     def take(self, outputs: Iterable[tuple[Call, Output]]) -> Iterator[tuple[Key, Row | None]]:
@@ -58,11 +60,24 @@ class Wanted:
     def _give_up(self, call: Call, key: Key) -> None:
         if self._objects.get(key, (None,))[0] == call:
             del self._objects[key]
+            self._pass_on(key)
+        elif key in self._waiting:
+            self._waiting[key].pop(call, None)
+            if not self._waiting[key]:
+                del self._waiting[key]
         offers = self._offers.get(key, {})
         if call in offers:
             del offers[call]
             if not offers:
                 del self._offers[key]
+
+    def _pass_on(self, key: Key) -> None:
+        """An object has no owner any more: who waited first has it now."""
+        waiting = self._waiting.pop(key, {})
+        for call in waiting:
+            self.conflicts.pop(str(call), None)
+        for call, row in waiting.items():
+            self._put(call, key, row)
 
     def _put(self, call: Call, key: Key, row: Row) -> None:
         if isinstance(row, Route):
@@ -72,6 +87,7 @@ class Wanted:
         if owner == call:
             self._objects[key] = call, row
         else:
+            self._waiting.setdefault(key, {})[call] = row
             self.conflicts[str(call)] = f"{owner} wants {key} too"
 
     def _settle(self, touched: Iterable[Key]) -> Iterator[tuple[Key, Row | None]]:

@@ -456,10 +456,67 @@ def test_broadcast_reaches_the_tree_and_the_list(site: Site) -> None:
     assert (others.nhr_type, others.nhr_flags, others.nhr_family) == (6, 0x201001, 2)
     assert (others.nhr_nh_list, others.nhr_label_list) == ((four,), (40,))
     assert site[GROUP].nhr_nh_list == (*local, tree.nhr_id, others.nhr_id)
-    assert site[Key(Kind.LABEL, ("tree", NET1))].mr_label == 4100
-    assert site[Key(Kind.LABEL, ("tree", NET1))].mr_nhid == site[GROUP].nhr_id
+    assert site[Key(Kind.LABEL, ("tree", 4100))].mr_label == 4100
+    assert site[Key(Kind.LABEL, ("tree", 4100))].mr_nhid == site[GROUP].nhr_id
     assert (0, IPv4Address("10.0.0.4")) in site.compiler.wanted_arp()
     site.tell(batch(dict.fromkeys(TREE)), batch(dict.fromkeys(LIST)))
+    assert site.datapath.objects == before
+
+
+@pytest.mark.parametrize("label", [1, 23, 4097, 5120, 0xFFFFFF])
+def test_a_tree_takes_no_label_that_is_not_for_trees(site: Site, label: int) -> None:
+    labels = [key for key in site.datapath.objects if key.kind is Kind.LABEL]
+    [(key, route)] = TREE.items()
+    site.tell(batch({key: replace(route, source_label=label)}))
+    assert [key for key in site.datapath.objects if key.kind is Kind.LABEL] == labels
+    assert Key(Kind.NEXTHOP, ("tree", NET1)) in site, "this host still sends into it"
+
+
+def test_of_two_trees_with_one_label_the_first_has_it() -> None:
+    parsed = worked(networks=2)
+    compiler, datapath = run([full(parsed)])
+    net2 = "default-domain:default-project:net2:net2"
+    for vrf in (NET1, net2):
+        compiler.routes(ONE, batch(TREE, vrf=vrf))
+        datapath.apply(compiler.commit())
+    label = Key(Kind.LABEL, ("tree", 4100))
+
+    def behind(vrf: str) -> bool:
+        made: Mapping[Key, Any] = forms(compiler)
+        return bool(made[label].mr_nhid == made[Key(Kind.NEXTHOP, ("broadcast", vrf))].nhr_id)
+
+    assert behind(NET1)
+    assert [reason for reason in compiler.failures().values() if "4100" in reason]
+    compiler.routes(ONE, batch(dict.fromkeys(TREE)))
+    datapath.apply(compiler.commit())
+    assert behind(net2)
+    assert compiler.failures() == {}
+    compiler.routes(ONE, batch(dict.fromkeys(TREE), vrf=net2))
+    datapath.apply(compiler.commit())
+    assert label not in datapath.objects
+
+
+WIDE = 0x100000
+
+
+def test_more_than_an_mpls_label_is_for_vxlan_only(site: Site) -> None:
+    before = dict(site.datapath.objects)
+    wide = way("10.0.0.2", WIDE, (UDP,))
+    site.tell(batch({GUEST: via(wide), inet_key("15.0.0.5/32"): via(wide, way("10.0.0.3", WIDE))}))
+    site.tell(batch({host_key(GUEST_MAC): via(wide)}))
+    lists = replace(LIST[host_key(BROADCAST_MAC)], neighbours=(neighbour("10.0.0.4", WIDE, UDP),))
+    site.tell(batch({host_key(BROADCAST_MAC): lists}))
+    assert site.datapath.objects == before
+    site.tell(batch({GUEST: via(way("10.0.0.2", WIDE - 1))}))
+    assert site[ROUTE].rtr_label == WIDE - 1
+    site.tell(batch({host_key(GUEST_MAC): via(way("10.0.0.2", WIDE, (UDP, VXLAN)))}))
+    assert site.tunnels()[site[BRIDGE].rtr_nh_id].nhr_flags & 0x80
+    assert site[BRIDGE].rtr_label == WIDE
+
+
+def test_ecmp_of_unknown_labels_of_this_host_is_no_route(site: Site) -> None:
+    before = dict(site.datapath.objects)
+    site.tell(batch({GUEST: via(way("10.0.0.1", 4000), way("10.0.0.1", 4001))}))
     assert site.datapath.objects == before
 
 
