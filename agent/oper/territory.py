@@ -247,7 +247,7 @@ class Territory:
         facts = self.facts
         lane = self._prefixes if facts.routing else self._inet
         via = lane.vias.get(to)
-        if via is None or via.lead is None:
+        if via is None or via.lead is None or to in facts.reserved:
             return None
         key = Key(Kind.INET_ROUTE, (facts.name, to))
         path, lead = lane.paths[to], via.lead

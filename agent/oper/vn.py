@@ -15,6 +15,8 @@ _GLOBAL = NodeRef(
     "global-vrouter-config", "default-global-system-config:default-global-vrouter-config"
 )
 _INSTANCE = "virtual-network-routing-instance"
+_ID = "virtual-network-network-id"
+_MOST_VNI = 0xFFFFFF
 _NIL = UUID(int=0)
 
 
@@ -61,12 +63,15 @@ def _vn(view: View, ref: NodeRef, found: GraphNode) -> Vn:
 
 def _vni(found: GraphNode, configured: bool) -> int:
     own = member(found.properties, "virtual-network-properties")
-    if configured:
-        return number(member(own, "vxlan-network-identifier"), "vxlan-network-identifier")
-    automatic = member(found.properties, "virtual-network-network-id")
-    if automatic is None:
-        automatic = member(own, "network-id")
-    return number(automatic, "virtual-network-network-id")
+    place, value = "vxlan-network-identifier", member(own, "vxlan-network-identifier")
+    if not configured:
+        place, value = _ID, member(found.properties, _ID)
+        if value is None:
+            place, value = "network-id", member(own, "network-id")
+    vni = number(value, place)
+    if not 0 <= vni <= _MOST_VNI:
+        raise BadConfig(f"{place}: {vni} is not a VNI (1 to {_MOST_VNI}, 0 for none)")
+    return vni
 
 
 def _vrf_name(view: View, ref: NodeRef) -> str | None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 from agent.ifmap import NodeRef
-from agent.oper.fabric import FABRIC_VRF, POLICY_VRF
+from agent.oper.datapath import inet_key
+from agent.oper.fabric import FABRIC_VRF, POLICY_VRF, fabric
 from agent.oper.incremental import View
 from agent.oper.rows import Subnet, Vn
 from agent.oper.vn import networks_of, vn
 from agent.oper.vrf import vrf
 from agent.oper.world import attributes, member
 from agent.routes import InetKey
+
+_DEFAULT = IPv4Network("0.0.0.0/0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class VrfFacts:
 
     `network` is the name of its network, "" for none. `subnets` are (bytes of an address,
     bits that are not the prefix's, the prefix as a number without them). A `routing` VRF
-    takes its prefixes from EVPN.
+    takes its prefixes from EVPN. Routes to `reserved` prefixes are not the controllers' business.
     """
 
     name: str
@@ -31,6 +35,7 @@ class VrfFacts:
     subnets: tuple[tuple[int, int, int], ...] = ()
     fabric: bool = False
     routing: bool = False
+    reserved: frozenset[InetKey] = frozenset()
 
     def floods(self, to: InetKey) -> bool:
         """Whether `to` is one of the subnets, or a host of one: ARP for it is flooded."""
@@ -48,7 +53,8 @@ def vrf_facts(view: View, name: str) -> VrfFacts:
     """The facts of a VRF in use."""
     index = view(vrf, name).index
     if name in (FABRIC_VRF, POLICY_VRF):
-        return VrfFacts(name, index, fabric=True)
+        reserved = _reserved(view) if name == POLICY_VRF else frozenset()
+        return VrfFacts(name, index, fabric=True, reserved=reserved)
     for ref in networks_of(view, NodeRef("routing-instance", name)):
         row = view.attempt(vn, ref)
         if isinstance(row, Vn) and row.active and row.vrf_name == name:
@@ -56,6 +62,14 @@ def vrf_facts(view: View, name: str) -> VrfFacts:
             routing = _is_internal(view, ref)
             return VrfFacts(name, index, row.name, row.l2, row.l3, subnets, routing=routing)
     return VrfFacts(name, index)
+
+
+def _reserved(view: View) -> frozenset[InetKey]:
+    """The default route, the host's own address and subnet (facts xmpp-ifmap.md 12, rule 8)."""
+    row = view(fabric)
+    if row is None or row.router_id is None or row.prefix is None:
+        return frozenset()
+    return frozenset(map(inet_key, (_DEFAULT, IPv4Network(row.router_id), row.prefix)))
 
 
 def _subnet(row: Subnet) -> tuple[int, int, int]:

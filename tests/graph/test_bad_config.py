@@ -82,6 +82,8 @@ CASES: dict[str, Iterable[Any]] = {
     f"virtual network {NET1}: virtual-network-network-id: 'five' is not a number": [
         having(VN, NET1, **{"virtual-network-network-id": "five"})
     ],
+    f"virtual network {NET1}: virtual-network-network-id: 16777216 is not a VNI"
+    " (1 to 16777215, 0 for none)": [having(VN, NET1, **{"virtual-network-network-id": 1 << 24})],
     "instance-ip-address: '15.0.0' is not an address": [
         having("instance-ip", ADDRESS, **{"instance-ip-address": "15.0.0"})
     ],

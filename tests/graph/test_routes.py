@@ -425,6 +425,16 @@ def test_the_fabric_vrf(site: Site) -> None:
     assert site.tunnels() == {}
 
 
+def test_the_policy_vrf_keeps_what_is_the_hosts(site: Site) -> None:
+    native = RouteAttributes((RouteNexthop(IPv4Address("10.0.0.7"), 0),))
+    policy = "default-domain:default-project:ip-fabric:ip-fabric"
+    told = ("0.0.0.0/0", "10.0.0.1/32", "10.0.0.0/24", "10.0.0.9/32", "20.0.0.0/24")
+    before = set(site.datapath.objects)
+    site.tell(batch({inet_key(prefix): native for prefix in told}, vrf=policy))
+    routes = {key for key in set(site.datapath.objects) - before if key.kind is Kind.INET_ROUTE}
+    assert routes == {route_key(policy, ip_network(prefix)) for prefix in told[3:]}
+
+
 def neighbour(host: str, label: int, *encapsulations: Encapsulation) -> TreeNeighbour:
     return TreeNeighbour(IPv4Address(host), label, encapsulations)
 
