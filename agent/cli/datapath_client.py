@@ -97,7 +97,7 @@ class DatapathClient:
             messages = list(self._answer())
         except TimeoutError:
             raise WireError(f"the datapath did not answer within {self._timeout:g} s") from None
-        except ConnectionError as error:
+        except OSError as error:
             raise WireError(f"the datapath closed the connection: {error.strerror}") from None
         if not messages or not isinstance(messages[0], VrResponse):
             raise WireError("the datapath answered without a vr_response")

@@ -14,7 +14,7 @@ from agent.sandesh.vrouter import SandeshOp, VrDropStatsReq
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     made = tool.parser("dropstats", "Show how many packets were dropped, by reason.")
-    made.add_argument("--core", type=int, metavar="N", help="one core, not the sum")
+    made.add_argument("--core", type=tool.number, metavar="N", help="one core, not the sum")
     made.add_argument("--all", action="store_true", help="also reasons that never occurred")
     made.add_argument("--clear", action="store_true", help="set the counters to 0")
     return made.parse_args(arguments)

@@ -23,7 +23,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     made = tool.parser("flow", "Show the datapath's flows.")
     what = made.add_mutually_exclusive_group(required=True)
     what.add_argument("-l", "--list", action="store_true", help="every flow")
-    what.add_argument("--get", type=int, metavar="INDEX", help="one flow")
+    what.add_argument("--get", type=tool.number, metavar="INDEX", help="one flow")
     what.add_argument(
         "-s",
         "--stats",

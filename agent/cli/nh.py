@@ -15,19 +15,23 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     made = tool.parser("nh", "Show the datapath's nexthops.")
     what = made.add_mutually_exclusive_group(required=True)
     what.add_argument("--list", action="store_true", help="every nexthop")
-    what.add_argument("--get", type=int, metavar="ID", help="one nexthop and its components")
+    what.add_argument(
+        "--get", type=tool.number, metavar="ID", help="one nexthop and its components"
+    )
     return made.parse_args(arguments)
 
 
-def _fetch(client: DatapathClient, nh_id: int) -> Iterator[VrNexthopReq]:
-    """A nexthop, then the components of a composite that exist."""
+def _fetch(
+    client: DatapathClient, nh_id: int, above: frozenset[int] = frozenset()
+) -> Iterator[VrNexthopReq]:
+    """A nexthop, then the components of a composite that exist; `above`: those it is part of."""
     request = VrNexthopReq(h_op=SandeshOp.GET, nhr_id=nh_id)
     nexthop = client.get(request.encode(), VrNexthopReq)
     yield nexthop
     if nexthop.nhr_type == COMPOSITE:
         for component in nexthop.nhr_nh_list:
-            if component >= 0:
-                yield from _fetch(client, component)
+            if component >= 0 and component not in above | {nh_id}:
+                yield from _fetch(client, component, above | {nh_id})
 
 
 def _get(client: DatapathClient, options: argparse.Namespace) -> None:

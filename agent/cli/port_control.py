@@ -272,10 +272,10 @@ class _Control:
         client = http.client.HTTPConnection(options.agent_host, options.agent_port, _TIMEOUT)
         try:
             client.connect()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: no host can have this name
             raise _Unreachable(
                 f"connection error: agent on {options.agent_host} port {options.agent_port}: "
-                f"{error.strerror or error}"
+                f"{getattr(error, 'strerror', None) or error}"
             ) from None
         try:
             client.request(method, path, body.encode(), {"content-type": "application/json"})

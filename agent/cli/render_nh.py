@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from agent.cli.render import flag_names, hex_bytes, ip4_loaded, mac
@@ -106,12 +106,20 @@ def _tunnel(nexthop: VrNexthopReq) -> Iterator[str]:
         yield ""
 
 
-def _endpoints(nexthop: VrNexthopReq) -> str:
+def _ends(nexthop: VrNexthopReq) -> tuple[IPv4Address | IPv6Address, IPv4Address | IPv6Address]:
+    """Source and destination of a tunnel."""
     if nexthop.nhr_family == INET6:
         source, destination = nexthop.nhr_tun_sip6, nexthop.nhr_tun_dip6
         if len(source) == len(destination) == 16:
-            return f"Sip: {IPv6Address(source)} Dip: {IPv6Address(destination)}"
-    text = f"Sip:{ip4_loaded(nexthop.nhr_tun_sip)} Dip:{ip4_loaded(nexthop.nhr_tun_dip)}"
+            return IPv6Address(source), IPv6Address(destination)
+    return ip4_loaded(nexthop.nhr_tun_sip), ip4_loaded(nexthop.nhr_tun_dip)
+
+
+def _endpoints(nexthop: VrNexthopReq) -> str:
+    source, destination = _ends(nexthop)
+    if source.version == 6:
+        return f"Sip: {source} Dip: {destination}"
+    text = f"Sip:{source} Dip:{destination}"
     if nexthop.nhr_flags & OVER_MPLS:
         text += f" Transport Label:{nexthop.nhr_transport_label}"
     return text
@@ -157,6 +165,20 @@ def lines(nexthop: VrNexthopReq) -> Iterator[str]:
     yield ""
 
 
+def _tunnel_json(nexthop: VrNexthopReq) -> dict[str, Any]:
+    """Where a tunnel goes, and what it adds to a packet."""
+    if nexthop.nhr_flags & PBB:
+        return {"bmac": mac(nexthop.nhr_pbb_mac), "label": next(iter(nexthop.nhr_label_list), None)}
+    source, destination = _ends(nexthop)
+    found: dict[str, Any] = {"source": str(source), "destination": str(destination)}
+    if nexthop.nhr_flags & UDP_TUNNEL:
+        found["sport"] = _swapped(nexthop.nhr_tun_sport)
+        found["dport"] = _swapped(nexthop.nhr_tun_dport)
+    if nexthop.nhr_flags & OVER_MPLS:
+        found["transport_label"] = nexthop.nhr_transport_label
+    return found
+
+
 def as_json(nexthop: VrNexthopReq) -> dict[str, Any]:
     """One nexthop for programs."""
     found: dict[str, Any] = {
@@ -172,8 +194,7 @@ def as_json(nexthop: VrNexthopReq) -> dict[str, Any]:
     if nexthop.nhr_type in (ENCAP, TUNNEL):
         found["encap"] = nexthop.nhr_encap.hex()
     if nexthop.nhr_type == TUNNEL:
-        found["source"] = str(ip4_loaded(nexthop.nhr_tun_sip))
-        found["destination"] = str(ip4_loaded(nexthop.nhr_tun_dip))
+        found |= _tunnel_json(nexthop)
     if nexthop.nhr_type == COMPOSITE:
         pairs = zip(nexthop.nhr_nh_list, nexthop.nhr_label_list, strict=False)
         found["components"] = [{"nexthop": sub, "label": label} for sub, label in pairs]

@@ -21,9 +21,9 @@ FAMILIES = {"inet": INET, "inet6": INET6, "bridge": BRIDGE}
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     made = tool.parser("rt", "Show the datapath's routes.")
     what = made.add_mutually_exclusive_group(required=True)
-    what.add_argument("--dump", type=int, metavar="VRF", help="every route of a VRF")
+    what.add_argument("--dump", type=tool.number, metavar="VRF", help="every route of a VRF")
     what.add_argument("--get", metavar="PREFIX", help="the route that ADDRESS/LENGTH or MAC takes")
-    made.add_argument("--vrf", type=int, metavar="VRF", help="the VRF of --get")
+    made.add_argument("--vrf", type=tool.number, metavar="VRF", help="the VRF of --get")
     made.add_argument(
         "--leaves",
         action="store_true",
@@ -39,7 +39,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _query(text: str, family: str | None, vrf: int) -> VrRouteReq:
     """The GET request for what the user typed. UsageError."""
     try:
-        if family == "bridge" or (family is None and text.count(":") == 5 and "/" not in text):
+        if family == "bridge" or (family is None and _looks_like_mac(text)):
             return VrRouteReq(
                 h_op=SandeshOp.GET, rtr_vrf_id=vrf, rtr_family=BRIDGE, rtr_mac=Mac.parse(text),
                 rtr_index=-1,
@@ -57,6 +57,12 @@ def _query(text: str, family: str | None, vrf: int) -> VrRouteReq:
         rtr_prefix=prefix.network_address.packed,
         rtr_prefix_len=prefix.prefixlen,
     )
+
+
+def _looks_like_mac(text: str) -> bool:
+    """Six groups, none empty: an IPv6 address with five colons has a `::`."""
+    groups = text.split(":")
+    return len(groups) == 6 and all(groups)
 
 
 def _get(client: DatapathClient, options: argparse.Namespace) -> None:

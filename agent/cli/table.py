@@ -38,7 +38,7 @@ class Table(Generic[Row]):
         made = tool.parser(self.name, self.purpose)
         what = made.add_mutually_exclusive_group(required=True)
         what.add_argument("--dump", action="store_true", help=self.every)
-        what.add_argument("--get", type=int, metavar=self.key, help=self.one)
+        what.add_argument("--get", type=tool.number, metavar=self.key, help=self.one)
         options = made.parse_args(arguments)
         return tool.run(options, self._dump if options.dump else self._get)
 

@@ -15,6 +15,7 @@ from agent.errors import AgentError, DatapathError
 Run = Callable[[DatapathClient, argparse.Namespace], None]
 
 _FAILED = 1
+_MOST = (1 << 31) - 1
 
 
 def parser(name: str, what: str) -> argparse.ArgumentParser:
@@ -34,23 +35,47 @@ def run(options: argparse.Namespace, action: Run) -> int:
     """Connect, act, and turn every failure into one line. Returns the exit status.
 
     A refusal of the datapath is printed where the original tools print it, on standard
-    output, and in their words; the status is 1 (theirs is 0).
+    output, and in their words; the status is 1 (theirs is 0). With `--json` it goes to
+    standard error, so that standard output holds JSON or nothing.
     """
     try:
         with DatapathClient.connect(find_directory(options.sock_dir)) as client:
             action(client, options)
         sys.stdout.flush()
     except DatapathError as error:
-        print(f"vRouter(Response): {os.strerror(error.errno)} ({error.errno})")
+        print(
+            f"vRouter(Response): {os.strerror(error.errno)} ({error.errno})",
+            file=sys.stderr if options.json else sys.stdout,
+        )
         return _FAILED
     except AgentError as error:
         print(f"error: {error}", file=sys.stderr)
         return _FAILED
     except BrokenPipeError:  # the reader of a pipe has gone, e.g. `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
+    except OSError as error:  # such as a full disk behind `>`; the socket's own are AgentErrors
+        _discard_output()
+        print(f"error: cannot write the output: {error.strerror or error}", file=sys.stderr)
+        return _FAILED
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _discard_output() -> None:
+    """What could not be written must not be tried again when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def number(text: str) -> int:
+    """An argument that is an index, a VRF, a label: what every such wire field can hold."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to {_MOST}")
+    return value
 
 
 def print_json(value: Any) -> None:

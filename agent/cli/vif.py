@@ -15,9 +15,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     made = tool.parser("vif", "Show the datapath's interfaces.")
     what = made.add_mutually_exclusive_group(required=True)
     what.add_argument("--list", action="store_true", help="every interface")
-    what.add_argument("--get", type=int, metavar="ID", help="one interface")
+    what.add_argument("--get", type=tool.number, metavar="ID", help="one interface")
     made.add_argument("--kernel", action="store_true", help="ID is the host's interface index")
-    made.add_argument("--core", type=int, metavar="N", help="counters of one core, not the sum")
+    made.add_argument(
+        "--core", type=tool.number, metavar="N", help="counters of one core, not the sum"
+    )
     return made.parse_args(arguments)
 
 

@@ -125,11 +125,65 @@ def test_a_prefix_that_is_none(
     assert datapath.requests == []
 
 
+@pytest.mark.parametrize(
+    ("text", "family"),
+    [("2:3:eb:4b:e8:d8", 7), ("1:2::3:4:5", 10), ("::1:2:3:4:5", 10), ("1:2:3:4:5:6:7:8", 10)],
+)
+def test_what_a_route_is_asked_by(tmp_path: Path, text: str, family: int) -> None:
+    datapath = Datapath(tmp_path)
+    datapath.answer(lambda _: done())
+    rt.main(["--sock-dir", str(tmp_path), "--get", text, "--vrf", "1"])
+    datapath.close()
+    assert [request.rtr_family for request in datapath.requests] == [family]  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("arguments", [[], ["--dump", "--get", "1"], ["--get", "x"], ["--bogus"]])
 def test_wrong_options_end_with_the_usage(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         mpls.main(arguments)
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("text", ["-1", "2147483648", "1.5"])
+def test_numbers_that_no_field_holds_are_refused(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        vif.main(["--get", text])
+    assert ended.value.code == 2
+    assert f"--get: '{text}' is no whole number from 0 to 2147483647" in capsys.readouterr().err
+
+
+def test_a_refusal_leaves_the_output_free_for_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    datapath = Datapath(tmp_path)
+    datapath.answer(lambda _: [[VrResponse(h_op=4, resp_code=-2)]])
+    assert nh.main(["--sock-dir", str(tmp_path), "--get", "9", "--json"]) == 1
+    datapath.close()
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == "vRouter(Response): No such file or directory (2)\n"
+
+
+def test_an_output_that_is_full_is_said(tmp_path: Path) -> None:
+    datapath = Datapath(tmp_path)
+    datapath.answer(lambda _: done(VrMplsReq(mr_label=1, mr_nhid=2)))
+    run = "from agent.cli.mpls import main; import sys; sys.exit(main(sys.argv[1:]))"
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", run, "--sock-dir", str(tmp_path), "--get", "1"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            cwd=Path(__file__).parents[3],
+        )
+    datapath.close()
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "error: cannot write the output: No space left on device\n",
+    )
 
 
 def test_where_the_datapath_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

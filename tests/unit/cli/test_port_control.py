@@ -270,6 +270,14 @@ def test_nobody_listens(
     assert main(nova_arguments(tmp_path / "absent", closed_port)) == 1
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 70])
+def test_a_host_name_that_cannot_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], host: str
+) -> None:
+    assert main([*nova_arguments(tmp_path, 1), f"--agent_host={host}"]) == 0
+    assert f"connection error: agent on {host} port 1: " in capsys.readouterr().out
+
+
 def test_unwritable_directory_is_no_failure_while_the_agent_answers(
     agent: Recorder, tmp_path: Path
 ) -> None:
