@@ -65,7 +65,7 @@ class Sizes:
 
 _RANGES = (
     ("interfaces", 4, 32_767),
-    ("vrfs", 1, 65_536),
+    ("vrfs", 1, 65_535),
     ("nexthops", 1, 1 << 24),
     ("labels", 16, 1 << 20),
     ("mirrors", 1, 255),

@@ -166,6 +166,7 @@ def test_a_second_forwarder_refuses_the_directory(
         (["--flow-entries", "1001"], "not a multiple of 4"),
         (["--bridge-entries", "0"], "is not in 4 to"),
         (["--labels", "9999999"], "labels: 9999999 is not in"),
+        (["--vrfs", "65536"], "vrfs: 65536 is not in 1 to 65535"),
         (["--flow-entries", "16777216"], "below 4 GiB"),
         (["--run-dir", "/dev/null/x"], "run directory /dev/null/x"),
     ],
