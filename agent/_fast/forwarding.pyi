@@ -434,6 +434,9 @@ class Datapath:
 
     # --- life
 
+    def set_mss_adjust(self, on: bool) -> None:
+        """Lower the MSS of the VMs' TCP SYNs (as from the start), or leave it."""
+
     def reset(self) -> None:
         """vrouter_ops RESET: delete vifs, nexthops but 0, labels, VNIs, routes, flows,
         bridge entries, statistics; detach all descriptors. Limits and buffers stay."""

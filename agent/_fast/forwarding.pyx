@@ -405,14 +405,16 @@ cdef class Datapath:
         cdef uint32_t index = word(vrf)
         cdef unsigned length = word(plen)
         cdef int code = -EINVAL
-        cdef c_vrf *vrf_of
+        cdef route_table *table = NULL
+        cdef bint exists
         cdef datapath *dp = self.locked()
         if prefix.shape[0] == width and length <= <unsigned>width * 8:
-            vrf_of = dp.vrfs[index] if index < dp.max_vrfs else NULL
-            code = check_route(dp, index, &route, False) if vrf_of != NULL else -ENOENT
+            if index < dp.max_vrfs and dp.vrfs[index] != NULL:
+                table = &dp.vrfs[index].inet if family == AF_V4 else &dp.vrfs[index].inet6
+            exists = table != NULL and table.exists
+            code = check_route(dp, index, &route, False) if exists else -ENOENT
             if code == 0:
-                route_remove(&dp.arena, &vrf_of.inet if family == AF_V4 else &vrf_of.inet6,
-                             key_of(prefix), length, &route)
+                route_remove(&dp.arena, table, key_of(prefix), length, &route)
         dp_unlock(dp)
         return code
 
@@ -626,6 +628,11 @@ cdef class Datapath:
         return count
 
     # --- life
+
+    def set_mss_adjust(self, bint on):
+        cdef datapath *dp = self.locked()
+        dp.mss_adjust = on
+        dp_unlock(dp)
 
     def reset(self):
         cdef datapath *dp = self.locked()

@@ -154,6 +154,25 @@ def test_label_ttl(rig: Rig, ttl: int, out: int) -> None:
     assert rig.drops() == ({} if out else {"ttl_exceeded": 1})
 
 
+def test_a_copy_that_goes_on_in_another_tunnel_has_one_hop_less(rig: Rig) -> None:
+    rig.tunnel(50, 0x40, "10.0.0.50")
+    rig.composite(22, 0x0201, [50], [2000])
+    rig.composite(20, 0x21, [22])
+    rig.dp.label_set(2001, 20)
+    frame = ether(MAC1, BROADCAST, udp("15.0.0.3", "15.0.0.255"))
+    sent = rig.send(FABRIC, fabric_copy(frame, 2001, "10.0.0.77", ttl=9))
+    assert [out[42:46] for _, out in sent] == [(2000 << 12 | 0x100 | 8).to_bytes(4, "big")]
+
+
+def test_copies_are_not_copied_again(rig: Rig) -> None:
+    for nh in range(30, 60):
+        assert rig.dp.nexthop_set(nh, type=7, family=7, flags=1, vrf=1) == 0
+    rig.composite(20, 0x1, list(range(30, 60)))
+    frame = ether(MAC1, BROADCAST, udp("15.0.0.3", "15.0.0.255"))
+    assert rig.send(TAP1, frame) == []
+    assert rig.drops() == {"pkt_loop": 30, "cloned_original": 1}
+
+
 def test_nexthops_that_lead_in_a_circle_end(rig: Rig) -> None:
     rig.dp.nexthop_set(30, type=7, family=2, flags=1, vrf=1)
     rig.route("16.0.0.0/8", 30)
@@ -620,9 +639,9 @@ def test_guest_broadcast_reaches_all(tree: Rig) -> None:
     }
 
 
-def fabric_copy(frame: bytes, label: int, src: str) -> bytes:
+def fabric_copy(frame: bytes, label: int, src: str, *, ttl: int = 64) -> bytes:
     inner = IP(src=src, dst="10.0.0.1") / UDP(sport=50000, dport=4789) / VXLAN(vni=100) / Raw(frame)
-    return mpls_udp(label, bytes(4) + bytes(inner), src=src)
+    return mpls_udp(label, bytes(4) + bytes(inner), src=src, ttl=ttl)
 
 
 @pytest.mark.parametrize(

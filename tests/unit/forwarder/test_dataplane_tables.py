@@ -210,6 +210,7 @@ def test_route_delete_refusals() -> None:
     rig = Rig().build()
     prefix = bytes((15, 0, 0, 3))
     assert rig.dp.route_delete(9, 2, prefix, 32) == -errno.ENOENT
+    assert rig.dp.route_delete(1, 10, bytes(16), 128) == -errno.ENOENT  # no inet6 table here
     assert rig.dp.route_delete(1, 2, prefix, 32, nh=99) == -errno.ENOENT
     assert rig.dp.route_delete(1, 2, bytes((99, 0, 0, 0)), 8) == 0
     assert rig.dp.route_get(1, 2, prefix).nh == 2

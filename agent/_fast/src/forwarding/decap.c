@@ -71,14 +71,17 @@ static bool carries_frames(const struct nexthop *nh)
 }
 
 /* Behind the label: what the label's nexthop expects. */
-static void labelled_input(struct datapath *dp, struct packet *p, uint32_t label)
+static void labelled_input(struct datapath *dp, struct packet *p, uint32_t word)
 {
+    uint32_t label = word >> 12;
     struct nexthop *nh = label < dp->max_labels && dp->labels[label]
                        ? dp_nexthop(dp, dp->labels[label] - 1) : NULL;
     if (!nh) {
         dp_drop(dp, p, DROP_INVALID_LABEL);
         return;
     }
+    /* A copy that goes on in another tunnel has one hop less: trees cannot turn for ever. */
+    p->ttl = (uint8_t)((word & 0xff) - 1);
     set_inner_vrf(p, nh);
     if (!carries_frames(nh)) {
         if (enter_ip(dp, p))
@@ -115,7 +118,7 @@ static void mpls_input(struct datapath *dp, struct packet *p)
     else if (!(word & 0x100))
         dp_drop(dp, p, DROP_INVALID_LABEL);
     else
-        labelled_input(dp, p, word >> 12);
+        labelled_input(dp, p, word);
 }
 
 static void vxlan_input(struct datapath *dp, struct packet *p)

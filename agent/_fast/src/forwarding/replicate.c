@@ -82,6 +82,7 @@ static void send_copy(struct datapath *dp, struct packet *p, struct nexthop *par
         dp_count_drop(dp, p->in, DROP_MCAST_CLONE_FAIL);
         return;
     }
+    copy->is_copy = 1;
     if (part->flags & NHF_FABRIC) {
         if (segmentable(copy))
             segment(dp, copy, send_on_tree, component);
@@ -122,6 +123,11 @@ static void copy_to_list(struct datapath *dp, struct packet *p, struct nexthop *
 
 void replicate(struct datapath *dp, struct packet *p, struct nexthop *nh)
 {
+    /* Copies of copies would grow with the power of their depth. */
+    if (p->is_copy) {
+        dp_drop(dp, p, DROP_PKT_LOOP);
+        return;
+    }
     if (!(nh->flags & NHF_MCAST)) {
         copy_to_list(dp, p, nh);
         dp_drop(dp, p, DROP_CLONED_ORIGINAL);
