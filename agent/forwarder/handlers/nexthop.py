@@ -9,6 +9,7 @@ from agent.forwarder.replies import ENODEV, ENOENT, EOPNOTSUPP, Replies, ack, fo
 from agent.sandesh.vrouter import SandeshOp, VrNexthopReq
 
 COMPOSITE = 6
+UNDERLAY_ECMP = 0x10000000
 DUMPED_COMPONENTS = 16
 """Components of a composite that a dump shows; nhr_nh_count tells how many there are."""
 
@@ -27,15 +28,30 @@ def handle(control: Control, request: VrNexthopReq) -> Replies:
     return ack(EOPNOTSUPP)
 
 
+def _underlay_path(request: VrNexthopReq) -> tuple[tuple[int, ...], bytes]:
+    """The interfaces and the Ethernet header that packets leave with.
+
+    With several underlay paths the headers lie one behind the other, each nhr_encap_len
+    long: the first path that is valid is taken, for one is all that is used here.
+    """
+    size, oifs = request.nhr_encap_len, request.nhr_encap_oif_id
+    if not request.nhr_flags & UNDERLAY_ECMP or size <= 0:
+        return oifs, request.nhr_encap
+    valid = (n for n, good in enumerate(request.nhr_encap_valid) if good and n < len(oifs))
+    path = next(valid, 0)
+    return oifs[path : path + 1], request.nhr_encap[path * size : (path + 1) * size]
+
+
 def _add(control: Control, request: VrNexthopReq) -> int:
+    oifs, encap = _underlay_path(request)
     code = control.datapath.nexthop_set(
         request.nhr_id,
         type=request.nhr_type,
         family=request.nhr_family,
         flags=request.nhr_flags,
         vrf=request.nhr_vrf,
-        encap_oif_id=request.nhr_encap_oif_id,
-        encap=request.nhr_encap,
+        encap_oif_id=oifs,
+        encap=encap,
         tun_sip=request.nhr_tun_sip,
         tun_dip=request.nhr_tun_dip,
         tun_sport=request.nhr_tun_sport & 0xFFFF,
@@ -91,9 +107,10 @@ def _rows(control: Control, marker: int) -> Iterator[VrNexthopReq]:
 
 
 def _shown(control: Control, record: VrNexthopReq) -> VrNexthopReq:
+    several = record.nhr_flags & UNDERLAY_ECMP
     return record.replace(
         nhr_ref_cnt=1 + control.records.nexthop_users[record.nhr_id],
-        nhr_encap_len=len(record.nhr_encap),
+        nhr_encap_len=record.nhr_encap_len if several else len(record.nhr_encap),
         nhr_nh_count=len(record.nhr_nh_list),
     )
 

@@ -42,6 +42,7 @@ def _set(control: Control, request: VrouterOps) -> int:
         changes["vo_log_level"] = request.vo_log_level
     changes["vo_priority_tagging"] = request.vo_priority_tagging
     control.tunables = control.tunables.replace(**changes)
+    control.datapath.set_mss_adjust(control.tunables.vo_from_vm_mss_adj != 0)
     return 0
 
 

@@ -17,6 +17,8 @@ from agent.sandesh.vrouter import (
     VrVrfStatsReq,
 )
 
+CORES = 1
+"""Packets are moved by one thread."""
 _FIELD_OF_REASON = {"fragments": "vds_frag_err", "new_flows": "vds_drop_new_flow"}
 """Reasons whose field has another name; `invalid` (number 0) has none and is never counted."""
 DROP_FIELDS: tuple[str | None, ...] = tuple(
@@ -35,11 +37,15 @@ def drop_message(counts: Sequence[int], core: int = 0) -> VrDropStatsReq:
 
 
 def handle_drop_stats(control: Control, request: VrDropStatsReq) -> Replies:
-    """GET and RESET; another operation is refused and answered all the same."""
+    """GET and RESET; another operation is refused and answered all the same.
+
+    Core 0 asks for the sum, k for core k - 1.
+    """
     if request.h_op == SandeshOp.RESET:
         control.datapath.drop_stats_clear()
         return ack()
-    answer = found(drop_message(control.datapath.drop_stats(), core=request.vds_core))
+    counts = control.datapath.drop_stats() if request.vds_core <= CORES else ()
+    answer = found(drop_message(counts, core=request.vds_core))
     return answer if request.h_op == SandeshOp.GET else ack(EOPNOTSUPP) + answer
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from agent._fast.forwarding import VIF_COUNTERS
 from agent.forwarder.control import Control
-from agent.forwarder.handlers.stats import drop_message
+from agent.forwarder.handlers.stats import CORES, drop_message
 from agent.forwarder.opening import Transport, VifType, Wanted
 from agent.forwarder.replies import EINVAL, ENODEV, ENOENT, EOPNOTSUPP, Replies, ack, found, page
 from agent.sandesh.vrouter import Message, SandeshOp, VrInterfaceReq
@@ -17,8 +17,6 @@ MIRROR = 0x18
 NO_MIRROR = 255
 ETHERNET_HEADER = 14
 MAX_MTU = 65_535 + ETHERNET_HEADER
-CORES = 1
-"""Packets are moved by one thread."""
 
 
 def handle(control: Control, request: VrInterfaceReq) -> Replies:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -321,6 +322,32 @@ def test_a_dump_cuts_long_composites_and_tells_their_length(stage: Stage) -> Non
     whole = stage.get(VrNexthopReq(h_op=GET, nhr_id=50))
     assert isinstance(whole, VrNexthopReq)
     assert (whole.nhr_nh_list, whole.nhr_nh_count) == (members, 40)
+
+
+@pytest.mark.parametrize(("valid", "taken"), [((), 0), ((1, 1), 0), ((0, 1), 1)])
+def test_of_several_underlay_paths_one_is_used(
+    stage: Stage, valid: tuple[int, ...], taken: int
+) -> None:
+    headers = (VM + MAC + b"\x08\x00", MAC + VM + b"\x08\x00")
+    fabrics = (fabric(), vif(1, vifr_type=2, vifr_name="fab1"))
+    tunnel_ = tunnel(
+        6,
+        nhr_flags=0x10000041,
+        nhr_encap=b"".join(headers),
+        nhr_encap_len=14,
+        nhr_encap_oif_id=(0, 1),
+        nhr_encap_valid=valid,
+    )
+    route = bridge(VM, 6, rtr_label=9, rtr_label_flags=2)
+    for message in (*fabrics, vif(3, vifr_vrf=1), tunnel_, route):
+        assert stage.code(message) == 0
+    stage.datapath.set_capture(True)
+    stage.datapath.inject(3, VM + bytes((2, 0, 0, 0, 0, 9)) + b"\x12\x34" + bytes(46))
+    ((out, frame, _),) = stage.datapath.captured()
+    assert (out, frame[:14], frame[14]) == (taken, headers[taken], 0x45)
+    found = stage.get(VrNexthopReq(h_op=GET, nhr_id=6))
+    assert isinstance(found, VrNexthopReq)
+    assert (found.nhr_encap, found.nhr_encap_len) == (b"".join(headers), 14)
 
 
 def test_references_are_counted(stage: Stage) -> None:
@@ -648,6 +675,24 @@ def test_tunables_change_unless_they_are_minus_1(stage: Stage) -> None:
     found = stage.get(VrouterOps(h_op=GET))
     assert isinstance(found, VrouterOps)
     assert found.vo_priority_tagging == 0
+
+
+def test_the_mss_tunable_reaches_the_data_plane(stage: Stage) -> None:
+    guests = (vif(3, vifr_vrf=1), vif(4, vifr_vrf=1))
+    for message in (fabric(), *guests, encap(5, 4, nhr_family=7), bridge(VM, 5)):
+        assert stage.code(message) == 0
+    options = bytes.fromhex("020405b4")
+    tcp = struct.pack(">HHIIBBHHH", 1000, 80, 1, 0, 0x60, 2, 65535, 0, 0) + options
+    packet = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(tcp), 7, 0, 64, 6, 0) + bytes(8) + tcp
+    syn = VM + bytes((2, 0, 0, 0, 0, 9)) + b"\x08\0" + packet
+    stage.datapath.set_capture(True)
+    lowered = []
+    for value in (0, -1, 1):
+        assert stage.code(VrouterOps(h_op=ADD, vo_from_vm_mss_adj=value)) == 0
+        stage.datapath.inject(3, syn)
+        ((_, sent, _),) = stage.datapath.captured()
+        lowered.append(sent != syn)
+    assert lowered == [False, False, True]
 
 
 def test_reset_forgets_every_object(stage: Stage) -> None:
