@@ -293,6 +293,7 @@ def test_nh_of_an_ipv6_tunnel(
     text = printed(capsys)
     assert "Sip: 2001:db8::1 Dip: 2001:db8::2\n" in text
     assert "Sport:12345 Dport:8893\n" in text
+    datapath.answer(lambda _: done(tunnel))
     assert nh.main([*here, "--get", "15", "--json"]) == 0
     (row,) = json.loads(printed(capsys))
     assert (row["source"], row["sport"]) == ("2001:db8::1", 12345)
