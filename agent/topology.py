@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, ip_address
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -20,6 +20,17 @@ from agent.values import Mac, Prefix, prefix
 _NAMESPACE = UUID("6f1d0e42-3c55-5e0b-9a57-6b1f7a0b9b10")
 _ENCAPSULATIONS = ("MPLSoUDP", "MPLSoGRE", "VXLAN")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+_DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}")
+_MAX_VNI = (1 << 24) - 1
+_MAX_SECONDS = (1 << 32) - 1
+
+
+class TopologyError(ConfigError):
+    """What is wrong in a topology file; `place` are the keys that lead there."""
+
+    def __init__(self, place: tuple[str, ...], text: str) -> None:
+        self.place = place
+        super().__init__(f"{'.'.join(place) or 'topology'}: {text}")
 
 
 def uuid_of(kind: str, name: str) -> UUID:
@@ -121,45 +132,65 @@ class Topology:
 class _Reader:
     """A mapping of the file with its place, for errors that say where they are."""
 
-    def __init__(self, content: object, place: str, known: str) -> None:
-        if not isinstance(content, Mapping):
-            raise ConfigError(f"{place or 'topology'}: expected a mapping, found {content!r}")
-        unknown = sorted(str(key) for key in content if key not in known.split())
-        if unknown:
-            raise ConfigError(f"{place or 'topology'}: unknown key {unknown[0]!r}; known: {known}")
-        self.content = content
+    def __init__(self, content: object, place: tuple[str, ...], known: str) -> None:
         self.place = place
+        if not isinstance(content, Mapping):
+            raise TopologyError(place, f"expected a mapping, found {content!r}")
+        for key in content:
+            if key not in known.split():
+                raise TopologyError((*place, str(key)), f"unknown key {str(key)!r}; known: {known}")
+        self.content = content
 
-    def at(self, key: str) -> str:
-        return f"{self.place}.{key}" if self.place else key
+    def error(self, key: str, problem: object) -> TopologyError:
+        return TopologyError((*self.place, key), str(problem))
 
     def named(self, key: str) -> list[tuple[str, Any]]:
         value = self.content.get(key) or {}
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{self.at(key)}: expected a mapping of names, found {value!r}")
+            raise self.error(key, f"expected a mapping of names, found {value!r}")
         for name in value:
             if not isinstance(name, str) or not _NAME.fullmatch(name):
-                raise ConfigError(
-                    f"{self.at(key)}: bad name {name!r}; use letters, digits, - and _"
+                raise TopologyError(
+                    (*self.place, key, str(name)),
+                    f"bad name {name!r}; use letters, digits, - and _, at most 32",
                 )
         return list(value.items())
 
-    def get(self, key: str, convert: Any, default: Any = None) -> Any:
+    def get(self, key: str, convert: Callable[[Any], Any], default: Any = None) -> Any:
         value = self.content.get(key)
         if value is None:
             return default
         try:
             return convert(value)
-        except (ValueError, TypeError) as error:
-            raise ConfigError(f"{self.at(key)}: {error}") from None
+        except ValueError as error:
+            raise self.error(key, error) from None
 
-    def need(self, key: str, convert: Any) -> Any:
+    def need(self, key: str, convert: Callable[[Any], Any]) -> Any:
         if self.content.get(key) is None:
-            raise ConfigError(f"{self.place}: {key!r} is missing")
+            raise TopologyError(self.place, f"{key!r} is missing")
         return self.get(key, convert)
 
     def pairs(self, key: str) -> tuple[tuple[str, str], ...]:
-        return tuple((str(name), str(value)) for name, value in self.get(key, dict, {}).items())
+        return tuple((str(name), str(value)) for name, value in self.get(key, _mapping, {}).items())
+
+
+def _text(value: object) -> str:
+    """YAML reads some addresses without quotes as numbers."""
+    if not isinstance(value, str):
+        raise ValueError(f"expected text, found {value!r}; put the value in quotes")
+    return value
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list, found {value!r}")
+    return value
+
+
+def _mapping(value: object) -> Mapping[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"expected a mapping, found {value!r}")
+    return value
 
 
 def _flag(value: object) -> bool:
@@ -168,20 +199,91 @@ def _flag(value: object) -> bool:
     return value
 
 
-def _mtu(value: object) -> int:
-    if not isinstance(value, int) or not 576 <= value <= 65535:
-        raise ValueError(f"expected bytes, 576 to 65535, found {value!r}")
-    return value
+def _number(what: str, low: int, high: int) -> Callable[[object], int]:
+    def convert(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise ValueError(f"expected {what}, {low} to {high}, found {value!r}")
+        return value
+
+    return convert
 
 
-def _subnet(text: object, reader: _Reader, first: bool) -> NetworkSubnet:
-    network = prefix(str(text))
-    hosts = network.network_address
-    gateway = reader.get("gateway", ip_address) if first else None
-    dns = reader.get("dns", ip_address) if first else None
-    return NetworkSubnet(
-        network, gateway or hosts + 1, dns or hosts + 2, reader.get("dhcp", _flag, True)
-    )
+def _one_of(*words: str) -> Callable[[object], str]:
+    def convert(value: object) -> str:
+        if value not in words:
+            raise ValueError(f"expected one of {', '.join(words)}, found {value!r}")
+        return str(value)
+
+    return convert
+
+
+_seconds = _number("seconds", 0, _MAX_SECONDS)
+_port = _number("a TCP port", 1, 65535)
+
+
+def _address4(value: object) -> IPv4Address:
+    return IPv4Address(_text(value))
+
+
+def _station(value: object) -> Mac:
+    mac = Mac.parse(_text(value))
+    if mac[0] & 1 or not any(mac):
+        raise ValueError(f"{mac} is not the MAC address of one interface")
+    return mac
+
+
+def _device(value: object) -> str:
+    if not _DEVICE.fullmatch(_text(value)):
+        raise ValueError(f"{value!r} cannot be the name of a network interface")
+    return str(value)
+
+
+def _prefix(value: object) -> Prefix:
+    if "/" not in _text(value):
+        raise ValueError(f"expected PREFIX/LENGTH, found {value!r}")
+    return prefix(str(value))
+
+
+def _subnets(reader: _Reader) -> tuple[NetworkSubnet, ...]:
+    """`subnet`, or a list of `subnets`; `gateway` and `dns` are those of the first."""
+    key = "subnets" if reader.content.get("subnets") is not None else "subnet"
+    if key == "subnets" and reader.content.get("subnet") is not None:
+        raise reader.error("subnet", "give either 'subnet' or 'subnets'")
+    if key == "subnets":
+        prefixes = reader.get(key, lambda value: [_prefix(one) for one in _list(value)])
+    else:
+        prefixes = [reader.need(key, _prefix)]
+    if not prefixes:
+        raise reader.error(key, "expected at least one subnet")
+    for at, one in enumerate(prefixes):
+        for other in prefixes[:at]:
+            if one.version == other.version and one.overlaps(other):
+                raise reader.error(key, f"{one} overlaps {other}")
+    return tuple(_subnet(one, reader, key, at == 0) for at, one in enumerate(prefixes))
+
+
+def _subnet(network: Prefix, reader: _Reader, key: str, first: bool) -> NetworkSubnet:
+    if network.num_addresses < 4:
+        raise reader.error(key, f"{network} has no room for a gateway, a DNS address and VMs")
+    services = []
+    for at, name in enumerate(("gateway", "dns"), 1):
+        address = reader.get(name, lambda value: ip_address(_text(value))) if first else None
+        if address is not None and address not in network:
+            raise reader.error(name, f"{address} is not in the subnet {network}")
+        services.append(address or network.network_address + at)
+    return NetworkSubnet(network, services[0], services[1], reader.get("dhcp", _flag, True))
+
+
+def _host_routes(reader: _Reader) -> tuple[tuple[str, str], ...]:
+    """IPv4 prefixes and the addresses behind which they are."""
+    routes = reader.pairs("host_routes")
+    for destination, gateway in routes:
+        try:
+            IPv4Network(destination)
+            IPv4Address(gateway)
+        except ValueError as error:
+            raise TopologyError((*reader.place, "host_routes", destination), str(error)) from None
+    return routes
 
 
 def _network(name: str, content: object, index: int) -> Network:
@@ -189,54 +291,71 @@ def _network(name: str, content: object, index: int) -> Network:
         "subnet subnets gateway dns dhcp vxlan_id forwarding_mode"
         " flood_unknown_unicast dhcp_options host_routes"
     )
-    reader = _Reader(content, f"networks.{name}", known)
-    texts = reader.get("subnets", list) or [reader.need("subnet", str)]
-    try:
-        subnets = tuple(_subnet(text, reader, at == 0) for at, text in enumerate(texts))
-    except ValueError as error:
-        raise ConfigError(f"{reader.place}: {error}") from None
-    mode = reader.get("forwarding_mode", str, "l2_l3")
-    if mode not in ("l2_l3", "l2", "l3"):
-        raise ConfigError(f"{reader.at('forwarding_mode')}: {mode!r} is not l2_l3, l2 or l3")
+    reader = _Reader(content, ("networks", name), known)
     return Network(
         name,
         uuid_of("virtual-network", name),
-        reader.get("vxlan_id", int, index + 1),
-        subnets,
-        mode,
+        reader.get("vxlan_id", _number("a VNI", 0, _MAX_VNI), index + 1),
+        _subnets(reader),
+        reader.get("forwarding_mode", _one_of("l2_l3", "l2", "l3"), "l2_l3"),
         reader.get("flood_unknown_unicast", _flag, False),
         reader.pairs("dhcp_options"),
-        reader.pairs("host_routes"),
+        _host_routes(reader),
     )
 
 
 def _host(name: str, content: object, index: int) -> Host:
-    reader = _Reader(content or {}, f"hosts.{name}", "fabric gateway interface")
-    fabric = reader.get("fabric", IPv4Interface, IPv4Interface(f"10.0.0.{index + 1}/24"))
-    return Host(
-        name, fabric, reader.get("gateway", IPv4Address), reader.get("interface", str, "fabric0")
-    )
+    reader = _Reader(content or {}, ("hosts", name), "fabric gateway interface")
+    default = IPv4Interface(f"10.0.0.{index + 1}/24") if index < 200 else None
+    fabric = reader.get("fabric", _fabric, default)
+    if fabric is None:
+        raise TopologyError(reader.place, "'fabric' is missing")
+    gateway = reader.get("gateway", _address4)
+    if gateway is not None and (gateway not in fabric.network or gateway == fabric.ip):
+        raise reader.error("gateway", f"{gateway} is no other address of {fabric.network}")
+    return Host(name, fabric, gateway, reader.get("interface", _device, "fabric0"))
+
+
+def _fabric(value: object) -> IPv4Interface:
+    if "/" not in _text(value):
+        raise ValueError(f"expected ADDRESS/LENGTH, found {value!r}")
+    return IPv4Interface(str(value))
+
+
+def _hosts(reader: _Reader) -> dict[str, Host]:
+    found: dict[str, Host] = {}
+    owners: dict[IPv4Address, str] = {}
+    for index, (name, content) in enumerate(reader.named("hosts")):
+        host = found[name] = _host(name, content, index)
+        owner = owners.setdefault(host.fabric.ip, name)
+        if owner != name:
+            raise TopologyError(
+                ("hosts", name, "fabric"), f"{host.fabric.ip} is the address of hosts.{owner}"
+            )
+    if not found:
+        raise reader.error("hosts", "names no host")
+    return found
 
 
 def _vm(name: str, content: object, hosts: list[str], networks: Mapping[str, Network]) -> Vm:
-    reader = _Reader(content, f"vms.{name}", "host network address address6 mac")
-    host = reader.get("host", str, hosts[0])
+    reader = _Reader(content, ("vms", name), "host network address address6 mac")
+    host = reader.get("host", _text, hosts[0])
     if host not in hosts:
-        raise ConfigError(f"{reader.at('host')}: no host {host!r}; known: {', '.join(hosts)}")
-    network = reader.need("network", str)
+        raise reader.error("host", f"no host {host!r}; known: {', '.join(hosts)}")
+    network = reader.need("network", _text)
     if network not in networks:
-        raise ConfigError(f"{reader.at('network')}: no network {network!r}")
-    address = reader.need("address", IPv4Address)
-    v4 = [s.prefix for s in networks[network].subnets if isinstance(s.prefix, IPv4Network)]
-    if not any(address in subnet for subnet in v4):
-        raise ConfigError(f"{reader.at('address')}: {address} is in no subnet of {network!r}")
-    address6 = reader.get("address6", IPv6Address)
-    v6 = [s.prefix for s in networks[network].subnets if isinstance(s.prefix, IPv6Network)]
-    if address6 and not any(address6 in subnet for subnet in v6):
-        raise ConfigError(f"{reader.at('address6')}: {address6} is in no subnet of {network!r}")
+        raise reader.error("network", f"no network {network!r}; known: {', '.join(networks)}")
+    prefixes = [subnet.prefix for subnet in networks[network].subnets]
+    address = reader.need("address", _address4)
+    address6 = reader.get("address6", lambda value: IPv6Address(_text(value)))
+    for key, one in (("address", address), ("address6", address6)):
+        if one is not None and not any(one in subnet for subnet in prefixes):
+            raise reader.error(key, f"{one} is in no subnet of {network!r}")
+    if any(address in (s.network_address, s.broadcast_address) for s in prefixes):
+        raise reader.error("address", f"{address} is not the address of one VM")
     port = uuid_of("virtual-machine-interface", name)
     digest = hashlib.sha256(name.encode()).digest()
-    mac = reader.get("mac", Mac.parse, Mac(b"\x02" + digest[:5]))
+    mac = reader.get("mac", _station, Mac(b"\x02" + digest[:5]))
     tap = f"tap{str(port)[:11]}"
     return Vm(
         name, host, network, uuid_of("virtual-machine", name), port, tap, mac, address, address6
@@ -248,7 +367,7 @@ def _controllers(reader: _Reader, hosts: Mapping[str, Host]) -> dict[str, Contro
     value = reader.content.get("controllers")
     if isinstance(value, int) and not isinstance(value, bool):
         if not 0 <= value <= 8:
-            raise ConfigError(f"controllers: expected 0 to 8, found {value}")
+            raise reader.error("controllers", f"expected 0 to 8, found {value}")
         named: list[tuple[str, Any]] = [(f"control{index + 1}", None) for index in range(value)]
     else:
         named = reader.named("controllers")
@@ -259,75 +378,70 @@ def _controllers(reader: _Reader, hosts: Mapping[str, Host]) -> dict[str, Contro
     for controller in found.values():
         owner = owners.setdefault(controller.address.ip, f"controllers.{controller.name}")
         if owner != f"controllers.{controller.name}":
-            raise ConfigError(
-                f"controllers.{controller.name}: {controller.address.ip} belongs to {owner}"
+            raise TopologyError(
+                ("controllers", controller.name), f"{controller.address.ip} belongs to {owner}"
             )
     return found
 
 
 def _controller(name: str, content: object, index: int, fabric: IPv4Network) -> Controller:
     """Addresses left out count down from the fabric's last but one."""
-    reader = _Reader(content or {}, f"controllers.{name}", "address port")
-    address = reader.get("address", IPv4Address, fabric.broadcast_address - 2 - index)
+    reader = _Reader(content or {}, ("controllers", name), "address port")
+    address = reader.get("address", _address4, fabric.broadcast_address - 2 - index)
     if address not in fabric:
-        raise ConfigError(f"{reader.at('address')}: {address} is not of the fabric {fabric}")
+        raise reader.error("address", f"{address} is not of the fabric {fabric}")
     return Controller(
-        name, IPv4Interface((address, fabric.prefixlen)), reader.get("port", int, 5269)
+        name, IPv4Interface((address, fabric.prefixlen)), reader.get("port", _port, 5269)
     )
 
 
 def _connect(reader: _Reader, networks: Mapping[str, Network]) -> tuple[frozenset[str], ...]:
     groups = []
-    for group in reader.get("connect", list, []):
+    for group in reader.get("connect", _list, []):
         if not isinstance(group, list) or len(group) < 2:
-            raise ConfigError(f"connect: expected a list of networks, found {group!r}")
-        unknown = [name for name in group if name not in networks]
-        if unknown:
-            raise ConfigError(f"connect: no network {unknown[0]!r}")
+            raise reader.error("connect", f"expected a list of networks, found {group!r}")
+        for name in group:
+            if not isinstance(name, str) or name not in networks:
+                raise reader.error("connect", f"no network {name!r}; known: {', '.join(networks)}")
         groups.append(frozenset(group))
     return tuple(groups)
 
 
 def _graceful_restart(reader: _Reader) -> GracefulRestart | None:
-    content = reader.content.get("graceful_restart", False)
+    content = reader.content.get("graceful_restart") or False
     if content is False:
         return None
     known = "restart_time long_lived_time end_of_rib_time"
-    times = _Reader({} if content is True else content, "graceful_restart", known)
+    times = _Reader({} if content is True else content, ("graceful_restart",), known)
     return GracefulRestart(
-        times.get("restart_time", int, 60),
-        times.get("long_lived_time", int, 300),
-        times.get("end_of_rib_time", int, 30),
+        times.get("restart_time", _seconds, 60),
+        times.get("long_lived_time", _seconds, 300),
+        times.get("end_of_rib_time", _seconds, 30),
     )
 
 
+def _encapsulations(value: object) -> tuple[str, ...]:
+    return tuple(_one_of(*_ENCAPSULATIONS)(one) for one in _list(value))
+
+
 def parse(content: object) -> Topology:
-    """Check a loaded topology file; ConfigError says what is wrong and where."""
+    """Check a loaded topology file; TopologyError says what is wrong and where."""
     known = "name hosts networks vms encapsulations controllers connect graceful_restart fabric_mtu"
-    reader = _Reader(content, "", known)
-    hosts = {
-        name: _host(name, value, index) for index, (name, value) in enumerate(reader.named("hosts"))
-    }
-    if not hosts:
-        raise ConfigError("topology: 'hosts' names no host")
+    reader = _Reader(content, (), known)
+    hosts = _hosts(reader)
     networks = {
         name: _network(name, value, index)
         for index, (name, value) in enumerate(reader.named("networks"))
     }
     vms = {name: _vm(name, value, list(hosts), networks) for name, value in reader.named("vms")}
-    encapsulations = tuple(map(str, reader.get("encapsulations", list, _ENCAPSULATIONS)))
-    for unknown in sorted(set(encapsulations) - set(_ENCAPSULATIONS)):
-        raise ConfigError(
-            f"encapsulations: unknown {unknown!r}; known: {', '.join(_ENCAPSULATIONS)}"
-        )
     return Topology(
-        reader.get("name", str, "topology"),
+        reader.get("name", _text, "topology"),
         hosts,
         networks,
         vms,
-        encapsulations,
+        reader.get("encapsulations", _encapsulations, _ENCAPSULATIONS),
         _controllers(reader, hosts),
         _connect(reader, networks),
         _graceful_restart(reader),
-        reader.get("fabric_mtu", _mtu, 1500),
+        reader.get("fabric_mtu", _number("bytes", 576, 65535), 1500),
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from agent import topology
 from agent.errors import ConfigError
-from agent.topology import Topology
+from agent.topology import Topology, TopologyError
 
 _MAX_FILE = 16 << 20
 
@@ -25,14 +26,50 @@ def read_text(path: Path) -> str:
         raise ConfigError(f"{path}: {error.strerror}") from None
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping: plain YAML lets the last one win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value!r} stands there twice", key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _line(text: str, place: tuple[str, ...]) -> int | None:
+    """The line of the last key of `place` that is in the text, from 1."""
+    node, line = yaml.compose(text, Loader=yaml.SafeLoader), None
+    for name in place:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        found = next(((key, value) for key, value in pairs if key.value == name), None)
+        if found is None:
+            break
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
+
+
+def _not_yaml(source: str, error: Exception) -> ConfigError:
+    mark = getattr(error, "problem_mark", None)
+    where = f"{source}:{mark.line + 1}" if mark else source
+    words = [getattr(error, "context", None), getattr(error, "problem", None) or str(error)]
+    return ConfigError(f"{where}: not YAML: {', '.join(filter(None, words))}")
+
+
 def parse_topology(text: str, source: str) -> Topology:
-    """The checked topology of a YAML text; ConfigError names `source`."""
+    """The checked topology of a YAML text; ConfigError names `source` and the line."""
     try:
-        return topology.parse(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: {' '.join(str(error).split())}") from None
-    except ConfigError as error:
-        raise ConfigError(f"{source}: {error}") from None
+        content = yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _not_yaml(source, error) from None
+    try:
+        return topology.parse(content)
+    except TopologyError as error:
+        line = _line(text, error.place)
+        raise ConfigError(f"{source}:{line}: {error}" if line else f"{source}: {error}") from None
 
 
 def read_topology(path: Path) -> Topology:

@@ -8,10 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
-
-from agent import topology
 from agent.errors import ConfigError
+from agent.io.files import read_topology
 from agent.lab.connection import END_SECONDS
 from agent.lab.errors import LabError
 from agent.lab.plan import Plan, make_plan
@@ -28,11 +26,10 @@ SERVING = b"s"
 
 def load_plan(path: Path) -> Plan:
     """Read and check a topology file; ConfigError says what is wrong and where."""
+    topology = read_topology(path)
     try:
-        return make_plan(topology.parse(yaml.safe_load(path.read_text())))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, ConfigError) as error:
+        return make_plan(topology)
+    except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
 

@@ -13,10 +13,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import msgspec
-import yaml
 
-from agent import topology
-from agent.errors import AgentError, ConfigError
+from agent.errors import AgentError
+from agent.io.files import read_topology
 from agent.lab.controller.controller import Controller, Options
 from agent.lab.controller.messages import (
     AnyCommand,
@@ -47,16 +46,6 @@ from agent.settings import Server as Address
 def note(text: str) -> None:
     """A line of the log."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
-
-
-def load(path: Path) -> topology.Topology:
-    """Read a topology file; ConfigError says what is wrong and where."""
-    try:
-        return topology.parse(yaml.safe_load(path.read_text()))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, ConfigError) as error:
-        raise ConfigError(f"{path}: {error}") from None
 
 
 class _Connection(asyncio.Protocol):
@@ -127,7 +116,7 @@ class Server:
     def __init__(self, places: Places, options: Options) -> None:
         self._places = places
         self._file = places.topology
-        self._controller = Controller(load(places.topology), options, note)
+        self._controller = Controller(read_topology(places.topology), options, note)
         self._connections: set[_Connection] = set()
         self._listener: asyncio.Server | None = None
         self._changing = asyncio.Lock()
@@ -145,7 +134,7 @@ class Server:
         path = self._places.control
         control = await asyncio.start_unix_server(self._commands, path=f"{path}.new")
         os.rename(f"{path}.new", path)  # visible only once it answers
-        note(f"serving {load(self._file).name} on {self._places.listen}")
+        note(f"serving {read_topology(self._file).name} on {self._places.listen}")
         await end.wait()
         self._controller.stop()
         self._pump()
@@ -258,4 +247,4 @@ class Server:
                 controller.repeat(count, agent, now)
             case Reload(path):
                 self._file = Path(path) if path else self._file
-                controller.reload(load(self._file))
+                controller.reload(read_topology(self._file))

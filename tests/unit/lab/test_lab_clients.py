@@ -172,7 +172,7 @@ def test_who_may_make_namespaces_directly(capabilities, needed):
 
 def test_errors_of_a_topology_file_name_the_file(tmp_path):
     file = tmp_path / "lab.yaml"
-    for content, words in (("hosts: [", "lab.yaml: while parsing"), ("hosts: {}", "no host")):
+    for content, words in (("hosts: [", "lab.yaml:1: not YAML: "), ("hosts: {}", "no host")):
         file.write_text(content)
         with pytest.raises(Exception, match=words):
             load_plan(file)
