@@ -57,6 +57,11 @@ class _Port:
     tags: tuple[int, ...]
     spread: frozenset[LoadBalanceField]
 
+    @property
+    def addresses(self) -> list[Address]:
+        """Those that others may know."""
+        return [one for one in self.row.addresses if one not in self.row.private]
+
 
 def port_routes(view: View, uuid: UUID) -> tuple[PublishedRoute, ...]:
     """The routes to a port: its addresses, its MAC, and both together."""
@@ -78,14 +83,6 @@ def port_routes(view: View, uuid: UUID) -> tuple[PublishedRoute, ...]:
     return (*_inet(view, port, made), *_evpn(view, port, made))
 
 
-def _addresses(port: _Port) -> Iterator[Address]:
-    row = port.row
-    if row.ip is not None and row.ip4_active:
-        yield row.ip
-    if row.ip6 is not None and row.ip6_active:
-        yield row.ip6
-
-
 def _inet(view: View, port: _Port, made: VmiNexthops) -> Iterator[PublishedRoute]:
     bound = made.l3_policy if port.row.policy else made.l3
     if bound is None:
@@ -93,7 +90,7 @@ def _inet(view: View, port: _Port, made: VmiNexthops) -> Iterator[PublishedRoute
     way = RouteNexthop(
         port.router_id, bound.label.label, MPLS, port.vn.name, port.fabric.mac, port.tags
     )
-    for address in _addresses(port):
+    for address in port.addresses:
         family = RouteFamily.INET if address.version == 4 else RouteFamily.INET6
         path = view(path_preference, port.row.uuid, address)
         attributes = _attributes(port, way, path, "interface", port.spread)
@@ -107,8 +104,7 @@ def _evpn(view: View, port: _Port, made: VmiNexthops) -> Iterator[PublishedRoute
     tag, label, offered = _bridged(view, port.vn, bound.label.label)
     way = RouteNexthop(port.router_id, label, offered, tags=port.tags)
     first = PathPreference(LOW, 0, waits=True)
-    addresses = list(_addresses(port))
-    for at, address in enumerate(addresses):
+    for at, address in enumerate(port.addresses):
         path = view(path_preference, port.row.uuid, address)
         first = first if at else path
         key = EvpnKey(tag, port.row.mac, address, address.max_prefixlen)

@@ -128,9 +128,10 @@ class PortRows:
     def waiting(self) -> list[tuple[int, IPv4Address, Mac]]:
         """(vif index, address, MAC) of the VMs that have not yet been heard of."""
         return [
-            (row.vif_index, row.ip, row.mac)
+            (row.vif_index, ip, row.mac)
             for row in self.rows.values()
-            if row.ip4_active and row.ip and not self._was_heard(row.vif_index, row.ip, row.mac)
+            for ip in row.addresses
+            if isinstance(ip, IPv4Address) and not self._was_heard(row.vif_index, ip, row.mac)
         ]
 
     def _was_heard(self, vif_index: int, ip: IPv4Address, mac: Mac) -> bool:
@@ -140,7 +141,7 @@ class PortRows:
 
 def _places(row: Vmi) -> Iterator[tuple[str, InetKey]]:
     if row.vrf is not None and row.vif_index != NO_VIF:
-        for address in (row.ip, row.ip6):
+        for address in dict.fromkeys((row.ip, row.ip6, *row.others)):
             if address is not None:
                 yield row.vrf.name, inet_key(prefix(str(address)))
 

@@ -90,7 +90,8 @@ class Vmi:
     there; `vif_index` is -1 when the datapath has no room for it. `active` is the single
     answer to "does it forward"; `reason` says why not; `l2_active` and so on tell for what.
     `subnet` is the IPAM subnet that contains `ip`, None when there is none. `dhcp_relay`: a
-    server on the fabric gives it its address.
+    server on the fabric gives it its address. `others` are its further addresses that are
+    routed to it, `private` those of all that only this host shall know.
     """
 
     uuid: UUID
@@ -117,6 +118,14 @@ class Vmi:
     ip6_active: bool = False
     config_name: str = ""
     dhcp_relay: bool = False
+    others: tuple[Address, ...] = ()
+    private: frozenset[Address] = frozenset()
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """All addresses that are routed to it, the primary ones first."""
+        first = (self.ip if self.ip4_active else None, self.ip6 if self.ip6_active else None)
+        return (*(one for one in first if one is not None), *self.others)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,7 @@ from agent.oper.world import (
     LINK,
     SNOOPED,
     BadConfig,
-    address4,
-    address6,
+    address,
     attributes,
     enabled,
     items,
@@ -34,10 +33,11 @@ from agent.oper.world import (
     neighbours,
     node,
 )
-from agent.values import Mac
+from agent.values import Address, Mac
 
 _TYPE = "virtual-machine-interface"
 _IP = "instance-ip-virtual-machine-interface"
+_OF_SERVICES = ("service-instance-ip", "service-health-check-ip")
 _NO_DHCP = DhcpScope()
 NO_VIF = -1
 
@@ -57,6 +57,8 @@ class Config:
     ip6: IPv6Address | None = None
     policy: bool = True
     dhcp: DhcpScope = _NO_DHCP
+    others: tuple[Address, ...] = ()
+    private: frozenset[Address] = frozenset()
 
 
 def config(view: View, uuid: UUID) -> Config | None:
@@ -76,7 +78,7 @@ def _config(view: View, ref: NodeRef, found: GraphNode) -> Config:
     macs = items(properties, "virtual-machine-interface-mac-addresses", "mac-address")
     vm = _first(view, ref, "virtual-machine")
     machine = node(view, vm) if vm else None
-    ip, ip6 = _addresses(view, ref)
+    addresses = _addresses(view, ref)
     return Config(
         ref.name,
         "" if enabled(properties) else "the port is administratively down",
@@ -85,13 +87,15 @@ def _config(view: View, ref: NodeRef, found: GraphNode) -> Config:
         _vrf_name(view, ref),
         uuid_of(machine) if machine else None,
         str(member(machine.properties, "display-name") or "") if machine else "",
-        ip,
-        ip6,
+        addresses.ip,
+        addresses.ip6,
         member(properties, "virtual-machine-interface-disable-policy") is not True,
         scope(
             member(properties, "virtual-machine-interface-dhcp-option-list"),
             member(properties, "virtual-machine-interface-host-routes"),
         ),
+        addresses.others,
+        addresses.private,
     )
 
 
@@ -111,19 +115,34 @@ def _vrf_name(view: View, ref: NodeRef) -> str | None:
     return None
 
 
-def _addresses(view: View, ref: NodeRef) -> tuple[IPv4Address | None, IPv6Address | None]:
-    """The primary addresses: the smallest that are neither secondary nor a service's."""
-    v4: list[IPv4Address] = []
-    v6: list[IPv6Address] = []
+class _Addresses(NamedTuple):
+    """The primary addresses of a VMI, its other ones, and those that are for this host only."""
+
+    ip: IPv4Address | None
+    ip6: IPv6Address | None
+    others: tuple[Address, ...]
+    private: frozenset[Address]
+
+
+def _addresses(view: View, ref: NodeRef) -> _Addresses:
+    """Those of the instance IPs, without services; the smallest not secondary are primary."""
+    found: dict[Address, bool] = {}
+    private: set[Address] = set()
     for end in neighbours(view, ref, _IP, "instance-ip"):
         instance = node(view, end)
         properties = instance.properties if instance else {}
-        names = ("instance-ip-secondary", "service-instance-ip", "service-health-check-ip")
-        if not any(member(properties, name) for name in names):
-            text = member(properties, "instance-ip-address")
-            v4 += filter(None, [address4(text, "instance-ip-address")])
-            v6 += filter(None, [address6(text, "instance-ip-address")])
-    return min(v4, default=None), min(v6, default=None)
+        one = address(member(properties, "instance-ip-address"), "instance-ip-address")
+        if one is None or any(member(properties, name) for name in _OF_SERVICES):
+            continue
+        secondary = bool(member(properties, "instance-ip-secondary"))
+        found[one] = found.get(one, True) and secondary
+        if member(properties, "instance-ip-local-ip"):
+            private.add(one)
+    candidates = [one for one, secondary in found.items() if not secondary]
+    ip = min((one for one in candidates if isinstance(one, IPv4Address)), default=None)
+    ip6 = min((one for one in candidates if isinstance(one, IPv6Address)), default=None)
+    others = sorted(found.keys() - {ip, ip6}, key=lambda one: (one.version, one))
+    return _Addresses(ip, ip6, tuple(others), frozenset(private))
 
 
 def vif_key(uuid: UUID, device: str) -> Key:
@@ -260,7 +279,13 @@ def _joined(
         ip4_active=l3 and found.ip is not None,
         ip6_active=l3 and found.ip6 is not None,
         config_name=found.name,
+        others=tuple(one for one in found.others if l3 and _has_primary(found, one.version)),
+        private=found.private,
     )
+
+
+def _has_primary(found: Config, version: int) -> bool:
+    return (found.ip if version == 4 else found.ip6) is not None
 
 
 class Placement(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network
 from uuid import UUID
 
 from agent.oper import ids, nexthop
@@ -29,7 +29,7 @@ from agent.oper.ports import attachment
 from agent.oper.preference import path_preference
 from agent.oper.rows import Vmi, Vn, Vrf
 from agent.oper.vmi import NO_VIF, vif_key, vmi
-from agent.values import VRRP_MAC, Address, Prefix
+from agent.values import VRRP_MAC, Address, prefix
 
 METADATA = IPv4Address("169.254.0.0")
 
@@ -117,7 +117,13 @@ def output(view: View, uuid: UUID) -> tuple[Vmi | None, Output]:
 def inactive(row: Vmi, reason: str) -> Vmi:
     """The row of a VMI that should forward and cannot."""
     return replace(
-        row, active=False, reason=reason, l2_active=False, ip4_active=False, ip6_active=False
+        row,
+        active=False,
+        reason=reason,
+        l2_active=False,
+        ip4_active=False,
+        ip6_active=False,
+        others=(),
     )
 
 
@@ -178,23 +184,19 @@ def _routes(view: View, row: Vmi, vrf: Vrf, made: VmiNexthops) -> Iterator[Route
     l3 = made.l3_policy if row.policy else made.l3
     if l3 is None:
         return
-    if row.ip4_active and row.ip is not None:
-        yield _host_route(view, row, vrf, l3, row.ip, IPv4Network(row.ip))
-    if row.ip6_active and row.ip6 is not None:
-        yield _host_route(view, row, vrf, l3, row.ip6, IPv6Network(row.ip6))
+    for address in row.addresses:
+        yield _host_route(view, row, vrf, l3, address)
     if row.ip4_active and made.l3_policy is not None:
         yield _metadata_route(row, made.l3_policy)
 
 
-def _host_route(
-    view: View, row: Vmi, vrf: Vrf, bound: Bound, address: Address, prefix: Prefix
-) -> Route:
+def _host_route(view: View, row: Vmi, vrf: Vrf, bound: Bound, address: Address) -> Route:
     """The route to the VM; the datapath traps its first ARP until traffic was seen."""
     path = view(path_preference, row.uuid, address)
     return Route(
         vrf.name,
         vrf.index,
-        prefix,
+        prefix(str(address)),
         Peer.LOCAL_VM_PORT,
         bound.nexthop.key,
         bound.nexthop.index,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 from typing import Any
 from uuid import UUID
 
@@ -105,12 +105,6 @@ def address4(value: object, place: str) -> IPv4Address | None:
     """As `address`; None for an address of the other family."""
     found = address(value, place)
     return found if isinstance(found, IPv4Address) else None
-
-
-def address6(value: object, place: str) -> IPv6Address | None:
-    """As `address`; None for an address of the other family."""
-    found = address(value, place)
-    return found if isinstance(found, IPv6Address) else None
 
 
 def subnet(value: object, place: str) -> Prefix:
