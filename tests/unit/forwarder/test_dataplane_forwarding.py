@@ -750,6 +750,11 @@ def test_ecmp_empty_slot_goes_to_the_others(rig: Rig) -> None:
     for port in range(20):
         packet = IP(src="15.0.0.3", dst="15.0.1.1") / UDP(sport=port, dport=80)
         assert [vif for vif, _ in rig.send(TAP1, ether(MAC1, ROUTER_MAC, packet))] == [TAP2]
+    assert rig.dp.nexthop_set(71, type=3, flags=0x40) == 0  # without its valid flag
+    rig.composite(70, 0x401, [71, 5, 71], [30, -1, 31], family=2)
+    for port in range(20):
+        packet = IP(src="15.0.0.3", dst="15.0.1.1") / UDP(sport=port, dport=80)
+        assert [vif for vif, _ in rig.send(TAP1, ether(MAC1, ROUTER_MAC, packet))] == [TAP2]
     rig.composite(70, 0x401, [-1], [-1], family=2)
     assert rig.send(TAP1, routed("15.0.1.1")) == []
     assert rig.drops() == {"discard": 1}

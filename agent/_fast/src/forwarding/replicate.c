@@ -150,23 +150,30 @@ void replicate(struct datapath *dp, struct packet *p, struct nexthop *nh)
     dp_drop(dp, p, DROP_CLONED_ORIGINAL);
 }
 
+/* A member that could take the packet: there, and not out of order. */
+static struct nexthop *member(struct datapath *dp, const struct nexthop *whole, uint32_t i)
+{
+    struct nexthop *nh = part_of(dp, whole, i);
+    return nh && (nh->flags & NHF_VALID) ? nh : NULL;
+}
+
 void choose_ecmp(struct datapath *dp, struct packet *p, struct nexthop *nh)
 {
     dp_count_vrf(dp, p->vrf, VS_ECMP_COMPOSITES);
     uint32_t hash = packet_flow_hash(p, dp->seed, nh->ecmp_hash), active = 0;
     for (uint32_t i = 0; i < nh->count; i++)
-        active += part_of(dp, nh, i) != NULL;
+        active += member(dp, nh, i) != NULL;
     if (active == 0) {
         dp_drop(dp, p, DROP_DISCARD);
         return;
     }
     uint32_t slot = hash % nh->count;
-    if (!part_of(dp, nh, slot)) {
+    if (!member(dp, nh, slot)) {
         uint32_t nth = hash % active;
-        for (slot = 0; !part_of(dp, nh, slot) || nth > 0; slot++)
-            nth -= part_of(dp, nh, slot) != NULL;
+        for (slot = 0; !member(dp, nh, slot) || nth > 0; slot++)
+            nth -= member(dp, nh, slot) != NULL;
     }
     if (!(nh->flags & NHF_LU_ECMP))
         p->label = (uint32_t)nh->components[slot].label & LABEL_NONE;
-    enter_nexthop(dp, p, part_of(dp, nh, slot));
+    enter_nexthop(dp, p, member(dp, nh, slot));
 }
