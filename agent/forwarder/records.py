@@ -6,7 +6,7 @@ they were accepted, in the order in which dumps list them.
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Iterator
 from typing import Generic, TypeVar
@@ -53,7 +53,7 @@ class Numbered(Generic[T]):
         """Remove; returns the record that was there."""
         row = self._rows.pop(number, None)
         if row is not None:
-            self._order.remove(number)
+            del self._order[bisect_left(self._order, number)]
         return row
 
     def after(self, number: int) -> Iterator[tuple[int, T]]:
@@ -89,7 +89,9 @@ class Records:
 
     def moved(self, users: Counter[int], old: int | None, new: int | None) -> None:
         """A reference moved from id `old` to `new`; None is no reference."""
-        if old is not None:
-            users[old] -= 1
         if new is not None:
             users[new] += 1
+        if old is not None:
+            users[old] -= 1
+            if users[old] == 0:
+                del users[old]

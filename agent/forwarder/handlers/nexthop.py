@@ -77,15 +77,25 @@ def _delete(control: Control, nh_id: int) -> int:
 
 
 def _count_users(control: Control, old: VrNexthopReq | None, new: VrNexthopReq | None) -> None:
-    for record, change in ((old, -1), (new, 1)):
-        if record is None:
-            continue
-        for component in record.nhr_nh_list:
-            if component >= 0:
-                control.records.nexthop_users[component] += change
-        if record.nhr_type != COMPOSITE:
-            for vif in record.nhr_encap_oif_id:
-                control.records.vif_users[vif] += change
+    records = control.records
+    for nh_id in _components(new):
+        records.moved(records.nexthop_users, None, nh_id)
+    for nh_id in _components(old):
+        records.moved(records.nexthop_users, nh_id, None)
+    for vif in _interfaces(new):
+        records.moved(records.vif_users, None, vif)
+    for vif in _interfaces(old):
+        records.moved(records.vif_users, vif, None)
+
+
+def _components(record: VrNexthopReq | None) -> tuple[int, ...]:
+    """The nexthops that one refers to."""
+    return () if record is None else tuple(nh_id for nh_id in record.nhr_nh_list if nh_id >= 0)
+
+
+def _interfaces(record: VrNexthopReq | None) -> tuple[int, ...]:
+    """The vifs that one refers to."""
+    return () if record is None or record.nhr_type == COMPOSITE else record.nhr_encap_oif_id
 
 
 def _get(control: Control, nh_id: int) -> Replies:

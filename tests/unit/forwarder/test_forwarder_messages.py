@@ -226,6 +226,17 @@ def test_interface_get_with_drop_statistics(stage: Stage) -> None:
     assert drops == VrDropStatsReq()
 
 
+def test_drop_counts_are_those_of_core_0_and_of_no_other(stage: Stage) -> None:
+    assert stage.code(vif(3)) == 0
+    stage.datapath.inject(3, b"short")
+    counts = []
+    for core in (0, 1, 2):
+        found = stage.get(VrDropStatsReq(h_op=GET, vds_core=core))
+        assert isinstance(found, VrDropStatsReq)
+        counts.append((found.vds_core, found.vds_pull))
+    assert counts == [(0, 1), (1, 1), (2, 0)]
+
+
 def test_interface_counters_and_their_reset(stage: Stage) -> None:
     assert stage.code(vif(3, vifr_vrf=1, vifr_flags=0xC0)) == 0
     stage.datapath.inject(3, b"\xff" * 6 + VM + b"\x88\xb5" + bytes(46))
@@ -379,6 +390,21 @@ def test_references_are_counted(stage: Stage) -> None:
     for number, (_, delete) in enumerate(users, start=1):
         assert stage.code(delete) == 0
         assert count() == len(users) + 1 - number
+    assert not stage.control.records.nexthop_users
+
+
+def test_references_to_what_never_was_leave_nothing_behind(stage: Stage) -> None:
+    for _ in range(2):
+        several = VrNexthopReq(
+            nhr_id=10, nhr_type=6, nhr_family=2, nhr_flags=0x401,
+            nhr_nh_list=tuple(range(1000, 1050)), nhr_label_list=(-1,) * 50,
+        )  # fmt: skip
+        for message in (several, discard(11).replace(nhr_encap_oif_id=(7, 8))):
+            assert stage.code(message) == 0
+        for nh_id in (10, 11):
+            assert stage.code(VrNexthopReq(h_op=DEL, nhr_id=nh_id)) == 0
+    assert not stage.control.records.nexthop_users
+    assert not stage.control.records.vif_users
 
 
 # --- labels and VNIs
