@@ -69,6 +69,13 @@ class _Unreachable(Exception):
     """No agent to connect to."""
 
 
+def _tcp_port(text: str) -> int:
+    port = int(text)
+    if not 0 < port < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text} is not a TCP port, expected 1 to 65535")
+    return port
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vrouter-port-control",
@@ -99,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--uuid", required=True, help="UUID of the virtual machine interface")
     for name, default, words in text:
         parser.add_argument(name, default=default, help=words)
-    parser.add_argument("--agent_port", type=int, default=9091, help="TCP port of the agent")
+    parser.add_argument("--agent_port", type=_tcp_port, default=9091, help="TCP port of the agent")
     return parser
 
 
@@ -174,6 +181,11 @@ class _Control:
         if not options.uuid or "/" in options.uuid or "\0" in options.uuid:
             raise UsageError(f"--uuid={options.uuid}: expected a UUID")
         self._file = Path(options.port_json_path + options.uuid)
+        host, port = options.agent_host, options.agent_port
+        try:
+            self._client = http.client.HTTPConnection(host, port, _TIMEOUT)
+        except http.client.InvalidURL:
+            raise UsageError(f"--agent_host={host}: expected a name or address") from None
 
     def run(self) -> int:
         operations: dict[str, Callable[[], int]] = {
@@ -197,7 +209,7 @@ class _Control:
         try:
             status, answer = self._request("POST", "/port", text)
         except _Unreachable as error:
-            print(error)
+            print(f"{error}; it will find the port when it starts" if stored else error)
             if vhost_user:
                 return _CONNECTION_REFUSED
             return _DONE if stored else _FAILED
@@ -269,7 +281,7 @@ class _Control:
     def _request(self, method: str, path: str, body: str) -> tuple[int, str]:
         """Status and body of the answer, status 0 for none. _Unreachable when nobody listens."""
         options = self._options
-        client = http.client.HTTPConnection(options.agent_host, options.agent_port, _TIMEOUT)
+        client = self._client
         try:
             client.connect()
         except (OSError, UnicodeError) as error:  # UnicodeError: no host can have this name
@@ -302,7 +314,8 @@ class _Control:
 
     def _agent_listens(self) -> bool:
         try:
-            socket.create_connection(("127.0.0.1", self._options.agent_port), 1.0).close()
+            address = (self._options.agent_host, self._options.agent_port)
+            socket.create_connection(address, 1.0).close()
         except OSError:
             return False
         return True

@@ -307,6 +307,7 @@ def test_agent_that_closes_without_an_answer(tmp_path: Path) -> None:
         "--vhostuser_mode=x",
         "--vif_type=VhostUser",
         "--uuid=../../etc/passwd",
+        "--agent_host=no host",
     ],
 )
 def test_bad_values_exit_1_and_touch_nothing(
@@ -318,7 +319,14 @@ def test_bad_values_exit_1_and_touch_nothing(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--oper=add"], [f"--uuid={U}"], ["--oper=add", f"--uuid={U}", "--colour=red"]]
+    "arguments",
+    [
+        ["--oper=add"],
+        [f"--uuid={U}"],
+        ["--oper=add", f"--uuid={U}", "--colour=red"],
+        ["--oper=delete", f"--uuid={U}", "--agent_port=nine"],
+        ["--oper=delete", f"--uuid={U}", "--agent_port=74627"],
+    ],
 )
 def test_bad_options_exit_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -345,6 +353,13 @@ class TestVhostUser:
 
     def test_agent_never_listens(self, closed_port: int, tmp_path: Path) -> None:
         assert main(self.arguments(tmp_path, closed_port), self.waits(tmp_path)) == 2
+
+    def test_the_agent_is_awaited_where_it_is_said_to_be(
+        self, agent: Recorder, tmp_path: Path
+    ) -> None:
+        (tmp_path / "uvh").touch()
+        host = "--agent_host=127.0.0.2"
+        assert main(self.arguments(tmp_path, agent.port, host), self.waits(tmp_path)) == 2
 
     def test_datapath_is_absent(self, agent: Recorder, tmp_path: Path) -> None:
         waits = Waits(0.05, 0.05, 0.05, str(tmp_path / "no-datapath"))
