@@ -119,7 +119,7 @@ class Vmi:
     config_name: str = ""
     dhcp_relay: bool = False
     others: tuple[Address, ...] = ()
-    private: frozenset[Address] = frozenset()
+    private: tuple[Address, ...] = ()
 
     @property
     def addresses(self) -> tuple[Address, ...]:

@@ -58,7 +58,7 @@ class Config:
     policy: bool = True
     dhcp: DhcpScope = _NO_DHCP
     others: tuple[Address, ...] = ()
-    private: frozenset[Address] = frozenset()
+    private: tuple[Address, ...] = ()
 
 
 def config(view: View, uuid: UUID) -> Config | None:
@@ -121,7 +121,7 @@ class _Addresses(NamedTuple):
     ip: IPv4Address | None
     ip6: IPv6Address | None
     others: tuple[Address, ...]
-    private: frozenset[Address]
+    private: tuple[Address, ...]
 
 
 def _addresses(view: View, ref: NodeRef) -> _Addresses:
@@ -142,7 +142,7 @@ def _addresses(view: View, ref: NodeRef) -> _Addresses:
     ip = min((one for one in candidates if isinstance(one, IPv4Address)), default=None)
     ip6 = min((one for one in candidates if isinstance(one, IPv6Address)), default=None)
     others = sorted(found.keys() - {ip, ip6}, key=lambda one: (one.version, one))
-    return _Addresses(ip, ip6, tuple(others), frozenset(private))
+    return _Addresses(ip, ip6, tuple(others), tuple(one for one in found if one in private))
 
 
 def vif_key(uuid: UUID, device: str) -> Key:
