@@ -144,6 +144,7 @@ class HttpServer:
             loop="none",
             interface="asgi3",
             log_config=None,
+            log_level="error",  # what clients send wrong is answered, it is nothing for the log
             access_log=False,
             proxy_headers=False,
             date_header=False,

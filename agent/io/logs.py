@@ -57,7 +57,6 @@ def configure(settings: Settings) -> None:
     handler = _handler(settings)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("uvicorn").setLevel(max(level, logging.WARNING))
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,

@@ -402,10 +402,21 @@ def test_names_in_paths_are_not_decoded(server: RestServer) -> None:
         b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
     ],
 )
-def test_malformed_requests_get_400(server: RestServer, data: bytes) -> None:
+def test_malformed_requests_get_400(
+    server: RestServer, data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     raw = exchange(server, data)
     assert raw.startswith(b"HTTP/1.1 400 ")
     assert raw.endswith(b'{"error":"Malformed HTTP request"}')
+    assert caplog.messages == [], "clients cannot fill the log"
+
+
+def test_a_websocket_is_an_unknown_request(
+    server: RestServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    upgrade = b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"
+    assert exchange(server, upgrade, half_close=True).endswith(b'{"error":"Unknown Request"}')
+    assert caplog.messages == []
 
 
 def test_expect_100_continue(server: RestServer) -> None:
