@@ -147,6 +147,16 @@ cdef class Record:
         self._open = value
 
     @property
+    def stands(self):
+        """The slot holds its key's object, if only an older form of it.
+
+        False while it still holds what another key left there, or what a dump found.
+        """
+        if self.programmed is None:
+            return False
+        return not self._differs or self.programmed_key == self.key
+
+    @property
     def in_use(self):
         """Others must leave the datapath before this one can."""
         return bool(self.users) or self.occupants > 0
@@ -161,7 +171,7 @@ cdef class Record:
         cdef Record ref
         if self._going or self.refusal or self.desired is None:
             return True
-        if self.programmed is None:
+        if not self.stands:
             for ref in self.refs:
                 if ref.is_stalled():
                     return True

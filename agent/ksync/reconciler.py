@@ -178,7 +178,7 @@ class Reconciler:
     def _set_ready(self, record: Record) -> None:
         """Dependents may leave once this one is there, accepted and not about to go."""
         ready = (
-            record.programmed is not None
+            record.stands
             and record.desired is not None
             and not record.going
             and not record.deleting
@@ -227,7 +227,7 @@ class Reconciler:
                 stack += each.dependents or ()
                 stack += each.users or ()
                 self._update(each)
-            elif each.programmed is None and self._going and each not in passed:
+            elif not each.stands and self._going and each not in passed:
                 passed.add(each)  # it may be stalled, or no longer
                 stack += each.dependents or ()
 

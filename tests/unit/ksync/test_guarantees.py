@@ -500,6 +500,22 @@ def test_an_index_that_another_key_takes_over_waits_for_the_old_users(world):
     assert moved < names.index((NH, DEL))
 
 
+def test_what_a_slot_held_before_is_not_what_its_new_key_is(world):
+    """Nothing may use a slot as its new key's object before that has been accepted there."""
+    world.apply(w.vif(3), w.vif(4), w.encap(5, 3, name="old"))
+    world.run()
+    world.datapath.fail(NH, errno.ENOMEM)
+    world.datapath.log.clear()
+    new = [w.encap(5, 4, name="new"), w.label(16, "new", nh_id=5)]
+    world.apply(*new, removed=[w.nexthop_key("old")])
+    world.run()
+    assert world.write_names() == [(NH, ADD)]
+    assert world.datapath.objects["label"] == {}
+    world.pass_time(2.0)
+    assert world.write_names() == [(NH, ADD), (NH, ADD), (LABEL, ADD)]
+    world.assert_equal()
+
+
 def test_two_keys_may_swap_their_indexes(world):
     first = [w.discard(5, name="a"), w.encap(6, 3, name="b"), w.vif(3)]
     world.apply(*first, w.label(16, "a", nh_id=5), w.label(17, "b", nh_id=6))
