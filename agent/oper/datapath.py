@@ -113,6 +113,7 @@ class Peer(IntEnum):
 
     MULTICAST = 0
     EVPN = 1
+    EVPN_ROUTING = 3
     LINK_LOCAL = 4
     LOCAL_VM_PORT = 7
     LOCAL_VM = 8

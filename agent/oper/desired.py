@@ -268,6 +268,8 @@ class Dump:
         if one.nhr_type == NexthopType.COMPOSITE and one.nhr_flags & NexthopFlag.COMPOSITE_ECMP:
             members, labels = tuple(one.nhr_nh_list), tuple(one.nhr_label_list)
             return nexthop.ecmp_recognition(members, labels, one.nhr_ecmp_config_hash)
+        if one.nhr_type == NexthopType.VRF_TRANSLATE and one.nhr_family == _INET:
+            return nexthop.routed_recognition(one.nhr_vrf)
         alone = (NexthopType.RESOLVE, NexthopType.VRF_TRANSLATE, NexthopType.COMPOSITE)
         for kind in alone:
             if one.nhr_type == kind:

@@ -18,6 +18,7 @@ from agent.oper.incremental import Call, Source, View
 from agent.oper.marks import hash_fields, security_groups, tags
 from agent.oper.multicast import broadcast_label
 from agent.oper.preference import LOW, PathPreference, path_preference
+from agent.oper.routing import routing
 from agent.oper.rows import Fabric, Vmi, Vn, Vrf
 from agent.oper.vmi import vmi
 from agent.oper.vmi_objects import VmiNexthops, nexthops
@@ -35,9 +36,10 @@ from agent.routes import (
     RouteKey,
     RouteNexthop,
 )
-from agent.values import BROADCAST_MAC, Address, prefix
+from agent.values import BROADCAST_MAC, Address, Mac, prefix
 
 _ANY = IPv4Address(0)
+_NO_MAC = Mac(bytes(6))
 _BROADCAST = GroupKey(IPv4Address("255.255.255.255"), _ANY)
 
 TREE_LABELS: Source[None, tuple[int, int] | None] = Source("tree labels")
@@ -80,7 +82,7 @@ def port_routes(view: View, uuid: UUID) -> tuple[PublishedRoute, ...]:
         view(tags, uuid),
         view(hash_fields, uuid),
     )
-    return (*_inet(view, port, made), *_evpn(view, port, made))
+    return (*_inet(view, port, made), *_routed(view, port), *_evpn(view, port, made))
 
 
 def _inet(view: View, port: _Port, made: VmiNexthops) -> Iterator[PublishedRoute]:
@@ -95,6 +97,20 @@ def _inet(view: View, port: _Port, made: VmiNexthops) -> Iterator[PublishedRoute
         path = view(path_preference, port.row.uuid, address)
         attributes = _attributes(port, way, path, "interface", port.spread)
         yield PublishedRoute(family, port.vrf.name, inet_key(prefix(str(address))), attributes)
+
+
+def _routed(view: View, port: _Port) -> Iterator[PublishedRoute]:
+    """The addresses as prefixes (EVPN type 5) where a logical router routes for the network."""
+    found = view(routing, NodeRef("virtual-network", port.vn.name))
+    if found is None or not found.vni:
+        return
+    vxlan = (Encapsulation.VXLAN,)
+    way = RouteNexthop(port.router_id, found.vni, vxlan, mac=port.fabric.mac, tags=port.tags)
+    for address in port.addresses:
+        path = view(path_preference, port.row.uuid, address)
+        key = EvpnKey(0, _NO_MAC, address, address.max_prefixlen)
+        attributes = _attributes(port, way, path)
+        yield PublishedRoute(RouteFamily.EVPN, found.vrf.name, key, attributes)
 
 
 def _evpn(view: View, port: _Port, made: VmiNexthops) -> Iterator[PublishedRoute]:

@@ -53,6 +53,11 @@ def vrf_recognition(kind: NexthopType, vrf: int, flags: int) -> Hashable:
     return int(kind), vrf, int(flags) & _COMPOSITES
 
 
+def routed_recognition(vrf: int) -> Hashable:
+    """The nexthop into the routes of a VRF."""
+    return "route-in", vrf
+
+
 def arp_recognition(address: IPv4Address) -> Hashable:
     """The nexthop to a neighbour on the fabric."""
     return "arp", address
@@ -156,6 +161,20 @@ def translate(view: View, vrf: Vrf, *, flood: bool) -> Nexthop:
         NexthopType.VRF_TRANSLATE,
         _BASE | (NexthopFlag.UNKNOWN_UC_FLOOD if flood else NexthopFlag.NONE),
         Family.BRIDGE,
+        vrf.index,
+        refs=(vrf_key(vrf.name),),
+    )
+
+
+def route_in(view: View, vrf: Vrf) -> Nexthop:
+    """Into the routes of another VRF."""
+    key = _key("route-in", vrf.name)
+    return Nexthop(
+        key,
+        ids.index(view, key, lambda: [routed_recognition(vrf.index)]),
+        NexthopType.VRF_TRANSLATE,
+        _BASE,
+        Family.INET,
         vrf.index,
         refs=(vrf_key(vrf.name),),
     )

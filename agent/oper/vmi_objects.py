@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from uuid import UUID
 
+from agent.ifmap import NodeRef
 from agent.oper import ids, nexthop
 from agent.oper.datapath import (
     BridgeFlag,
@@ -27,9 +28,10 @@ from agent.oper.fabric import FABRIC_VRF, VMI_NEXTHOPS
 from agent.oper.incremental import View
 from agent.oper.ports import attachment
 from agent.oper.preference import path_preference
+from agent.oper.routing import routing
 from agent.oper.rows import Vmi, Vn, Vrf
 from agent.oper.vmi import NO_VIF, vif_key, vmi
-from agent.values import VRRP_MAC, Address, prefix
+from agent.values import VRRP_MAC, Address, Mac, prefix
 
 METADATA = IPv4Address("169.254.0.0")
 
@@ -184,13 +186,18 @@ def _routes(view: View, row: Vmi, vrf: Vrf, made: VmiNexthops) -> Iterator[Route
     l3 = made.l3_policy if row.policy else made.l3
     if l3 is None:
         return
+    found = view(routing, NodeRef("virtual-network", row.vn.name)) if row.vn else None
     for address in row.addresses:
-        yield _host_route(view, row, vrf, l3, address)
+        yield _host_route(view, row, vrf, l3, address, row.mac if row.l2_active else None)
+        if found is not None and found.vrf != vrf:
+            yield _host_route(view, row, found.vrf, l3, address, None)
     if row.ip4_active and made.l3_policy is not None:
         yield _metadata_route(row, made.l3_policy)
 
 
-def _host_route(view: View, row: Vmi, vrf: Vrf, bound: Bound, address: Address) -> Route:
+def _host_route(
+    view: View, row: Vmi, vrf: Vrf, bound: Bound, address: Address, stitched: Mac | None
+) -> Route:
     """The route to the VM; the datapath traps its first ARP until traffic was seen."""
     path = view(path_preference, row.uuid, address)
     return Route(
@@ -201,7 +208,7 @@ def _host_route(view: View, row: Vmi, vrf: Vrf, bound: Bound, address: Address) 
         bound.nexthop.key,
         bound.nexthop.index,
         InetFlag.ARP_PROXY | (InetFlag.ARP_TRAP if path.waits else InetFlag.NONE),
-        mac=row.mac if row.l2_active else None,
+        mac=stitched,
         preference=path.preference,
         order=row.vif_index,
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from agent.ifmap import NodeRef, uuid_of
 from agent.inputs import GraphNode
 from agent.oper.incremental import View
 from agent.oper.ipam import subnets, vn_host_routes
+from agent.oper.logical_router import is_internal
 from agent.oper.rows import Vn
 from agent.oper.world import BadConfig, enabled, member, neighbours, node, number
 
@@ -52,13 +55,19 @@ def _vn(view: View, ref: NodeRef, found: GraphNode) -> Vn:
         uuid,
         ref.name,
         _vrf_name(view, ref),
-        _vni(found, member(shared, "vxlan-network-identifier-mode") == "configured"),
+        _vni(found, _is_configured(view, ref, shared)),
         subnets(view, ref),
         l2=mode != "l3",
         l3=mode != "l2",
         flood_unknown_unicast=member(found.properties, "flood-unknown-unicast") is True,
         host_routes=vn_host_routes(view, ref),
     )
+
+
+def _is_configured(view: View, ref: NodeRef, shared: Mapping[str, Any]) -> bool:
+    """Whether the VNI is what configuration says it to be: always so where a router routes."""
+    mode = member(shared, "vxlan-network-identifier-mode")
+    return mode == "configured" or view(is_internal, ref)
 
 
 def _vni(found: GraphNode, configured: bool) -> int:

@@ -10,7 +10,9 @@ from agent.oper import multicast, nexthop, vgw
 from agent.oper.datapath import InetFlag, Nexthop, Output, Peer, Route, VxlanId
 from agent.oper.fabric import FABRIC_VRF, POLICY_VRF, pkt0_nexthops
 from agent.oper.incremental import View
+from agent.oper.logical_router import attached, internal_network, is_internal
 from agent.oper.ports import plugged
+from agent.oper.routing import routing
 from agent.oper.rows import Subnet, Vn, Vrf
 from agent.oper.vmi import Placement, placement
 from agent.oper.vn import vn
@@ -25,9 +27,11 @@ def placements(view: View) -> tuple[Placement, ...]:
 
 
 def networks(view: View) -> tuple[NodeRef, ...]:
-    """The networks in use on this host: those of plugged VMIs."""
-    refs = (place.network for place in view(placements))
-    return tuple(dict.fromkeys(ref for ref in refs if ref is not None))
+    """The networks in use on this host: those of plugged VMIs, and what routes for them."""
+    refs = dict.fromkeys(place.network for place in view(placements))
+    own = [ref for ref in refs if ref is not None]
+    routing = (view.attempt(internal_network, ref) for ref in own)
+    return tuple(dict.fromkeys([*own, *(ref for ref in routing if isinstance(ref, NodeRef))]))
 
 
 def vrfs(view: View) -> tuple[str, ...]:
@@ -61,13 +65,35 @@ def output(view: View, ref: NodeRef) -> Output:
     group = multicast.output(view, ref, row, instance)
     vxlan = tuple(_vxlan(view, ref, row, translate))
     routes = tuple(_subnet_routes(view, row, instance)) if row.l3 else ()
-    return Output((translate, label, *vxlan, *group.objects), (*routes, *group.routes))
+    routes += tuple(_routed(view, ref, instance)) if row.l3 else ()
+    objects = (translate, label, *vxlan, *_entry(view, ref, instance), *group.objects)
+    return Output(objects, (*routes, *group.routes))
 
 
 def _vxlan(view: View, ref: NodeRef, row: Vn, via: Nexthop) -> Iterator[VxlanId]:
     if row.vxlan_id and view(vni_owners).get(row.vxlan_id) == ref:
         key = Key(Kind.VXLAN, row.vxlan_id)
         yield VxlanId(key, row.vxlan_id, via.index, (via.key,))
+
+
+def _entry(view: View, ref: NodeRef, instance: Vrf) -> Iterator[Nexthop]:
+    """The way from attached networks into the VRF that routes for them."""
+    if view(is_internal, ref):
+        yield nexthop.route_in(view, instance)
+
+
+def _routed(view: View, ref: NodeRef, instance: Vrf) -> Iterator[Route]:
+    """The subnets of the other networks at the same logical router, all of them at any time."""
+    found = view(routing, ref)
+    if found is None or found.network == ref:
+        return
+    via = nexthop.route_in(view, found.vrf)
+    for other in view(attached, found.network):
+        row = view.attempt(vn, other)
+        if other != ref and isinstance(row, Vn) and row.active and row.l3:
+            for subnet in row.subnets:
+                own = (instance.name, instance.index, subnet.prefix, Peer.EVPN_ROUTING)
+                yield Route(*own, via.key, via.index, InetFlag.ARP_PROXY)
 
 
 def _subnet_routes(view: View, row: Vn, instance: Vrf) -> Iterator[Route]:

@@ -9,10 +9,10 @@ from agent.ifmap import NodeRef
 from agent.oper.datapath import inet_key
 from agent.oper.fabric import FABRIC_VRF, POLICY_VRF, fabric
 from agent.oper.incremental import View
+from agent.oper.logical_router import is_internal
 from agent.oper.rows import Subnet, Vn
 from agent.oper.vn import networks_of, vn
 from agent.oper.vrf import vrf
-from agent.oper.world import attributes, member
 from agent.routes import InetKey
 
 _DEFAULT = IPv4Network("0.0.0.0/0")
@@ -59,7 +59,7 @@ def vrf_facts(view: View, name: str) -> VrfFacts:
         row = view.attempt(vn, ref)
         if isinstance(row, Vn) and row.active and row.vrf_name == name:
             subnets = tuple(_subnet(one) for one in row.subnets)
-            routing = _is_internal(view, ref)
+            routing = view(is_internal, ref)
             return VrfFacts(name, index, row.name, row.l2, row.l3, subnets, routing=routing)
     return VrfFacts(name, index)
 
@@ -76,13 +76,3 @@ def _subnet(row: Subnet) -> tuple[int, int, int]:
     packed = row.prefix.network_address.packed
     bits = 8 * len(packed) - row.prefix.prefixlen
     return len(packed), bits, int.from_bytes(packed, "big") >> bits
-
-
-def _is_internal(view: View, network: NodeRef) -> bool:
-    """Whether the network is the one in which a logical router routes."""
-    found = attributes(view, network, "logical-router-virtual-network", "logical-router")
-    return any(
-        member(node.properties, "value", "logical-router-virtual-network-type")
-        == "InternalVirtualNetwork"
-        for node, _ in found
-    )
