@@ -124,6 +124,14 @@ def test_tagged_request_floods(rig: Rig) -> None:
     assert rig.send(TAP1, request) == [(TAP2, request)]
 
 
+def test_tagged_request_on_a_vif_that_only_routes_goes_nowhere(rig: Rig) -> None:
+    assert rig.dp.vif_set(TAP1, type=3, flags=0x40, vrf=1) == 0
+    assert rig.send(TAP1, arp(MAC1, HOST1, GATEWAY, tag=7)) == []
+    assert rig.drops() == {"invalid_arp": 1}
+    sent = rig.send(TAP1, arp(MAC1, HOST1, GATEWAY))
+    assert sent == [(TAP1, answer(ROUTER_MAC, GATEWAY, MAC1, HOST1))]
+
+
 def test_mac_proxy_vif_answers_everything(rig: Rig) -> None:
     set_tap(rig, 0x100000)
     for target in (HOST2, UNKNOWN, GATEWAY):

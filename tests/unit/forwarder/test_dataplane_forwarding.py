@@ -500,6 +500,12 @@ def test_tunnel_packet_with_a_right_udp_checksum(rig: Rig) -> None:
     ]
 
 
+def test_what_follows_the_outer_udp_is_not_part_of_the_frame(rig: Rig) -> None:
+    frame = ether(REMOTE_MAC, MAC1, udp("15.0.0.9", "15.0.0.3"))
+    vxlan = UDP(sport=5, dport=4789, chksum=0, len=16 + len(frame)) / VXLAN(vni=100) / Raw(frame)
+    assert rig.send(FABRIC, underlay(Raw(bytes(vxlan) + b"behind"), proto=17)) == [(TAP1, frame)]
+
+
 def test_router_alert_is_trapped_whole(rig: Rig) -> None:
     frame = underlay(UDP(dport=4789, chksum=0) / VXLAN(vni=100, flags=9) / Raw(b"x" * 60))
     sent = rig.send(FABRIC, frame)

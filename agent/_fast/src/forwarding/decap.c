@@ -193,6 +193,8 @@ static bool tunnel_input(struct datapath *dp, struct packet *p)
         dp_drop(dp, p, DROP_CKSUM_ERR);
         return true;
     }
+    if (udp)
+        p->l3_end = p->l4 + length;
     packet_trim(p);
     memcpy(&p->outer_src, p->buf + p->l3 + 12, 4);
     packet_move_to(p, p->l4 + (gre ? gre_length(p) : UDP_LEN));

@@ -53,7 +53,7 @@ static void guest_input(struct datapath *dp, struct packet *p)
         bridge_input(dp, p);
     else if (wanted_by_agent(p))
         trap(dp, p, p->vrf, TRAP_L3_PROTOCOLS, 0, 0);
-    else if (p->l3_type != TYPE_ARP || !arp_input(dp, p, false))
+    else if (p->l3_type != TYPE_ARP || p->vlan != 0xffff || !arp_input(dp, p, false))
         to_router(dp, p);
 }
 
