@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import click
 
 from agent.sandesh.compiler import gen_cython, gen_python
-from agent.sandesh.compiler.errors import IdlError
+from agent.sandesh.compiler.errors import IdlError, Position
 from agent.sandesh.compiler.loader import load
 from agent.sandesh.compiler.model import Module
 
@@ -50,8 +51,9 @@ def main(
     """Compiles the Sandesh IDL in FILE."""
     try:
         module = load(file, search)
-        for each in _with_includes(module) if recursive else [module]:
-            _write(folder, _generate(each, target, package))
+        modules = list(_with_includes(module)) if recursive else [module]
+        _write(folder, _generate_all(modules, target, package))
+        for each in modules:
             for warning in each.warnings:
                 click.echo(f"sandeshc: warning: {warning}", err=True)
     except (IdlError, OSError) as error:
@@ -69,6 +71,32 @@ def _with_includes(module: Module) -> Iterator[Module]:
             seen[id(each)] = each
             waiting += each.includes.values()
     yield from seen.values()
+
+
+def _generate_all(modules: list[Module], target: str, package: str) -> dict[str, str]:
+    """The texts of all modules, before anything is written. Raises IdlError."""
+    sources: dict[str, str] = {}
+    texts: dict[str, str] = {}
+    for module in modules:
+        for each in (module, *module.includes.values()):
+            _check_name(each)
+        first = sources.setdefault(module.name, module.file)
+        if first != module.file:
+            raise IdlError(
+                Position(module.file, 1, 1),
+                f"expected a file of another name: '{first}' makes {module.name} as well",
+            )
+        texts |= _generate(module, target, package)
+    return texts
+
+
+def _check_name(module: Module) -> None:
+    """What is made from a file has the file's name, and is imported by it."""
+    if not module.name.isidentifier() or keyword.iskeyword(module.name):
+        raise IdlError(
+            Position(module.file, 1, 1),
+            f"expected a file name that a Python module can have, found '{module.name}'; rename it",
+        )
 
 
 def _generate(module: Module, target: str, package: str) -> dict[str, str]:

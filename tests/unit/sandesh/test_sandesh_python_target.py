@@ -355,6 +355,33 @@ def test_the_command_names_the_mistake_and_writes_nothing(tmp_path: Path) -> Non
     assert not (tmp_path / "out").exists()
 
 
+def test_two_included_files_of_one_name_would_make_one_module(tmp_path: Path) -> None:
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "common.sandesh").write_text("struct S {}")
+    (tmp_path / "other.sandesh").write_text('include "y/common.sandesh"')
+    source = tmp_path / "main.sandesh"
+    source.write_text('include "x/common.sandesh"\ninclude "other.sandesh"')
+    options = ["--gen", "py", "-r", "-o", str(tmp_path / "out"), str(source)]
+    result = CliRunner().invoke(main, options)
+    assert result.exit_code == 1
+    assert "expected a file of another name: " in result.stderr
+    assert result.stderr.count("common.sandesh") == 2
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["my-messages", "class"])
+def test_a_file_name_that_no_module_can_have(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.sandesh").write_text("struct S {}")
+    source = tmp_path / "includes.sandesh"
+    source.write_text(f'include "{name}.sandesh"')
+    for file in (source, tmp_path / f"{name}.sandesh"):
+        result = CliRunner().invoke(main, ["--gen", "py", "-o", str(tmp_path / "out"), str(file)])
+        assert result.exit_code == 1
+        assert f"{name}.sandesh:1:1: expected a file name that a Python" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
