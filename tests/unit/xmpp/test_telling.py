@@ -57,6 +57,7 @@ ACTIONS = st.one_of(
 @given(st.lists(ACTIONS, max_size=40))
 def test_books_agree_whatever_happens(actions: list[tuple[str, int, int]]) -> None:
     world = World(S1, S2)
+    world.controllers.hold_time(0, world.now)  # while one is dialled the other may be silent
     books = {S1: Strict(), S2: Strict()}
     wished: dict[int, int] = {}
     vrfs: dict[str, int] = {}
