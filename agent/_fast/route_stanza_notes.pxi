@@ -20,7 +20,7 @@ cdef dict BALANCE_FIELDS = {item.value.encode(): item for item in LoadBalanceFie
 cdef struct hop:
     int which  # RS_NEXTHOP, RS_TREE_NEXTHOP or RS_LEAF_NEXTHOP
     bint is_open
-    bint has_address  # of IPv4
+    bint has_address  # of an IPv4 host
     bint foreign      # says that it is of another family
     bint new_tags
     bint has_mac
@@ -112,7 +112,9 @@ cdef class Notes:
                 return RS_BAD_NUMBER
             self._hop.foreign = number > 1
         elif field == RS_ADDRESS:
-            self._hop.has_address = rs_inet4(text, size, self._hop.address)
+            self._hop.has_address = rs_inet4(text, size, self._hop.address) and (
+                self._published or self._leads_to_a_host()
+            )
         elif field == RS_MAC:
             self._hop.has_mac = size > 0
             if size and not rs_mac(text, size, self._hop.mac):
@@ -132,6 +134,11 @@ cdef class Notes:
         else:
             return number_fault(text, size, 0xFFFFFFFF, &self._hop.sequence)
         return RS_OK
+
+    cdef bint _leads_to_a_host(self):
+        """Not unspecified, multicast or broadcast. Agents withdraw with an unspecified one."""
+        cdef const uint8_t *address = self._hop.address
+        return address[0] < 224 and (address[0] | address[1] | address[2] | address[3]) != 0
 
     cdef int _label(self, int family, const char *text, uint32_t size) except -1:
         if rs_number(text, size, MAX_LABEL, &self._hop.label):
@@ -227,7 +234,7 @@ cdef class Notes:
         return self._shared.address(packed, 4) if rs_inet4(text, size, packed) else None
 
     cdef int _close_hop(self) except -1:
-        """File the next-hop that was read; one that is not of IPv4 is passed over (facts 14)."""
+        """File the next-hop that was read; one that is no IPv4 host is passed over (facts 14)."""
         if not self._hop.is_open:
             return 0
         if self._hop.has_address and not self._hop.foreign:

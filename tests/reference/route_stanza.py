@@ -269,7 +269,7 @@ class Reader:
         return 0
 
     def nexthop(self, family: RouteFamily, hop: Element) -> RouteNexthop | None:
-        """One next-hop; None if it is not of IPv4. All its labels are looked at, as they come."""
+        """One next-hop; None if it is no IPv4 host. All its labels are looked at, as they come."""
         label = 0
         for text in texts(hop, "label"):
             label = self.label(family, text)
@@ -285,6 +285,8 @@ class Reader:
         except Faulty:
             return None
         if families and families[-1] > 1:
+            return None
+        if not self.published and not 0 < int(address) < int(IPv4Address("224.0.0.0")):
             return None
         return RouteNexthop(
             address=address,
@@ -385,13 +387,19 @@ class Reader:
     # ---- stanzas ----
 
     def groups(self, data: bytes) -> list[Element]:
-        """All `items`, `publish` and `collection` elements in the order of the document."""
+        """All `items`, `publish` and `collection` elements in the order of the document.
+
+        A `message` without any stands for the end marker.
+        """
         root = tree(b"<stanzas>" + data + b"</stanzas>")
         found = []
         for stanza in root:
             outer, inner = GROUPS.get(stanza.tag, ("", ()))
             boxes = stanza.findall(outer) if outer else []
-            found += [group for box in boxes for group in box if group.tag in inner]
+            inside = [group for box in boxes for group in box if group.tag in inner]
+            if stanza.tag == "message" and not inside:
+                inside = [Element("items", node="0/0/EndOfRib")]
+            found += inside
         return found
 
     def read(self, data: bytes) -> list[RouteBatch]:

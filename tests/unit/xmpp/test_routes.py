@@ -137,6 +137,17 @@ class TestVectors:
         assert RouteDecoder().decode(vector("17")) == [marker, marker]
         assert PublicationDecoder().decode(vector("17")) == ([], True)
 
+    @pytest.mark.parametrize("content", ["", "<event></event>", "<event><other /></event>"])
+    def test_a_message_without_items_ends_the_rib_too(self, content: str) -> None:
+        marker = RouteBatch(RouteFamily.INET, "", [], True)
+        data = f'<message from="c" to="compute-1/bgp-peer">{content}</message>'.encode()
+        assert RouteDecoder().decode(vector("14") + data)[-1] == marker
+        assert RouteDecoder().decode(data + data) == Reader().read(data + data) == [marker, marker]
+        items = (
+            b'<message to="compute-1/bgp-peer"><event><items node="1/1/vn1" /></event></message>'
+        )
+        assert RouteDecoder().decode(items) == []
+
     @pytest.mark.parametrize("number", CONTROLLER_FILES)
     def test_as_the_reference_reads_them(self, number: str) -> None:
         assert RouteDecoder().decode(vector(number)) == Reader().read(vector(number))
@@ -308,6 +319,13 @@ class TestValues:
         text = "<next-hop><af>1</af><address>2001:db8::1</address></next-hop>"
         attributes = only(message(entry(f"<next-hops>{six}{text}{one}</next-hops>")))
         assert [hop.address for hop in attributes.nexthops] == [HOST2, HOST3]
+
+    @pytest.mark.parametrize("address", ["0.0.0.0", "224.0.0.1", "255.255.255.255"])
+    def test_nexthops_that_are_no_host_are_passed_over(self, address: str) -> None:
+        hop = f"<next-hop><af>1</af><address>{address}</address><label>9</label></next-hop>"
+        data = message(entry(f"<next-hops>{hop}</next-hops>"))
+        assert [hop.address for hop in only(data).nexthops] == [HOST2]
+        assert Reader().read(data) == RouteDecoder().decode(data)
 
     def test_at_most_128_nexthops(self) -> None:
         one = "<next-hop><af>1</af><address>192.0.2.3</address><label>{}</label></next-hop>"

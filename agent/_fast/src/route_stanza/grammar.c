@@ -132,6 +132,6 @@ static element PUBSUB[] = {
 static element EVENT[] = {DO("items", RS_OPEN_ITEMS, ITEMS)};
 static element IQ[] = {OPEN("pubsub", PUBSUB)};
 static element MESSAGE[] = {OPEN("event", EVENT)};
-static element STANZAS[] = {OPEN("message", MESSAGE), OPEN("iq", IQ)};
+static element STANZAS[] = {DO("message", RS_OPEN_MESSAGE, MESSAGE), OPEN("iq", IQ)};
 
 const struct rs_element RS_ROOT = OPEN("stanzas", STANZAS);

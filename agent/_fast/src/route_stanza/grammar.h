@@ -6,6 +6,7 @@
 
 enum rs_action {
     RS_JUST_OPEN,
+    RS_OPEN_MESSAGE,
     RS_OPEN_ITEMS, RS_OPEN_PUBLISH, RS_OPEN_COLLECTION,
     RS_OPEN_ITEM, RS_OPEN_RETRACT, RS_OPEN_ASSOCIATE, RS_OPEN_DISSOCIATE,
     RS_OPEN_ENTRY,    /* its children depend on the group's family */

@@ -84,6 +84,9 @@ static const struct rs_element *opened(struct parser *parser, const struct rs_el
                                        const char **attributes)
 {
     switch (element->action) {
+    case RS_OPEN_MESSAGE:
+        parser->before = parser->out->group_count;
+        break;
     case RS_OPEN_ITEMS:
         open_group(parser, RS_ITEMS, attributes);
         break;
@@ -196,6 +199,13 @@ static void close_entry(struct parser *parser)
         rs_set_fault(parser, RS_BAD_KEY);
 }
 
+/* One that tells of nothing is the end-of-RIB marker too (facts 4). */
+static void close_message(struct parser *parser)
+{
+    if (parser->out->group_count == parser->before)
+        rs_add_group(parser, RS_END_OF_RIB);
+}
+
 static void on_end(void *user, const XML_Char *name)
 {
     struct parser *parser = user;
@@ -211,6 +221,8 @@ static void on_end(void *user, const XML_Char *name)
         parser->depth--;
     if (element->action == RS_NOTE)
         rs_close_note(parser);
+    else if (element->action == RS_OPEN_MESSAGE)
+        close_message(parser);
     else if (element >= RS_ENTRY && element < RS_ENTRY + RS_FAMILIES)
         close_entry(parser);
 }

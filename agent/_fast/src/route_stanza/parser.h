@@ -30,6 +30,7 @@ struct parser {
     unsigned depth;
     unsigned skipped; /* open elements that the grammar does not know, and theirs */
     bool has_entry;  /* the open item already has one */
+    uint32_t before; /* groups before the open message */
     size_t line, column; /* of the refusal */
     uint32_t note; /* where the open note begins in the pool */
     struct level levels[RS_DEPTH];
