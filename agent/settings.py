@@ -11,9 +11,9 @@ import configparser
 import copy
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_address
 from typing import Any, TypeVar
 
 from agent.errors import ConfigError
@@ -55,6 +55,7 @@ def _number(low: int, high: int) -> Convert:
 
 _COUNT = _number(0, 2**32 - 1)
 _PORT = _number(0, 65535)
+_PEER_PORT = _number(1, 65535)
 
 
 def _one_of(*words: str) -> Convert:
@@ -68,7 +69,21 @@ def _one_of(*words: str) -> Convert:
 
 
 def _interface_address(text: str) -> IPv4Interface | None:
-    return IPv4Interface(text.strip()) if text.strip() else None
+    if not text.strip():
+        return None
+    if "/" not in text:
+        raise ValueError("expected ADDRESS/LENGTH, such as 10.0.0.1/24")
+    return IPv4Interface(text.strip())
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"[^\s/]{1,15}", text.strip()):
+        raise ValueError("expected the name of a network interface")
+    return text.strip()
+
+
+def _listen_address(text: str) -> str:
+    return str(ip_address(text.strip()))
 
 
 def _addresses(text: str) -> tuple[IPv4Address, ...]:
@@ -95,7 +110,7 @@ def _servers(default_port: int) -> Convert:
         servers = []
         for word in text.split():
             address, colon, port = word.partition(":")
-            number = _PORT(port) if colon else default_port
+            number = _PEER_PORT(port) if colon else default_port
             servers.append(Server(IPv4Address(address), number))
         return tuple(servers)
 
@@ -141,7 +156,7 @@ TABLE: tuple[Option, ...] = (
         ("flow_cache_timeout", _COUNT, "0"),
         ("gateway_mode", _text, "none"),
         ("hostname", _text, ""),
-        ("http_server_ip", _text, "127.0.0.1"),  # ours
+        ("http_server_ip", _listen_address, "127.0.0.1"),  # ours
         ("http_server_port", _PORT, "8085"),
         ("log_category", _text, ""),
         ("log_file", _text, ""),
@@ -158,8 +173,8 @@ TABLE: tuple[Option, ...] = (
         ("physical_interface_address", _words, ""),
         ("physical_interface_mac", _words, ""),
         ("pkt0_tx_buffers", _COUNT, "1000"),
-        ("platform", _text, "dpdk"),
-        ("rest_ip", _text, "127.0.0.1"),  # ours
+        ("platform", _text, ""),
+        ("rest_ip", _listen_address, "127.0.0.1"),  # ours
         ("rest_port", _PORT, "9091"),
         ("sandesh_send_rate_limit", _COUNT, "0"),
         ("simulate_evpn_tor", _flag, "false"),
@@ -315,7 +330,7 @@ TABLE: tuple[Option, ...] = (
         ("gateway", _addresses, ""),
         ("ip", _interface_address, ""),
         ("loopback_ip", _text, ""),
-        ("name", _text, "vhost0"),
+        ("name", _device, "vhost0"),
         ("physical_interface", _words, ""),
         ("physical_interface_addr", _words, ""),
         ("physical_port_routes", _words, ""),
@@ -387,13 +402,16 @@ def _unknown(parser: configparser.ConfigParser, source: str) -> Iterator[str]:
             continue
         names = list(_GATEWAY_OPTIONS) if _GATEWAY.fullmatch(section) else known.get(section)
         if names is None:
-            yield f"{source}: unknown section [{section}]"
+            yield f"{source}: unknown section [{section}]{_hint(section.upper(), known)}"
             continue
         for name in parser[section]:
             if name not in names:
-                near = difflib.get_close_matches(name, names, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                yield f"{source}: unknown option {name!r} in [{section}]{hint}"
+                yield f"{source}: unknown option {name!r} in [{section}]{_hint(name, names)}"
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, known, 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _gateways(parser: configparser.ConfigParser, source: str) -> tuple[SimpleGateway, ...]:

@@ -77,6 +77,7 @@ class Daemon:
             directory=Path(settings.get("DEFAULT", "agent_base_directory", str)) / "ports",
             host=settings.get("DEFAULT", "rest_ip", str),
             port=settings.get("DEFAULT", "rest_port", int),
+            check_interfaces=settings.get("DEFAULT", "platform", str) != "dpdk",
         )
         self._garbage = GarbageCollector()
         self._stop = asyncio.Event()

@@ -54,7 +54,11 @@ bgp_as_a_service_port_range = 50000-50100
         ("[DEFAULT]\nrest_port = 70000\n", ["rest_port", "0 to 65535"]),
         ("[DEFAULT]\ntunnel_type = ipip\n", ["tunnel_type", "MPLSoGRE, MPLSoUDP, VXLAN"]),
         ("[VIRTUAL-HOST-INTERFACE]\nip = 10.0.0.300/24\n", ["[VIRTUAL-HOST-INTERFACE] ip"]),
+        ("[VIRTUAL-HOST-INTERFACE]\nip = 10.0.0.1\n", ["ip = 10.0.0.1: expected ADDRESS/LENGTH"]),
+        ("[VIRTUAL-HOST-INTERFACE]\nname =\n", ["name = : expected the name of a network"]),
+        ("[DEFAULT]\nrest_ip = localhost\n", ["[DEFAULT] rest_ip = localhost: "]),
         ("[CONTROL-NODE]\nservers = host:1:2\n", ["[CONTROL-NODE] servers"]),
+        ("[DNS]\nservers = 10.0.0.1:0\n", ["[DNS] servers = 10.0.0.1:0: expected 1 to 65535"]),
         ("[SERVICES]\nbgp_as_a_service_port_range = 9-1\n", ["a-b"]),
         ("[GATEWAY-0]\ninterface = vgw\n", ["agent.conf: [GATEWAY-0] routing_instance is missing"]),
         ("[GATEWAY-0]\nrouting_instance = a:b:b\n", ["[GATEWAY-0] interface is missing"]),
@@ -73,10 +77,12 @@ def test_errors_say_where_and_what(text: str, words: list[str]) -> None:
 
 
 def test_unknown_options_are_named_with_a_suggestion() -> None:
-    settings = parse("[DEFAULT]\nrest_prot = 1\n[WHAT]\nx=1\n[QUEUE-3]\nlogical_queue=[1]\n")
+    text = "[DEFAULT]\nrest_prot = 1\n[WHAT]\nx=1\n[QUEUE-3]\nlogical_queue=[1]\n[flow]\n"
+    settings = parse(text)
     assert settings.unknown == (
         "configuration: unknown option 'rest_prot' in [DEFAULT]; did you mean 'rest_port'?",
         "configuration: unknown section [WHAT]",
+        "configuration: unknown section [flow]; did you mean 'FLOWS'?",
     )
 
 

@@ -171,6 +171,19 @@ async def test_a_tap_that_comes_later_is_taken_and_one_that_goes_is_left(host: H
 
 
 @here
+async def test_stored_ports_without_their_tap_are_only_for_dpdk(host: Host) -> None:
+    red1 = host.topology.vms["red1"]
+    enable = f"/enable-port/{red1.port}"
+    async with host.agent():
+        await plug(red1)
+    async with host.agent():
+        assert "Port Not found" in (await rest("PUT", enable))[1]["error"]
+    host.config.write_text(host.config.read_text().replace("[DEFAULT]", "[DEFAULT]\nplatform=dpdk"))
+    async with host.agent():
+        assert "Incorrect Port type" in (await rest("PUT", enable))[1]["error"]
+
+
+@here
 async def test_a_restarted_agent_writes_nothing(host: Host) -> None:
     vms = [host.topology.vms[name] for name in ("red1", "blue1", "red2")]
     for vm in vms:
