@@ -22,6 +22,7 @@ _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
 _REQUEST_DUMP = 0x301
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU = 1, 3, 4
 _IFF_UP, _IFF_LOWER_UP = 0x1, 0x10000
+_AF_BRIDGE = 7
 _HEADER = struct.Struct("=IHHII")
 _IFINFO = struct.Struct("=BxHiII")
 _ATTRIBUTE = struct.Struct("=HH")
@@ -59,7 +60,9 @@ def parse_messages(data: bytes) -> Iterator[tuple[int, tuple[int, int], Link | N
 def _link(body: bytes) -> Link | None:
     if len(body) < _IFINFO.size:
         raise WireError(f"link message of {len(body)} bytes")
-    _, _, index, flags, _ = _IFINFO.unpack_from(body)
+    family, _, index, flags, _ = _IFINFO.unpack_from(body)
+    if family == _AF_BRIDGE:  # a link that becomes or ceases to be a port of a bridge: it stays
+        return None
     attributes = dict(_attributes(body[_IFINFO.size :]))
     name = attributes.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="surrogateescape")
     if not name:

@@ -22,6 +22,7 @@ _RTMGRP_LINK = 1
 _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
 _REQUEST_DUMP = 0x301
 _IFF_UP = 1
+_AF_BRIDGE = 7
 _RECEIVE_BUFFER = 1 << 20
 _READ_SIZE = 1 << 16
 
@@ -135,7 +136,12 @@ class LinkMonitor:
 
 
 def _link(message: ifinfmsg) -> Link | None:
-    """A message as a Link; None for interfaces without an Ethernet address."""
+    """A message as a Link; None for interfaces without an Ethernet address.
+
+    None also for what tells that a link becomes or ceases to be a port of a bridge: it stays.
+    """
+    if message["family"] == _AF_BRIDGE:
+        return None
     name = message.get_attr("IFLA_IFNAME")
     address = message.get_attr("IFLA_ADDRESS")
     if not isinstance(name, str) or not isinstance(address, str) or address.count(":") != 5:

@@ -26,8 +26,10 @@ from tests.netns import ip
 MAC = Mac.parse("00:00:5e:00:01:00")
 
 
-def message(kind: int, index: int, flags: int, *attributes: tuple[int, bytes]) -> bytes:
-    body = struct.pack("=BxHiII", 0, 1, index, flags, 0)
+def message(
+    kind: int, index: int, flags: int, *attributes: tuple[int, bytes], family: int = 0
+) -> bytes:
+    body = struct.pack("=BxHiII", family, 1, index, flags, 0)
     for number, value in attributes:
         body += struct.pack("=HH", 4 + len(value), number) + value + bytes(-len(value) % 4)
     return struct.pack("=IHHII", 16 + len(body), kind, 0, 3, 9) + body
@@ -42,6 +44,12 @@ def test_a_link_message() -> None:
 def test_a_link_that_is_down_and_has_no_ethernet_address() -> None:
     (found,) = parse_messages(message(16, 6, 0x1, (3, b"gre0\0"), (1, bytes(4))))
     assert found == (16, (9, 3), Link(6, "gre0", None, 0, False))
+
+
+@pytest.mark.parametrize("kind", [16, 17], ids=["joins", "leaves"])
+def test_a_link_that_joins_or_leaves_a_bridge_stays(kind: int) -> None:
+    (found,) = parse_messages(message(kind, 5, 0x10003, (3, b"tap0\0"), family=7))
+    assert found == (kind, (9, 3), None)
 
 
 @given(st.binary(max_size=200))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable
 
 import pytest
@@ -33,6 +34,17 @@ class Watcher:
                 await self.news.wait()
 
 
+def leaves_a_bridge(monitor: LinkMonitor, name: str) -> None:
+    """The kernel deletes the port, not the link."""
+    body = struct.pack("=BxHiII", 7, 1, socket.if_nametoindex(name), 3, 0)
+    for number, value in ((3, name.encode() + b"\0"), (1, bytes.fromhex("020000000077"))):
+        body += struct.pack("=HH", 4 + len(value), number) + value + bytes(-len(value) % 4)
+    monitor._apply(
+        monitor._marshal.parse(struct.pack("=IHHII", 16 + len(body), 17, 0, 0, 0) + body)
+    )
+    assert name in monitor.links
+
+
 async def follow() -> None:
     ip("link", "add", "before", "type", "veth", "peer", "name", "peer0")
     watcher = Watcher()
@@ -43,6 +55,7 @@ async def follow() -> None:
     ip("link", "set", "before", "address", "02:00:00:00:00:77", "up")
     await watcher.until(lambda links: links["before"].up)
     assert str(watcher.monitor.links["before"].mac) == "02:00:00:00:00:77"
+    leaves_a_bridge(watcher.monitor, "before")
 
     ip("link", "set", "before", "down")
     ip("link", "set", "before", "name", "after")
