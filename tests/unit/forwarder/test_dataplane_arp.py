@@ -328,6 +328,12 @@ def test_solicitation_is_flooded(rig: Rig, source: str) -> None:
     assert rig.send(TAP1, request) == [(TAP2, request)]
 
 
+def test_dad_to_the_routers_own_mac_is_not_answered(rig: Rig) -> None:
+    v6_route(rig, V6_GATEWAY, 10, flags=2)
+    assert rig.send(TAP1, ROUTER_MAC + solicit(V6_GATEWAY, "::")[6:]) == []
+    assert rig.drops() == {"discard": 1}
+
+
 def test_solicitation_from_afar_is_refused(rig: Rig) -> None:
     v6_route(rig, V6_GATEWAY, 10, flags=2)
     assert rig.send(TAP1, solicit(V6_GATEWAY, hlim=64)) == []

@@ -54,7 +54,7 @@ bool nd_input(struct datapath *dp, struct packet *p, bool to_me)
         return true;
     }
     /* Duplicate address detection is the guests' own business. */
-    if (memcmp(p->buf + p->l3 + 8, unspecified, 16) == 0 && !to_me)
+    if (memcmp(p->buf + p->l3 + 8, unspecified, 16) == 0)
         return false;
     const uint8_t *target = p->buf + p->l4 + 8;
     const struct route *route = find_route6(dp, p->vrf, target);
