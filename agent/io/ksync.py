@@ -11,11 +11,16 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import structlog
+
 from agent.errors import BugError
 from agent.ksync import Event, Session
 
 RECONNECT_FIRST = 0.1
 RECONNECT_MOST = 5.0
+_ABSENT_HINT = "start vrouter-forwarder with the same --run-dir; trying again meanwhile"
+
+log = structlog.get_logger(__name__)
 
 EventHandler = Callable[[Sequence[Event]], None]
 
@@ -68,6 +73,7 @@ class KsyncConnection:
         self._writable = True
         self.connects = 0
         self.failed_connects = 0
+        self._told = ""  # why the last attempts to connect failed
 
     def start(self) -> None:
         """Begin to connect; needs a running loop. BugError when started twice."""
@@ -98,14 +104,22 @@ class KsyncConnection:
             began = loop.time()
             try:
                 transport, wire = await loop.create_unix_connection(lambda: _Wire(self), self._path)
-            except OSError:
+            except OSError as problem:
                 self.failed_connects += 1
+                self._tell_absent(problem.strerror or str(problem))
             else:
+                self._told = ""
                 await self._carry(transport, wire)
             # A connection that lasted was good: the next loss starts from the short pause.
             failures = 0 if loop.time() - began > RECONNECT_MOST else failures + 1
             pause = min(RECONNECT_MOST, RECONNECT_FIRST * 2.0 ** min(failures, 16))
             await asyncio.sleep(pause * (0.5 + self._jitter()))
+
+    def _tell_absent(self, reason: str) -> None:
+        """Once for each reason: attempts go on until the datapath is there."""
+        if reason != self._told:
+            self._told = reason
+            log.warning("no datapath", socket=self._path, reason=reason, hint=_ABSENT_HINT)
 
     async def _carry(self, transport: asyncio.Transport, wire: _Wire) -> None:
         """Serve one connection until it is gone."""

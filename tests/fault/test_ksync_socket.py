@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import uvloop
+from structlog.testing import capture_logs
 
 from agent.errors import BugError
 from agent.io.ksync import KsyncConnection
@@ -78,10 +79,12 @@ async def test_programs_a_datapath_over_a_socket(owner: Owner, path: Path) -> No
 
 
 async def test_waits_for_a_datapath_that_comes_late(owner: Owner, path: Path) -> None:
-    owner.connection.start()
-    async with asyncio.timeout(20):
-        while owner.connection.failed_connects < 2:
-            await asyncio.sleep(0.01)
+    with capture_logs() as lines:
+        owner.connection.start()
+        async with asyncio.timeout(20):
+            while owner.connection.failed_connects < 2:
+                await asyncio.sleep(0.01)
+    assert [(line["event"], line["socket"]) for line in lines] == [("no datapath", str(path))]
     async with FakeDatapath().served(path) as datapath:
         await owner.until(lambda: owner.count(InSync) == 1)
         assert_programmed(datapath)
