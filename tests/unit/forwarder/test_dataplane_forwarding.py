@@ -375,6 +375,15 @@ def test_host_frames_keep_their_header(rig: Rig) -> None:
     assert rig.send(VHOST, frame) == [(FABRIC, frame)]
 
 
+def test_a_physical_vif_that_comes_back_finds_the_hosts(rig: Rig) -> None:
+    frame = bytes(Ether(dst=PEER_MAC) / IPv6(dst="fe80::1") / UDP())
+    assert rig.dp.vif_delete(FABRIC) == 0
+    assert rig.send(VHOST, frame) == []
+    assert rig.dp.vif_set(FABRIC, type=2, flags=0x40, vrf=0) == 0
+    assert rig.send(VHOST, frame) == [(FABRIC, frame)]
+    assert rig.send(FABRIC, frame) == [(VHOST, frame)]
+
+
 def test_resolve_traps_and_lets_the_host_go_on(rig: Rig) -> None:
     rig.dp.nexthop_set(41, type=4, flags=1)
     rig.route("10.0.0.0/24", 41, vrf=0)

@@ -49,6 +49,14 @@ static int join_physical(struct datapath *dp, struct vif *host, int32_t wanted)
     return 0;
 }
 
+/* A physical vif that was deleted and comes back finds its host's vif again. */
+static void join_waiting_hosts(struct datapath *dp, const struct vif *physical)
+{
+    for (uint32_t i = 0; i < dp->max_vifs; i++)
+        if (dp->vifs[i] && dp->vifs[i]->type == VIF_HOST && dp->vifs[i]->cross < 0)
+            join_physical(dp, dp->vifs[i], (int32_t)physical->idx);
+}
+
 static int join_parent(struct datapath *dp, struct vif *sub)
 {
     struct vif *parent = sub->parent >= 0 ? dp_vif(dp, (uint32_t)sub->parent) : NULL;
@@ -135,6 +143,8 @@ int vif_set(struct datapath *dp, const struct vif_config *config)
     dp->vifs[config->idx] = vif;
     if (config->type == VIF_AGENT)
         dp->agent = vif;
+    if (config->type == VIF_PHYSICAL)
+        join_waiting_hosts(dp, vif);
     set_cross_connect(dp);
     return 0;
 }
