@@ -241,7 +241,8 @@ def tunnel(reader: Reader, result: Result, interface: Interface) -> None:
         return
     if result.family != 4 or result.dst != interface.router_id:
         return
-    if result.proto == 17 and (result.dport == 67 or result.sport == 68):
+    dhcp = result.dport == 67 or result.sport == 68
+    if result.proto == 17 and dhcp and result.dport not in TUNNEL_PORTS:
         return
     if result.proto == 47:
         gre(reader, result, interface)

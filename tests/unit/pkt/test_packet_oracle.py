@@ -52,10 +52,9 @@ def ipv4(proto: int, payload: bytes, dst: bytes = ROUTER) -> bytes:
     return head + bytes([10, 0, 0, 2]) + dst + payload
 
 
-def udp(dport: int, payload: bytes) -> bytes:
-    return (
-        (50000).to_bytes(2) + dport.to_bytes(2) + (8 + len(payload)).to_bytes(2) + b"\0\0" + payload
-    )
+def udp(dport: int, payload: bytes, sport: int = 50000) -> bytes:
+    ports = sport.to_bytes(2) + dport.to_bytes(2)
+    return ports + (8 + len(payload)).to_bytes(2) + b"\0\0" + payload
 
 
 def label(value: int, bottom: bool = True) -> bytes:
@@ -66,6 +65,7 @@ INNER_IP = ipv4(17, udp(53, b"question"), bytes([10, 1, 1, 4]))
 INNER_ETHERNET = MACS + b"\x08\x00" + INNER_IP
 TUNNELLED = {
     "mplsoudp-l3": ipv4(17, udp(6635, label(20) + INNER_IP)),
+    "mplsoudp-from-a-dhcp-port": ipv4(17, udp(6635, label(20) + INNER_IP, sport=68)),
     "mplsoudp-old-port": ipv4(17, udp(51234, label(20) + INNER_IP)),
     "mplsoudp-l2": ipv4(17, udp(6635, label(21) + INNER_ETHERNET)),
     "mplsoudp-control-word": ipv4(17, udp(6635, label(22) + bytes(4) + INNER_ETHERNET)),
@@ -89,9 +89,10 @@ def test_tunnels_cut_anywhere(name: str) -> None:
         agree(frame[:length], True, FABRIC)
 
 
-def test_what_comes_out_of_a_tunnel() -> None:
+@pytest.mark.parametrize("name", ["mplsoudp-l3", "mplsoudp-from-a-dhcp-port"])
+def test_what_comes_out_of_a_tunnel(name: str) -> None:
     packet = Packet()
-    assert packet.open(encapsulated(6, MACS + b"\x08\x00" + TUNNELLED["mplsoudp-l3"])) == 0
+    assert packet.open(encapsulated(6, MACS + b"\x08\x00" + TUNNELLED[name])) == 0
     assert packet.parse(port_of(FABRIC)) == 0
     assert packet.tunnel == (TunnelKind.MPLS_UDP, 20, 0x0A000002, 0xC0A80001)
     assert (packet.dst, packet.dport, packet.payload) == (bytes([10, 1, 1, 4]), 53, b"question")

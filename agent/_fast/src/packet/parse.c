@@ -572,11 +572,16 @@ static enum module classify(const struct packet *p, const uint8_t *frame, const 
     return classify_protocol(p, frame, port);
 }
 
+static bool is_dhcp(const struct packet *p)
+{
+    return classify_udp(p, PORT_DHCP) == MODULE_DHCP && !tunnel_port(p->dport);
+}
+
 int packet_parse(struct packet *p, const uint8_t *frame, const struct port *port)
 {
     struct parser x = {.packet = p, .frame = frame, .port = port};
     int verdict = parse_ethernet(&x, p->inner);
-    if (!verdict && p->family && classify_udp(p, PORT_DHCP) != MODULE_DHCP)
+    if (!verdict && p->family && !is_dhcp(p))
         verdict = parse_tunnel(&x);
     if (verdict)
         return verdict;
