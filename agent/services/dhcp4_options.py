@@ -131,7 +131,8 @@ def _words(text: str) -> list[str]:
 
 
 def _number(text: str, low: int, high: int) -> int:
-    number = int(text, 0)
+    text = text.strip()
+    number = int(text, 16 if text[:2] in ("0x", "0X") else 10)
     if not low <= number <= high:
         raise ValueError(f"{number} is not within {low} to {high}")
     return number

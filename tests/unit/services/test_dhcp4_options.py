@@ -80,6 +80,7 @@ def test_names_agree_with_another_table() -> None:
         ("static-routes", "10.0.0.0 10.1.1.1", "0a0000000a010101"),
         ("tftp-server-name", "host", "686f7374"),
         ("vendor-encapsulated-options", "1 2 0xff", "0102ff"),
+        ("vendor-encapsulated-options", "01 08 010", "01080a"),
         ("dhcp-client-identifier", "1 abc", "01616263"),
         ("slp-directory-agent", "1 10.0.0.1", "010a000001"),
         ("240", "text", "74657874"),
