@@ -7,6 +7,7 @@ their own (`session`, `controllers`, `trapped`, `store`) and hands what they tel
 
 from __future__ import annotations
 
+import errno
 import random
 from collections.abc import Sequence
 from itertools import islice
@@ -136,6 +137,7 @@ class Core:
 
     def datapath_said(self, events: Sequence[DatapathEvent], now: float) -> None:
         """What `session` told, in order."""
+        refused: dict[int, list[Refused]] = {}
         for event in events:
             match event:
                 case Dumped():
@@ -143,11 +145,13 @@ class Core:
                 case Released(identity=identity):
                     self.compiler.release(identity.kind, identity.number)
                 case Refused():
-                    log.warning("datapath refused", object=str(event.identity), errno=event.errno)
+                    refused.setdefault(event.errno, []).append(event)
                 case InSync():
                     self._report_sync()
                 case Lost():
                     log.warning("datapath lost", reason=event.reason)
+        for number, same in refused.items():
+            _tell_refused(number, same)
 
     def _dumped(self, event: Dumped, now: float) -> None:
         for kind, name in _LIMITS.items():
@@ -260,3 +264,14 @@ class Core:
 def _entropy(seed: int, use: str) -> random.Random:
     """Numbers for one use alone: what another one draws does not change them."""
     return random.Random(f"{seed} {use}")
+
+
+def _tell_refused(number: int, refused: Sequence[Refused]) -> None:
+    """One line, whether the datapath had no room for one object or for a whole table."""
+    kind, which = refused[0].identity
+    log.warning(
+        "datapath refused",
+        error=errno.errorcode.get(number, number),
+        objects=len(refused),
+        first=f"{kind.value} {which}",
+    )
