@@ -75,12 +75,8 @@ class ControlPlane:
         self._system: GraphNode | None = None
 
     def configure(self, servers: Sequence[Server], now: float) -> None:
-        """Use these servers, one an address; those that stay chosen keep their sessions."""
-        unique: dict[str, Server] = {}
-        for server in servers:
-            if unique.setdefault(_name(server), server) != server:
-                log.warning("controller ignored: its address is listed twice", server=str(server))
-        self.controllers.configure(tuple(unique.values()), now)
+        """Use these servers; those that stay chosen keep their sessions."""
+        self.controllers.configure(servers, now)
         self.progress.use(self.controllers.servers)
 
     # What the daemon has for controllers
@@ -119,14 +115,14 @@ class ControlPlane:
             match event:
                 case Routes():
                     self.progress.routes(now)
-                    self._compiler.routes(_name(event.peer), event.batch)
+                    self._compiler.routes(str(event.peer), event.batch)
                 case ConfigUpdate():
                     apply(self._parser.read(event.stanza), self._compiler.graph)
                     self._follow_system(now)
                 case ConfigServer() | ConfigComplete() | SweepConfig():
                     self._configuration(event, now)
                 case TreeBuilder():
-                    peer = None if event.peer is None else _name(event.peer)
+                    peer = None if event.peer is None else str(event.peer)
                     self._compiler.build_trees(peer, event.slot)
                 case _:
                     self._session(event, now)
@@ -180,15 +176,15 @@ class ControlPlane:
 
     def _begin(self, peer: Server, sequence: int) -> None:
         self._sessions[peer] = sequence
-        self._compiler.begin_routes(_name(peer), sequence)
+        self._compiler.begin_routes(str(peer), sequence)
 
     def _sweep(self, peer: Server, below: int) -> None:
         """Drop what sessions before `below` brought: of a controller that is gone, everything."""
         if below > self._sessions.get(peer, 0):
             log.info("routes of a lost controller dropped", server=str(peer))
-            self._compiler.remove_controller(_name(peer))
+            self._compiler.remove_controller(str(peer))
         else:
-            self._compiler.sweep_routes(_name(peer), below)
+            self._compiler.sweep_routes(str(peer), below)
 
     def _follow_system(self, now: float) -> None:
         """The global configuration says how restarts and silence are borne."""
@@ -202,11 +198,6 @@ class ControlPlane:
 def _shuffled(servers: Sequence[Server], host: str) -> list[Server]:
     """Hosts spread over the controllers, and each finds its own again after a restart."""
     return random.Random(host).sample(sorted(servers, key=str), len(servers))
-
-
-def _name(server: Server) -> str:
-    """A controller is known by its address: among equal paths the lower one wins."""
-    return str(server.address)
 
 
 def _is_vm_port(row: object) -> TypeGuard[PluggedPort]:

@@ -22,7 +22,7 @@ class Counters:
 class Rib:
     """Routes by VRF, family and key; of several peers' paths the best counts.
 
-    Peers are the controllers, by address. A VRF that nobody dropped may have routes,
+    Peers are the controllers, by address and port. A VRF that nobody dropped may have routes,
     whether anyone forwards in it or not: that is the business of whoever reads them.
     """
 

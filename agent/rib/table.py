@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv4Address
 from itertools import islice
 from typing import NamedTuple, TypeAlias
 
@@ -44,12 +44,16 @@ def preference(attributes: RouteAttributes) -> tuple[int, int, int]:
     )
 
 
-def rank(peer: str) -> tuple[int, int, str]:
-    """Between equal paths the peer with the lower address wins; names come after addresses."""
+def rank(peer: str) -> tuple[int, int, int, str]:
+    """Between equal paths the peer with the lower address wins, then the one with the lower port.
+
+    Peers are `address` or `address:port`; other names come after them.
+    """
+    address, _, port = peer.partition(":")
     try:
-        return 0, int(ip_address(peer)), peer
+        return 0, int(IPv4Address(address)), int(port or 0), peer
     except ValueError:
-        return 1, 0, peer
+        return 1, 0, 0, peer
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from uuid import UUID
@@ -134,10 +135,16 @@ def test_all_routes_of_a_controller_that_is_made_up_for_go() -> None:
     assert held(made, [2 << 24]) == 1
 
 
-def test_an_address_of_the_list_counts_once() -> None:
-    text = HOST + "[CONTROL-NODE]\nservers = 10.0.0.250 10.0.0.250:5270 10.0.0.251\n"
+def test_two_controllers_may_share_an_address() -> None:
+    text = HOST + "[CONTROL-NODE]\nservers = 10.0.0.250 10.0.0.250:5270 10.0.0.250:5269\n"
+    other = replace(ONE, port=5270)
     made = core(text, None)
-    assert set(made.controllers.servers) == {ONE, TWO}
+    assert set(made.controllers.servers) == {ONE, other}
+    made = running()
+    made.controllers_said([PeerUp(other, 1), routes(ONE, [1 << 24]), routes(other, [2 << 24])], 2.0)
+    made.controllers_said([PeerDown(ONE, "lost"), SweepRoutes(ONE, 2)], 3.0)
+    settle(made)
+    assert (held(made, [1 << 24]), held(made, [2 << 24])) == (0, 1), "each has its own routes"
 
 
 def test_the_order_of_the_list_is_the_hosts_own() -> None:

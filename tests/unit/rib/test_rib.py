@@ -87,6 +87,10 @@ def test_of_equal_paths_the_lower_address_wins_whoever_came_first() -> None:
     rib.apply("10.0.0.9", batch((key(1), via(9))))
     rib.apply("10.0.0.10", batch((key(1), via(10))))
     assert drained(rib) == {key(1): via(9)}, "as numbers, not as text"
+    rib = Rib()
+    for peer, way in (("10.0.0.9:5269", 5), ("10.0.0.9:999", 9), ("10.0.0.10:1", 1), ("x", 2)):
+        rib.apply(peer, batch((key(1), via(way))))
+    assert drained(rib) == {key(1): via(9)}, "the lower port of the lower address"
 
 
 def test_preference_then_sequence_decide_before_the_peer() -> None:
