@@ -21,7 +21,7 @@ from agent.inputs import (
     TrafficSeen,
 )
 from agent.objects import DatapathMessage, Desired, Key, Kind
-from agent.oper import demand, enumerations, export, fabric, vgw, vmi_objects, vrf, world
+from agent.oper import demand, enumerations, export, fabric, shared, vgw, vmi_objects, vrf, world
 from agent.oper.datapath import Nexthop, Output, Row
 from agent.oper.desired import Dump, desired
 from agent.oper.direction import Direction
@@ -66,7 +66,7 @@ class _Batch:
     local: dict[Key, Row | None] = field(default_factory=dict)
 
 
-_WITHOUT_OUTPUT = (demand.wanted_arp, fabric.fabric, vrf_facts, *EXPORTED)
+_WITHOUT_OUTPUT = (demand.wanted_arp, fabric.fabric, vrf_facts, shared.groups, *EXPORTED)
 
 
 class Compiler:
@@ -93,6 +93,7 @@ class Compiler:
         self._remote = RemoteRoutes(engine, Local(self._wanted.rows.get, self._bound))
         self._rows = PortRows(engine, self._remote)
         self._exports = Exports()
+        self._holdings = shared.Holdings(engine)
         self._limits = {kind: LIMITS[kind] for kind in (Kind.LABEL, Kind.VRF)}
         self._tree_slot: int | None = None
         self._attach()
@@ -317,6 +318,8 @@ class Compiler:
             self._remote.directed(args[0], found if isinstance(found, Direction) else None)
         elif function is vrf_facts:
             self._remote.facts(args[0], value if isinstance(value, VrfFacts) else None)
+        elif function is shared.groups:
+            self._holdings.take(value if isinstance(value, dict) else {})
         elif function in EXPORTED:
             self._exports.take(changed.call, value if isinstance(value, tuple) else ())
         if function not in _WITHOUT_OUTPUT:

@@ -115,6 +115,7 @@ class Peer(IntEnum):
     EVPN = 1
     EVPN_ROUTING = 3
     LINK_LOCAL = 4
+    ECMP = 5
     LOCAL_VM_PORT = 7
     LOCAL_VM = 8
     LOCAL = 9
@@ -216,6 +217,7 @@ class Route:
     mac: Mac | None = None
     preference: int = 100
     order: int = 0
+    sequence: int = 0
 
     @property
     def key(self) -> Key:
@@ -223,9 +225,9 @@ class Route:
         return route_key(self.vrf, self.destination)
 
     @property
-    def rank(self) -> tuple[int, int, int]:
-        """Peer, then higher preference, then the lower vif index."""
-        return self.peer, -self.preference, self.order
+    def rank(self) -> tuple[int, int, int, int]:
+        """Peer, then higher preference, higher sequence number, the lower vif index."""
+        return self.peer, -self.preference, -self.sequence, self.order
 
     @property
     def refs(self) -> tuple[Key, ...]:

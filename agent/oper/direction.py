@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from agent.oper import nexthop
-from agent.oper.datapath import HOLE, Nexthop
+from agent.oper.datapath import HOLE, Nexthop, NexthopType
 from agent.oper.encapsulation import MOST_LABEL, MPLS, carriers, choose, priorities
 from agent.oper.fabric import fabric, neighbour
 from agent.oper.incremental import Source, View
@@ -26,6 +26,7 @@ from agent.routes import (
 )
 from agent.values import Mac
 
+M = TypeVar("M")
 MOST_MEMBERS = 128
 _IMPLICIT_NULL = 3
 _HASH_BITS = {
@@ -168,7 +169,7 @@ def _first(nexthops: tuple[RouteNexthop, ...]) -> RouteNexthop | None:
     return min(usable, key=lambda way: (int(way.address), way.label), default=None)
 
 
-def places(old: tuple[Member | None, ...], members: Iterable[Member]) -> tuple[Member | None, ...]:
+def places(old: tuple[M | None, ...], members: Iterable[M]) -> tuple[M | None, ...]:
     """Members that stay keep their places, new ones take those that are free, then more."""
     wanted = dict.fromkeys(members)
     made = [one if one in wanted else None for one in old]
@@ -222,21 +223,36 @@ def _native(view: View, far: IPv4Address) -> Direction:
 
 def _ecmp(view: View, spec: Ecmp, own: int) -> Direction:
     members: list[tuple[Nexthop, int] | None] = []
+    more: list[tuple[Nexthop, int]] = []
     tunnels: list[Tunnel] = []
     for way in spec.members:
         via: Nexthop | None = None
         if way is not None and way.address == own:
-            via = view.read(LOCAL, way.label)
-        elif way is not None:
+            first, *others = _own(view, way.label)
+            members.append(first)
+            more += (one for one in others if one is not None)
+            continue
+        if way is not None:
             which = _tunnel(view, way.address, way.offered)
             if which is not None:
                 tunnels.append(which)
                 via = view(tunnel, which)
         members.append(None if way is None or via is None else (via, way.label))
+    members += more
     if not any(members):
         return Direction()  # all lead to this host, which does not know their labels
     made = nexthop.ecmp(view, _name(spec), members, spec.hash_fields)
     return Direction(made, composite=True, tunnels=tuple(dict.fromkeys(tunnels)))
+
+
+def _own(view: View, label: int) -> list[tuple[Nexthop, int] | None]:
+    """The ways behind a label of ours: of a composite its members, for none may hold another."""
+    via = view.read(LOCAL, label)
+    if via is None or via.type is not NexthopType.COMPOSITE:
+        return [None if via is None else (via, label)]
+    inside = ((view.read(LOCAL, one), one) for one in via.labels if one != HOLE)
+    ways = [(each, one) for each, one in inside if each is not None]
+    return [*ways] or [None]
 
 
 def _name(spec: Ecmp) -> tuple[object, ...]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from agent.oper import demand, export, fabric, vgw, vmi_objects, vn_objects, vrf, world
+from agent.oper import demand, export, fabric, shared, vgw, vmi_objects, vn_objects, vrf, world
 from agent.oper.incremental import Call, View
 from agent.oper.ports import plugged
 from agent.oper.vrf_facts import vrf_facts
 
-EXPORTED = (export.port_routes, export.network_routes, vgw.published)
+EXPORTED = (
+    export.port_routes,
+    export.shared_routes,
+    export.network_routes,
+    vgw.published,
+)
 """The functions whose results are routes for controllers."""
 
 
@@ -29,6 +34,12 @@ def networks(view: View) -> tuple[Call, ...]:
 def vmis(view: View) -> tuple[Call, ...]:
     """The plugged VMIs."""
     return tuple(Call(vmi_objects.output, (uuid,)) for uuid in view(plugged))
+
+
+def shared_addresses(view: View) -> tuple[Call, ...]:
+    """Which addresses several ports have, and what is made for each."""
+    made = (Call(shared.output, (place,)) for place in view.read(shared.SHARED, None))
+    return (Call(shared.groups, ()), *made)
 
 
 def gateways(view: View) -> tuple[Call, ...]:
@@ -60,9 +71,10 @@ def tunnels(view: View) -> tuple[Call, ...]:
 def exports(view: View) -> tuple[Call, ...]:
     """What controllers are told."""
     ports = (Call(export.port_routes, (uuid,)) for uuid in view(plugged))
+    both = (Call(export.shared_routes, (place,)) for place in view.read(shared.SHARED, None))
     groups = (Call(export.network_routes, (ref,)) for ref in view(vn_objects.networks))
     gates = (Call(vgw.published, (name,)) for name in view.read(world.GATEWAYS, None))
-    return (*ports, *groups, *gates)
+    return (*ports, *both, *groups, *gates)
 
 
 ENUMERATIONS = (
@@ -70,6 +82,7 @@ ENUMERATIONS = (
     vrfs,
     networks,
     vmis,
+    shared_addresses,
     gateways,
     neighbours,
     facts,

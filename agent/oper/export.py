@@ -6,8 +6,8 @@ Only paths of ports are told: gateways, subnets, metadata and what controllers s
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from ipaddress import IPv4Address
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, ip_address
 from uuid import UUID
 
 from agent.ifmap import NodeRef
@@ -20,6 +20,7 @@ from agent.oper.multicast import broadcast_label
 from agent.oper.preference import LOW, PathPreference, path_preference
 from agent.oper.routing import routing
 from agent.oper.rows import Fabric, Vmi, Vn, Vrf
+from agent.oper.shared import HOLDERS, Place, composite
 from agent.oper.vmi import vmi
 from agent.oper.vmi_objects import VmiNexthops, nexthops
 from agent.oper.vn import vn
@@ -67,12 +68,34 @@ class _Port:
 
 def port_routes(view: View, uuid: UUID) -> tuple[PublishedRoute, ...]:
     """The routes to a port: its addresses, its MAC, and both together."""
+    port, made = _port(view, uuid), view(nexthops, uuid)
+    if port is None or made is None:
+        return ()
+    return (*_inet(view, port, made), *_routed(view, port), *_evpn(view, port, made))
+
+
+def shared_routes(view: View, place: Place) -> tuple[PublishedRoute, ...]:
+    """The route to an address that several ports have at once: by the label of all."""
+    made, found = view(composite, place), (view.read(HOLDERS, place) or ())
+    ports = [port for port in (_port(view, uuid) for uuid in found if uuid) if port is not None]
+    address = ip_address(place[1].prefix)
+    if made is None or not ports or any(address in port.row.private for port in ports):
+        return ()
+    groups = tuple(sorted({group for port in ports for group in port.groups}))
+    all_tags = tuple(sorted({tag for port in ports for tag in port.tags}))
+    port = replace(ports[0], groups=groups, tags=all_tags)
+    path = view(path_preference, port.row.uuid, address)
+    return (_inet_route(port, address, made[1].label, path),)
+
+
+def _port(view: View, uuid: UUID) -> _Port | None:
+    """What a port's routes have in common; None for a port that has none."""
     row, host, made = view(vmi, uuid), view(fabric), view(nexthops, uuid)
     if row is None or made is None or host is None or host.router_id is None:
-        return ()
+        return None
     if row.vn is None or row.vrf is None:
-        return ()
-    port = _Port(
+        return None
+    return _Port(
         row,
         row.vn,
         row.vrf,
@@ -82,21 +105,23 @@ def port_routes(view: View, uuid: UUID) -> tuple[PublishedRoute, ...]:
         view(tags, uuid),
         view(hash_fields, uuid),
     )
-    return (*_inet(view, port, made), *_routed(view, port), *_evpn(view, port, made))
 
 
 def _inet(view: View, port: _Port, made: VmiNexthops) -> Iterator[PublishedRoute]:
     bound = made.l3_policy if port.row.policy else made.l3
     if bound is None:
         return
-    way = RouteNexthop(
-        port.router_id, bound.label.label, MPLS, port.vn.name, port.fabric.mac, port.tags
-    )
     for address in port.addresses:
-        family = RouteFamily.INET if address.version == 4 else RouteFamily.INET6
-        path = view(path_preference, port.row.uuid, address)
-        attributes = _attributes(port, way, path, "interface", port.spread)
-        yield PublishedRoute(family, port.vrf.name, inet_key(prefix(str(address))), attributes)
+        if view.read(HOLDERS, (port.vrf.name, inet_key(prefix(str(address))))) is None:
+            path = view(path_preference, port.row.uuid, address)
+            yield _inet_route(port, address, bound.label.label, path)
+
+
+def _inet_route(port: _Port, address: Address, label: int, path: PathPreference) -> PublishedRoute:
+    way = RouteNexthop(port.router_id, label, MPLS, port.vn.name, port.fabric.mac, port.tags)
+    family = RouteFamily.INET if address.version == 4 else RouteFamily.INET6
+    attributes = _attributes(port, way, path, "interface", port.spread)
+    return PublishedRoute(family, port.vrf.name, inet_key(prefix(str(address))), attributes)
 
 
 def _routed(view: View, port: _Port) -> Iterator[PublishedRoute]:

@@ -104,12 +104,20 @@ class PortRows:
         What is said of unknown vifs is ignored.
         """
         row, name = self.by_vif(fact.vif_index), (fact.vif_index, fact.ip)
-        if row is None or self._traffic.rows.get(name) == fact:
+        if row is None or row.vrf is None:
             return
+        place = row.vrf.name, inet_key(prefix(str(fact.ip)))
+        own, here = self._sequences.rows.get(name, 0), self._highest(place, fact.ip)
+        if self._traffic.rows.get(name) == fact and own >= here:
+            return  # nobody took the address from it since
         self._traffic.put(name, fact)
-        if fact.mac == row.mac and row.vrf is not None:
-            highest = self._remote.highest(row.vrf.name, inet_key(prefix(str(fact.ip))))
-            self._sequences.put(name, max(highest, self._sequences.rows.get(name, 0)) + 1)
+        if fact.mac == row.mac:
+            self._sequences.put(name, max(self._remote.highest(*place), own, here) + 1)
+
+    def _highest(self, place: tuple[str, InetKey], ip: Address) -> int:
+        """The highest sequence number that a port of this host has for an address."""
+        rows = self._sequences.rows
+        return max((rows.get((vif, ip), 0) for vif in self._holders.get(place, ())), default=0)
 
     def leased(self, fact: DhcpSnooped) -> None:
         """A server on the fabric gave the VM its address, or did so before us."""

@@ -6,13 +6,23 @@ number above all that were heard. Who hears of a higher one from elsewhere waits
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 from uuid import UUID
 
 from agent.ifmap import Identity
 from agent.oper.incremental import Source, View
 from agent.oper.vmi import vmi
-from agent.oper.world import BY_UUID, TRAFFIC, BadConfig, member, node, number
+from agent.oper.world import (
+    BY_UUID,
+    TRAFFIC,
+    BadConfig,
+    address,
+    member,
+    neighbours,
+    node,
+    number,
+)
 from agent.values import Address
 
 LOW, HIGH = 100, 200
@@ -32,8 +42,8 @@ class PathPreference(NamedTuple):
 def path_preference(view: View, uuid: UUID, address: Address) -> PathPreference:
     """The path preference of an address of a plugged VMI."""
     static = view(static_preference, uuid)
-    if static:
-        return PathPreference(static, 0, waits=False)
+    if static or address in view(active_active, uuid):
+        return PathPreference(static or HIGH, 0, waits=False)
     row = view(vmi, uuid)
     if row is None:
         return PathPreference(LOW, 0, waits=True)
@@ -41,6 +51,20 @@ def path_preference(view: View, uuid: UUID, address: Address) -> PathPreference:
     sequence = view.read(SEQUENCE, (row.vif_index, address)) or 0
     waits = seen is None or seen.mac != row.mac
     return PathPreference(LOW if waits else HIGH, sequence, waits)
+
+
+def active_active(view: View, uuid: UUID) -> frozenset[Address]:
+    """The addresses of a VMI that it has together with others: nobody gives way to another."""
+    ref = view.read(BY_UUID, Identity("virtual-machine-interface", uuid))
+    metadata = "instance-ip-virtual-machine-interface"
+    found: set[Address | None] = set()
+    for end in neighbours(view, ref, metadata, "instance-ip") if ref else ():
+        instance = node(view, end)
+        properties = instance.properties if instance else {}
+        if member(properties, "instance-ip-mode") == "active-active":
+            with suppress(BadConfig):
+                found.add(address(member(properties, "instance-ip-address"), ""))
+    return frozenset(one for one in found if one is not None)
 
 
 def static_preference(view: View, uuid: UUID) -> int:

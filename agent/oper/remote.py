@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from typing import Any, cast
 
 from agent.objects import Desired, Key, Kind
-from agent.oper.datapath import Label, Row
+from agent.oper.datapath import Label, Nexthop, NexthopType, Row
 from agent.oper.demand import SPECS, direction_output
 from agent.oper.direction import LOCAL, Direction, Spec
 from agent.oper.incremental import Call, Engine, InputRead
@@ -187,6 +187,8 @@ class RemoteRoutes:
                 if isinstance(row, Label):
                     self._labels[key] = row.label
                     self._label(row.label)
+            elif isinstance(row, Nexthop) and row.type is NexthopType.COMPOSITE:
+                self._label(self._labels.get(Key(Kind.LABEL, key.name)))
 
     def _label(self, label: int | None) -> None:
         """The nexthop behind a label of this host may be another one."""

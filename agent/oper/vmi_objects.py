@@ -211,6 +211,7 @@ def _host_route(
         mac=stitched,
         preference=path.preference,
         order=row.vif_index,
+        sequence=path.sequence,
     )
 
 

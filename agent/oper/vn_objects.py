@@ -30,8 +30,8 @@ def networks(view: View) -> tuple[NodeRef, ...]:
     """The networks in use on this host: those of plugged VMIs, and what routes for them."""
     refs = dict.fromkeys(place.network for place in view(placements))
     own = [ref for ref in refs if ref is not None]
-    routing = (view.attempt(internal_network, ref) for ref in own)
-    return tuple(dict.fromkeys([*own, *(ref for ref in routing if isinstance(ref, NodeRef))]))
+    beyond = (view.attempt(internal_network, ref) for ref in own)
+    return tuple(dict.fromkeys([*own, *(ref for ref in beyond if isinstance(ref, NodeRef))]))
 
 
 def vrfs(view: View) -> tuple[str, ...]:

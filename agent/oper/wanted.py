@@ -108,5 +108,5 @@ class Wanted:
         return min(offers.values(), key=_rank, default=None)
 
 
-def _rank(route: Route) -> tuple[int, int, int]:
+def _rank(route: Route) -> tuple[int, int, int, int]:
     return route.rank

@@ -238,6 +238,7 @@ def test_a_changed_property_recomputes_only_its_readers() -> None:
         "marks.hash_fields": 1,
         "marks.security_groups": 1,
         "marks.tags": 1,
+        "preference.active_active": 1,
         "preference.path_preference": 1,
         "preference.static_preference": 1,
         "vmi.config": 1,
