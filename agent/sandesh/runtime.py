@@ -132,7 +132,11 @@ class _Text(_Bytes):
     def write(self, out: bytearray, value: Any) -> None:
         if not isinstance(value, str):
             raise SandeshError(f"{value!r} is not a text")
-        super().write(out, value.encode("utf-8", "surrogateescape"))
+        try:
+            octets = value.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise SandeshError(f"{value!r} has characters that UTF-8 cannot hold") from None
+        super().write(out, octets)
 
     def read(self, reader: Reader) -> Any:
         return reader.take(reader.count(1)).decode("utf-8", "surrogateescape")

@@ -240,6 +240,7 @@ def test_fields_that_are_unknown_or_of_another_type_are_skipped(sample: ModuleTy
         ({"h": -1}, "All.h: -1 does not fit into u64"),
         ({"d": "x"}, "All.d: 'x' does not fit into i32"),
         ({"l": b"x"}, "All.l: b'x' is not a text"),
+        ({"l": "\ud800"}, "All.l: .* has characters that UTF-8 cannot hold"),
         ({"m": "x"}, "All.m: 'x' is not bytes"),
         ({"o": "x"}, "All.o: 'x' is not a UUID"),
         ({"i": 1}, "All.i: 1 is not an IPv4 address"),
