@@ -135,7 +135,7 @@ def inet_spec(attributes: RouteAttributes, before: Spec | None = None) -> Spec |
 
 
 def fabric_spec(attributes: RouteAttributes) -> Spec | None:
-    """Where a route of the fabric VRF leads: to a host, without a tunnel."""
+    """Where a route of the fabric VRF without a label leads: to a host, without a tunnel."""
     usable = [one for one in attributes.nexthops if one.label in (0, _IMPLICIT_NULL)]
     return Native(min(int(one.address) for one in usable)) if usable else None
 

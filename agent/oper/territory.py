@@ -111,8 +111,9 @@ class Territory:
         facts = self.facts
         if facts.routing:
             return None
-        if facts.fabric:
-            return fabric_spec(best)
+        native = fabric_spec(best) if facts.fabric else None
+        if native is not None:
+            return native
         before = self._inet.vias.get(to)
         return inet_spec(best, before.spec if before else None)
 

@@ -425,6 +425,24 @@ def test_the_fabric_vrf(site: Site) -> None:
     assert site.tunnels() == {}
 
 
+def test_a_label_leads_through_a_tunnel_in_the_fabric_vrf_too(site: Site) -> None:
+    before = dict(site.datapath.objects)
+    told = {
+        inet_key("20.0.0.0/24"): via(way("10.0.0.7", 40)),
+        inet_key("10.0.0.1/32"): via(way("10.0.0.7", 41)),
+    }
+    site.tell(batch(told, vrf=FABRIC))
+    route = site[route_key(FABRIC, ip_network("20.0.0.0/24"))]
+    [tunnel] = site.tunnels()
+    assert (route.rtr_nh_id, route.rtr_label, route.rtr_label_flags) == (tunnel, 40, 1)
+    assert (
+        site[route_key(FABRIC, ip_network("10.0.0.1/32"))]
+        == before[route_key(FABRIC, ip_network("10.0.0.1/32"))].message
+    ), "the host's own"
+    site.tell(batch(dict.fromkeys(told), vrf=FABRIC))
+    assert site.datapath.objects == before
+
+
 def test_the_policy_vrf_keeps_what_is_the_hosts(site: Site) -> None:
     native = RouteAttributes((RouteNexthop(IPv4Address("10.0.0.7"), 0),))
     policy = "default-domain:default-project:ip-fabric:ip-fabric"
