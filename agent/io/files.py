@@ -9,6 +9,8 @@ import yaml
 
 from agent import topology
 from agent.errors import ConfigError
+from agent.oper.rows import DhcpOption
+from agent.services.dhcp4_options import encoded
 from agent.topology import Topology, TopologyError
 
 _MAX_FILE = 16 << 20
@@ -59,6 +61,17 @@ def _not_yaml(source: str, error: Exception) -> ConfigError:
     return ConfigError(f"{where}: not YAML: {', '.join(filter(None, words))}")
 
 
+def _check_dhcp_options(found: Topology) -> None:
+    """What the DHCP server could not send would be missed by VMs only."""
+    for network in found.networks.values():
+        for name, value in network.dhcp_options:
+            try:
+                encoded(DhcpOption(name, value))
+            except ValueError as error:
+                place = ("networks", network.name, "dhcp_options", name)
+                raise TopologyError(place, str(error)) from None
+
+
 def parse_topology(text: str, source: str) -> Topology:
     """The checked topology of a YAML text; ConfigError names `source` and the line."""
     try:
@@ -66,7 +79,9 @@ def parse_topology(text: str, source: str) -> Topology:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _not_yaml(source, error) from None
     try:
-        return topology.parse(content)
+        found = topology.parse(content)
+        _check_dhcp_options(found)
+        return found
     except TopologyError as error:
         line = _line(text, error.place)
         raise ConfigError(f"{source}:{line}: {error}" if line else f"{source}: {error}") from None

@@ -80,12 +80,13 @@ def _configured(vmi: Vmi) -> tuple[dict[int, bytes], int]:
     bad = 0
     for scope in _scopes(vmi):
         for option in scope.options:
-            definition = opt.find(option.name)
-            value = opt.value_of(definition, option) if definition else None
-            if definition is None or value is None or definition.code in opt.RESERVED:
+            try:
+                code, value = opt.encoded(option)
+            except ValueError:
                 bad += 1
-            elif definition.code != opt.CLASSLESS_ROUTES:
-                values.setdefault(definition.code, value)
+                continue
+            if code != opt.CLASSLESS_ROUTES:
+                values.setdefault(code, value)
     return values, bad
 
 

@@ -264,6 +264,19 @@ def value_of(definition: Definition, option: DhcpOption) -> bytes | None:
         return None
 
 
+def encoded(option: DhcpOption) -> tuple[int, bytes]:
+    """Code and value of a configured option; ValueError says why it cannot be sent."""
+    definition = find(option.name)
+    if definition is None:
+        raise ValueError("no DHCP option has that name")
+    if definition.code in RESERVED:
+        raise ValueError(f"option {definition.code} is for the server to set")
+    value = value_of(definition, option)
+    if value is None:
+        raise ValueError(f"{option.value!r} is no value of type {definition.kind.value}")
+    return definition.code, value
+
+
 def encode(code: int, value: bytes) -> bytes:
     """One option on the wire; values over 255 bytes are split as RFC 3396 says."""
     parts = [value[at : at + 255] for at in range(0, len(value), 255)] or [b""]

@@ -18,6 +18,9 @@ networks:
   blue:
     <<: *red
     subnet: 10.2.2.0/24
+    dhcp_options:
+      interface-mtu: 1400
+      42: 10.2.2.9
 vms:
   red1: {network: red, address: 10.1.1.3}
 """
@@ -37,12 +40,15 @@ def test_a_good_file(tmp_path: Path) -> None:
     ("old", "new", "words"),
     [
         ("subnet: 10.1.1.0/24", "subnet: ten", "^t.yaml:5: networks.red.subnet: "),
-        ("address: 10.1.1.3", "adress: 10.1.1.3", "^t.yaml:10: vms.red1.adress: unknown key"),
-        ("address: 10.1.1.3", "mac: 1", "^t.yaml:10: vms.red1: 'address' is missing"),
+        ("address: 10.1.1.3", "adress: 10.1.1.3", "^t.yaml:13: vms.red1.adress: unknown key"),
+        ("address: 10.1.1.3", "mac: 1", "^t.yaml:13: vms.red1: 'address' is missing"),
+        ("interface-mtu", "interface-mut", "^t.yaml:10: .*interface-mut: no DHCP option has"),
+        ("interface-mtu", "subnet-mask", "^t.yaml:10: .*option 1 is for the server to set"),
+        ("42: 10.2.2.9", "42: ntp", "^t.yaml:11: .*'ntp' is no value of type ips"),
         ("  blue:", "  red:", "^t.yaml:6: not YAML: 'red' stands there twice"),
         ("  host1: {}", "\thost1: {}", "^t.yaml:2: not YAML: .*cannot start any token"),
-        ("vms:", "vms: [", "^t.yaml:1[01]: not YAML: "),
-        ("vms:", "machines:", "^t.yaml:9: machines: unknown key 'machines'"),
+        ("vms:", "vms: [", "^t.yaml:1[34]: not YAML: "),
+        ("vms:", "machines:", "^t.yaml:12: machines: unknown key 'machines'"),
         (GOOD, "", "^t.yaml: topology: expected a mapping, found None"),
         (GOOD, "[" * 5000, "^t.yaml: not YAML: "),
         ("hosts:", "2001-99-99: 1\nhosts:", "^t.yaml: not YAML: month"),
