@@ -798,10 +798,31 @@ def test_sub_interface_takes_and_puts_its_tag(rig: Rig) -> None:
     assert (vif, frame) == (TAP1, back[:12] + b"\x81\0\0\x0b" + back[12:])
     counters, _ = rig.dp.vif_stats(5) or ((), ())
     assert counters[1] == counters[4] == 1
+    counters, _ = rig.dp.vif_stats(TAP1) or ((), ())
+    assert counters[1] == counters[4] == 0  # the port itself had no packet
     assert rig.dp.vif_set(6, type=6, flags=0x1C0, parent=TAP1, vlan_id=10) == -errno.EEXIST
     assert rig.dp.vif_delete(TAP1) == 0
     assert rig.send(TAP2, back) == []
     assert rig.drops() == {"invalid_if": 1}
+
+
+@pytest.mark.parametrize("agent", [True, False])
+def test_sub_interface_of_the_fabric(rig: Rig, agent: bool) -> None:
+    sub_mac = bytes.fromhex("024444444444")
+    assert rig.dp.vif_set(5, type=6, flags=0x1C0, vrf=1, parent=FABRIC, vlan_id=9, ovlan_id=9) == 0
+    rig.encap(80, 5, sub_mac, family=7)
+    rig.dp.bridge_add(1, sub_mac, nh=80)
+    if not agent:
+        rig.dp.vif_delete(AGENT)
+    frame = ether(sub_mac, MAC2, udp("15.0.0.10", "15.0.0.4"))
+    assert rig.send(FABRIC, frame[:12] + b"\x81\0\0\x09" + frame[12:]) == [(TAP2, frame)]
+    back = ether(MAC2, sub_mac, udp("15.0.0.4", "15.0.0.10"))
+    assert rig.send(TAP2, back) == [(FABRIC, back[:12] + b"\x81\0\0\x09" + back[12:])]
+    for vif in (5, FABRIC):
+        counters, _ = rig.dp.vif_stats(vif) or ((), ())
+        assert counters[1] == counters[4] == 1
+    other = frame[:12] + b"\x81\0\0\x0a" + frame[12:]
+    assert rig.send(FABRIC, other) == [(VHOST, other)]
 
 
 def test_service_vif_chooses_the_vrf_by_tag(rig: Rig) -> None:

@@ -91,8 +91,8 @@ static void write_counted(struct datapath *dp, struct vif *vif, struct packet *p
 {
     bool sent = vif->fd >= 0 ? write_frame(vif, p) : catch_frame(dp, vif, p);
     if (sent) {
-        vif->counters[VC_OPACKETS]++;
-        vif->counters[VC_OBYTES] += p->len;
+        vif->counters[VC_OPACKETS] += !p->is_counted;
+        vif->counters[VC_OBYTES] += p->is_counted ? 0 : p->len;
         packet_give(&dp->pool, p);
         return;
     }

@@ -33,6 +33,7 @@ struct packet {
     uint8_t depth;            /* lookups so far, against loops of nexthops */
     uint8_t is_l2;            /* to be forwarded as an Ethernet frame, else as IP */
     uint8_t is_mcast, is_diag, is_fragment, is_copy, policy_done, control_word, uc_flood;
+    uint8_t is_counted;       /* by the sub-interface that it leaves through */
     uint8_t source;           /* enum source */
     uint32_t label;           /* label or VNI for the tunnel, LABEL_NONE */
     uint32_t outer_src;       /* little-endian image as in tun_dip; 0 not from a tunnel */

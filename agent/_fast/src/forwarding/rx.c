@@ -15,22 +15,25 @@ static bool is_ip(const struct packet *p)
     return p->l3_type == TYPE_IP4 || p->l3_type == TYPE_IP6;
 }
 
-/* A tagged frame may belong to a sub-interface, or to a VRF of a service vif. */
-static bool demux_tag(struct datapath *dp, struct packet *p)
+static struct vif *sub_of(const struct packet *p)
 {
-    struct vif *vif = p->in;
-    struct vif *sub = p->vlan != 0xffff && vif->subs ? vif->subs[p->vlan] : NULL;
-    if (sub) {
-        pop_tag(p);
-        p->in = sub;
-        p->vrf = sub->vrf;
-        sub->counters[VC_IPACKETS]++;
-        sub->counters[VC_IBYTES] += p->len;
-    }
-    if (!(p->in->flags & VIFF_SERVICE))
+    return p->vlan != 0xffff && p->in->subs ? p->in->subs[p->vlan] : NULL;
+}
+
+static void count_in(struct vif *vif, const struct packet *p)
+{
+    vif->counters[VC_IPACKETS]++;
+    vif->counters[VC_IBYTES] += p->len;
+}
+
+/* The tag chooses the VRF of a service vif, which takes no broadcasts but ARP. */
+static bool enter_service(struct datapath *dp, struct packet *p)
+{
+    const struct vif *vif = p->in;
+    if (!(vif->flags & VIFF_SERVICE))
         return true;
-    if (p->vlan < SERVICE_VLANS && p->in->vlans && p->in->vlans[p->vlan].vrf != VRF_NONE) {
-        p->vrf = p->in->vlans[p->vlan].vrf;
+    if (p->vlan < SERVICE_VLANS && vif->vlans && vif->vlans[p->vlan].vrf != VRF_NONE) {
+        p->vrf = vif->vlans[p->vlan].vrf;
         pop_tag(p);
     }
     if (p->is_mcast && p->l3_type != TYPE_ARP) {
@@ -59,8 +62,18 @@ static void guest_input(struct datapath *dp, struct packet *p)
 
 static void receive_guest(struct datapath *dp, struct packet *p)
 {
-    if (demux_tag(dp, p))
+    if (enter_service(dp, p))
         guest_input(dp, p);
+}
+
+/* A frame for a sub-interface, whose tag ends here. */
+static void receive_tagged(struct datapath *dp, struct vif *sub, struct packet *p)
+{
+    pop_tag(p);
+    p->in = sub;
+    p->vrf = sub->vrf;
+    count_in(sub, p);
+    receive_guest(dp, p);
 }
 
 static void agent_switch(struct datapath *dp, struct packet *p, uint32_t idx)
@@ -109,16 +122,24 @@ void receive(struct datapath *dp, struct vif *vif, struct packet *p)
 {
     p->in = vif;
     p->vrf = vif->vrf;
-    vif->counters[VC_IPACKETS]++;
-    vif->counters[VC_IBYTES] += p->len;
     packet_seal(p);
     if (vif->type == VIF_AGENT) {
+        count_in(vif, p);
         receive_agent(dp, p);
         return;
     }
-    if (!packet_parse_ethernet(p)) {
+    bool whole = packet_parse_ethernet(p);
+    struct vif *sub = whole ? sub_of(p) : NULL;
+    /* A guest's vif and those under it are ports of their own: one of them counts. */
+    if (!sub || vif->type == VIF_PHYSICAL)
+        count_in(vif, p);
+    if (!whole) {
         vif->counters[VC_IERRORS]++;
         dp_drop(dp, p, DROP_PULL);
+        return;
+    }
+    if (sub) {
+        receive_tagged(dp, sub, p);
         return;
     }
     switch (vif->type) {

@@ -274,6 +274,7 @@ void vif_send(struct datapath *dp, struct vif *vif, struct packet *p)
         }
         vif->counters[VC_OPACKETS]++;
         vif->counters[VC_OBYTES] += p->len;
+        p->is_counted = parent->type != VIF_PHYSICAL;
         vif = parent;
     }
     device_send(dp, vif, p);
