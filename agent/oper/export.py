@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address
 from uuid import UUID
 
 from agent.ifmap import NodeRef
@@ -18,6 +18,7 @@ from agent.oper.incremental import Call, Source, View
 from agent.oper.marks import hash_fields, security_groups, tags
 from agent.oper.multicast import broadcast_label
 from agent.oper.preference import LOW, PathPreference, path_preference
+from agent.oper.prefixes import STATIC, PortPrefix, prefixes
 from agent.oper.routing import routing
 from agent.oper.rows import Fabric, Vmi, Vn, Vrf
 from agent.oper.shared import HOLDERS, Place, composite
@@ -26,7 +27,6 @@ from agent.oper.vmi_objects import VmiNexthops, nexthops
 from agent.oper.vn import vn
 from agent.oper.vrf import vrf
 from agent.routes import (
-    ALL_FIELDS,
     Encapsulation,
     EvpnKey,
     GroupKey,
@@ -37,7 +37,7 @@ from agent.routes import (
     RouteKey,
     RouteNexthop,
 )
-from agent.values import BROADCAST_MAC, Address, Mac, prefix
+from agent.values import BROADCAST_MAC, Mac
 
 _ANY = IPv4Address(0)
 _NO_MAC = Mac(bytes(6))
@@ -60,11 +60,6 @@ class _Port:
     tags: tuple[int, ...]
     spread: frozenset[LoadBalanceField]
 
-    @property
-    def addresses(self) -> list[Address]:
-        """Those that others may know."""
-        return [one for one in self.row.addresses if one not in self.row.private]
-
 
 def port_routes(view: View, uuid: UUID) -> tuple[PublishedRoute, ...]:
     """The routes to a port: its addresses, its MAC, and both together."""
@@ -78,14 +73,16 @@ def shared_routes(view: View, place: Place) -> tuple[PublishedRoute, ...]:
     """The route to an address that several ports have at once: by the label of all."""
     made, found = view(composite, place), (view.read(HOLDERS, place) or ())
     ports = [port for port in (_port(view, uuid) for uuid in found if uuid) if port is not None]
-    address = ip_address(place[1].prefix)
-    if made is None or not ports or any(address in port.row.private for port in ports):
+    offers = [
+        to for port in ports[:1] for to in _told(view, port) if inet_key(to.prefix) == place[1]
+    ]
+    if made is None or not offers:
         return ()
     groups = tuple(sorted({group for port in ports for group in port.groups}))
     all_tags = tuple(sorted({tag for port in ports for tag in port.tags}))
     port = replace(ports[0], groups=groups, tags=all_tags)
-    path = view(path_preference, port.row.uuid, address)
-    return (_inet_route(port, address, made[1].label, path),)
+    path = view(path_preference, port.row.uuid, offers[0].address)
+    return (_inet_route(port, offers[0], made[1].label, path),)
 
 
 def _port(view: View, uuid: UUID) -> _Port | None:
@@ -111,29 +108,39 @@ def _inet(view: View, port: _Port, made: VmiNexthops) -> Iterator[PublishedRoute
     bound = made.l3_policy if port.row.policy else made.l3
     if bound is None:
         return
-    for address in port.addresses:
-        if view.read(HOLDERS, (port.vrf.name, inet_key(prefix(str(address))))) is None:
-            path = view(path_preference, port.row.uuid, address)
-            yield _inet_route(port, address, bound.label.label, path)
+    for to in _told(view, port):
+        if view.read(HOLDERS, (port.vrf.name, inet_key(to.prefix))) is None:
+            path = view(path_preference, port.row.uuid, to.address)
+            yield _inet_route(port, to, bound.label.label, path)
 
 
-def _inet_route(port: _Port, address: Address, label: int, path: PathPreference) -> PublishedRoute:
+def _told(view: View, port: _Port) -> Iterator[PortPrefix]:
+    """What others may know of the prefixes that lead to a port."""
+    return (one for one in view(prefixes, port.row.uuid) if not one.local)
+
+
+def _inet_route(port: _Port, to: PortPrefix, label: int, path: PathPreference) -> PublishedRoute:
     way = RouteNexthop(port.router_id, label, MPLS, port.vn.name, port.fabric.mac, port.tags)
-    family = RouteFamily.INET if address.version == 4 else RouteFamily.INET6
-    attributes = _attributes(port, way, path, "interface", port.spread)
-    return PublishedRoute(family, port.vrf.name, inet_key(prefix(str(address))), attributes)
+    family = RouteFamily.INET if to.prefix.version == 4 else RouteFamily.INET6
+    attributes = replace(
+        _attributes(port, way, path),
+        communities=to.communities,
+        load_balance=port.spread,
+        sub_protocol=to.origin,
+    )
+    return PublishedRoute(family, port.vrf.name, inet_key(to.prefix), attributes)
 
 
 def _routed(view: View, port: _Port) -> Iterator[PublishedRoute]:
-    """The addresses as prefixes (EVPN type 5) where a logical router routes for the network."""
+    """All as prefixes (EVPN type 5) where a logical router routes for the network."""
     found = view(routing, NodeRef("virtual-network", port.vn.name))
     if found is None or not found.vni:
         return
     vxlan = (Encapsulation.VXLAN,)
     way = RouteNexthop(port.router_id, found.vni, vxlan, mac=port.fabric.mac, tags=port.tags)
-    for address in port.addresses:
-        path = view(path_preference, port.row.uuid, address)
-        key = EvpnKey(0, _NO_MAC, address, address.max_prefixlen)
+    for to in _told(view, port):
+        path = view(path_preference, port.row.uuid, to.address)
+        key = EvpnKey(0, _NO_MAC, to.prefix.network_address, to.prefix.prefixlen)
         attributes = _attributes(port, way, path)
         yield PublishedRoute(RouteFamily.EVPN, found.vrf.name, key, attributes)
 
@@ -145,7 +152,8 @@ def _evpn(view: View, port: _Port, made: VmiNexthops) -> Iterator[PublishedRoute
     tag, label, offered = _bridged(view, port.vn, bound.label.label)
     way = RouteNexthop(port.router_id, label, offered, tags=port.tags)
     first = PathPreference(LOW, 0, waits=True)
-    for at, address in enumerate(port.addresses):
+    hosts = (one.address for one in _told(view, port) if one.origin != STATIC)
+    for at, address in enumerate(hosts):
         path = view(path_preference, port.row.uuid, address)
         first = first if at else path
         key = EvpnKey(tag, port.row.mac, address, address.max_prefixlen)
@@ -166,20 +174,12 @@ def _host(port: _Port, key: EvpnKey, attributes: RouteAttributes) -> PublishedRo
     return PublishedRoute(RouteFamily.EVPN, port.vrf.name, key, attributes)
 
 
-def _attributes(
-    port: _Port,
-    way: RouteNexthop,
-    path: PathPreference,
-    sub_protocol: str = "",
-    spread: frozenset[LoadBalanceField] = ALL_FIELDS,
-) -> RouteAttributes:
+def _attributes(port: _Port, way: RouteNexthop, path: PathPreference) -> RouteAttributes:
     return RouteAttributes(
         (way,),
         sequence=path.sequence,
         local_preference=path.preference,
         security_groups=port.groups,
-        load_balance=spread,
-        sub_protocol=sub_protocol,
     )
 
 

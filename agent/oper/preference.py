@@ -6,8 +6,9 @@ number above all that were heard. Who hears of a higher one from elsewhere waits
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from agent.ifmap import Identity
@@ -55,16 +56,23 @@ def path_preference(view: View, uuid: UUID, address: Address) -> PathPreference:
 
 def active_active(view: View, uuid: UUID) -> frozenset[Address]:
     """The addresses of a VMI that it has together with others: nobody gives way to another."""
+    found = instance_ips(view, uuid)
+    return frozenset(
+        one for one, said in found if member(said, "instance-ip-mode") == "active-active"
+    )
+
+
+def instance_ips(view: View, uuid: UUID) -> Iterator[tuple[Address, Mapping[str, Any]]]:
+    """The instance IPs of a VMI with what is said of each; malformed ones are left out."""
     ref = view.read(BY_UUID, Identity("virtual-machine-interface", uuid))
     metadata = "instance-ip-virtual-machine-interface"
-    found: set[Address | None] = set()
     for end in neighbours(view, ref, metadata, "instance-ip") if ref else ():
         instance = node(view, end)
-        properties = instance.properties if instance else {}
-        if member(properties, "instance-ip-mode") == "active-active":
-            with suppress(BadConfig):
-                found.add(address(member(properties, "instance-ip-address"), ""))
-    return frozenset(one for one in found if one is not None)
+        with suppress(BadConfig):
+            said = instance.properties if instance else {}
+            found = address(member(said, "instance-ip-address"), "instance-ip-address")
+            if found is not None:
+                yield found, said
 
 
 def static_preference(view: View, uuid: UUID) -> int:

@@ -37,7 +37,7 @@ from agent.values import Address, Mac
 
 _TYPE = "virtual-machine-interface"
 _IP = "instance-ip-virtual-machine-interface"
-_OF_SERVICES = ("service-instance-ip", "service-health-check-ip")
+_SECONDARY = ("instance-ip-secondary", "service-instance-ip")
 _NO_DHCP = DhcpScope()
 NO_VIF = -1
 
@@ -125,16 +125,19 @@ class _Addresses(NamedTuple):
 
 
 def _addresses(view: View, ref: NodeRef) -> _Addresses:
-    """Those of the instance IPs, without services; the smallest not secondary are primary."""
+    """Those of the instance IPs; the smallest that are neither secondary nor a service's lead.
+
+    What health checks come from is none of the VM's.
+    """
     found: dict[Address, bool] = {}
     private: set[Address] = set()
     for end in neighbours(view, ref, _IP, "instance-ip"):
         instance = node(view, end)
         properties = instance.properties if instance else {}
         one = address(member(properties, "instance-ip-address"), "instance-ip-address")
-        if one is None or any(member(properties, name) for name in _OF_SERVICES):
+        if one is None or member(properties, "service-health-check-ip"):
             continue
-        secondary = bool(member(properties, "instance-ip-secondary"))
+        secondary = any(member(properties, name) for name in _SECONDARY)
         found[one] = found.get(one, True) and secondary
         if member(properties, "instance-ip-local-ip"):
             private.add(one)

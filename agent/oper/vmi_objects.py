@@ -28,10 +28,11 @@ from agent.oper.fabric import FABRIC_VRF, VMI_NEXTHOPS
 from agent.oper.incremental import View
 from agent.oper.ports import attachment
 from agent.oper.preference import path_preference
+from agent.oper.prefixes import STATIC, PortPrefix, prefixes
 from agent.oper.routing import routing
 from agent.oper.rows import Vmi, Vn, Vrf
 from agent.oper.vmi import NO_VIF, vif_key, vmi
-from agent.values import VRRP_MAC, Address, Mac, prefix
+from agent.values import VRRP_MAC
 
 METADATA = IPv4Address("169.254.0.0")
 
@@ -187,28 +188,33 @@ def _routes(view: View, row: Vmi, vrf: Vrf, made: VmiNexthops) -> Iterator[Route
     if l3 is None:
         return
     found = view(routing, NodeRef("virtual-network", row.vn.name)) if row.vn else None
-    for address in row.addresses:
-        yield _host_route(view, row, vrf, l3, address, row.mac if row.l2_active else None)
+    for to in view(prefixes, row.uuid):
+        yield _port_route(view, row, vrf, l3, to, bridged=row.l2_active)
         if found is not None and found.vrf != vrf:
-            yield _host_route(view, row, found.vrf, l3, address, None)
+            yield _port_route(view, row, found.vrf, l3, to, bridged=False)
     if row.ip4_active and made.l3_policy is not None:
         yield _metadata_route(row, made.l3_policy)
 
 
-def _host_route(
-    view: View, row: Vmi, vrf: Vrf, bound: Bound, address: Address, stitched: Mac | None
+def _port_route(
+    view: View, row: Vmi, vrf: Vrf, bound: Bound, to: PortPrefix, *, bridged: bool
 ) -> Route:
-    """The route to the VM; the datapath traps its first ARP until traffic was seen."""
-    path = view(path_preference, row.uuid, address)
+    """The route to the VM; the datapath traps its first ARP until traffic was seen.
+
+    Nobody tells the MAC behind a static route: where there is bridging it is asked for.
+    """
+    path = view(path_preference, row.uuid, to.address)
+    asked = bridged and to.origin == STATIC
+    flags = InetFlag.ARP_FLOOD if asked else InetFlag.ARP_PROXY
     return Route(
         vrf.name,
         vrf.index,
-        prefix(str(address)),
+        to.prefix,
         Peer.LOCAL_VM_PORT,
         bound.nexthop.key,
         bound.nexthop.index,
-        InetFlag.ARP_PROXY | (InetFlag.ARP_TRAP if path.waits else InetFlag.NONE),
-        mac=stitched,
+        flags | (InetFlag.ARP_TRAP if path.waits else InetFlag.NONE),
+        mac=row.mac if bridged and not asked else None,
         preference=path.preference,
         order=row.vif_index,
         sequence=path.sequence,

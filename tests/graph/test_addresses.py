@@ -18,6 +18,7 @@ PARSED = worked(subnets=["15.0.0.0/24", "16.0.0.0/24", "fd00:15::/64"], subnet=N
 [VM] = PARSED.vms.values()
 PORT = ("virtual-machine-interface", f"default-domain:default-project:{VM.port}")
 TRAP = 0x4
+OWN = "15.0.0.3/32"
 
 
 def route(address: str) -> Key:
@@ -84,12 +85,16 @@ def test_secondary_addresses_alone_forward_nothing() -> None:
     assert route("fd00:15::9/128") not in site
 
 
-def test_addresses_of_services_are_not_the_vms() -> None:
+def test_addresses_of_services() -> None:
+    """A service instance's leads to the port and says so; a health check's is not the VM's."""
     site = Site(PARSED)
-    before = dict(site.datapath.objects)
-    give(site, "15.0.0.8", service_instance_ip=True)
+    give(site, "15.0.0.1", service_instance_ip=True)
     give(site, "15.0.0.9", service_health_check_ip=True)
-    assert site.datapath.objects == before
+    assert str(row(site).ip) == "15.0.0.3"
+    assert site[route("15.0.0.1/32")].rtr_nh_id == site[route("15.0.0.3/32")].rtr_nh_id
+    assert route("15.0.0.9/32") not in site
+    kinds = {one: published(site, inet_key(one)).sub_protocol for one in ("15.0.0.1/32", OWN)}
+    assert kinds == {"15.0.0.1/32": "service-interface", OWN: "interface"}
 
 
 def test_a_local_address_stays_here() -> None:
