@@ -8,7 +8,16 @@ from agent._fast.forwarding import VIF_COUNTERS
 from agent.forwarder.control import Control
 from agent.forwarder.handlers.stats import CORES, drop_message
 from agent.forwarder.opening import Transport, VifType, Wanted
-from agent.forwarder.replies import EINVAL, ENODEV, ENOENT, EOPNOTSUPP, Replies, ack, found, page
+from agent.forwarder.replies import (
+    EINVAL,
+    ENODEV,
+    ENOENT,
+    EOPNOTSUPP,
+    Replies,
+    ack,
+    found,
+    page_of_groups,
+)
 from agent.sandesh.vrouter import Message, SandeshOp, VrInterfaceReq
 from agent.values import Mac
 
@@ -29,7 +38,7 @@ def handle(control: Control, request: VrInterfaceReq) -> Replies:
         case SandeshOp.GET:
             return _get(control, request)
         case SandeshOp.DUMP:
-            return page(_rows(control, request))
+            return page_of_groups(_rows(control, request))
         case SandeshOp.RESET:
             return ack(control.datapath.vif_clear_stats(request.vifr_idx))
     return ack(EOPNOTSUPP)
@@ -155,10 +164,17 @@ def _get(control: Control, request: VrInterfaceReq) -> Replies:
     record = _looked_up(control, request)
     if record is None:
         return ack(ENOENT)
-    objects: list[Message] = [_shown(control, record, request.vifr_core)]
-    if request.vifr_flags & GET_DROP_STATS:
-        objects.append(drop_message(_drops(control, record.vifr_idx)))
-    return found(*objects)
+    return found(*_objects(control, record, request))
+
+
+def _objects(
+    control: Control, record: VrInterfaceReq, request: VrInterfaceReq
+) -> tuple[Message, ...]:
+    """The interface, and its drop counts if the request asks for them."""
+    shown = _shown(control, record, request.vifr_core)
+    if not request.vifr_flags & GET_DROP_STATS:
+        return (shown,)
+    return (shown, drop_message(_drops(control, record.vifr_idx)))
 
 
 def _looked_up(control: Control, request: VrInterfaceReq) -> VrInterfaceReq | None:
@@ -171,9 +187,9 @@ def _looked_up(control: Control, request: VrInterfaceReq) -> VrInterfaceReq | No
     return None
 
 
-def _rows(control: Control, request: VrInterfaceReq) -> Iterator[VrInterfaceReq]:
+def _rows(control: Control, request: VrInterfaceReq) -> Iterator[tuple[Message, ...]]:
     for _, record in control.records.vifs.after(request.vifr_marker):
-        yield _shown(control, record, request.vifr_core)
+        yield _objects(control, record, request)
 
 
 def _os_index(control: Control, idx: int, record: VrInterfaceReq) -> int:

@@ -261,6 +261,28 @@ def test_interface_dump(stage: Stage) -> None:
     assert [row.vifr_idx for row in rows] == indices
 
 
+def test_interface_dump_with_drop_statistics(stage: Stage) -> None:
+    for idx in range(7):
+        assert stage.code(vif(idx)) == 0
+        for _ in range(idx):
+            stage.datapath.inject(idx, b"short")
+    found: list[tuple[int, int]] = []
+    marker = -1
+    code = DUMP_INCOMPLETE
+    while code & DUMP_INCOMPLETE:
+        pages = stage.ask(VrInterfaceReq(h_op=DUMP, vifr_marker=marker, vifr_flags=1))
+        ((response,), rows) = pages
+        assert isinstance(response, VrResponse)
+        code = response.resp_code
+        assert code & ~DUMP_INCOMPLETE == len(rows)
+        for one, drops in zip(rows[::2], rows[1::2], strict=True):
+            assert isinstance(one, VrInterfaceReq)
+            assert isinstance(drops, VrDropStatsReq)
+            found.append((one.vifr_idx, drops.vds_pull))
+        marker = found[-1][0]
+    assert found == [(idx, idx) for idx in range(7)]
+
+
 # --- nexthops
 
 
