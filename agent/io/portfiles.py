@@ -18,6 +18,8 @@ from agent.rest import FileAction, StoredFile, WriteFile
 log = structlog.get_logger(__name__)
 
 _CONTAINERS = "vm"
+_NIL = str(UUID(int=0))
+"""Names a container's port that waits for its interface, never a port of POST /port."""
 _MAX_FILE = 1 << 20
 _MAX_WAITING = 256
 
@@ -72,7 +74,7 @@ class PortFiles:
             ) from None
 
     def _paths(self) -> Iterator[str]:
-        yield from self._uuid_files(self._directory, "")
+        yield from (path for path in self._uuid_files(self._directory, "") if path != _NIL)
         for name in sorted(os.listdir(self._directory / _CONTAINERS)):
             folder = self._directory / _CONTAINERS / name
             if folder.is_dir() and not folder.is_symlink():

@@ -293,6 +293,7 @@ def test_odd_things_in_the_directory_are_passed_over(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / U)
     (tmp_path / U.replace("1", "2")).symlink_to("/dev/zero")
     (tmp_path / U.replace("1", "3")).write_bytes(b"\0" * (3 << 20))
+    (tmp_path / "00000000-0000-0000-0000-000000000000").write_text(json.dumps(PORT))
     with rest_server(tmp_path) as server:
         assert server.on_loop(server.api.store.ports) == []
         assert server.api.store.counters.skipped_files == 1
