@@ -15,7 +15,7 @@ from agent.oper.datapath import inet_key
 from agent.oper.encapsulation import MPLS, own, priorities
 from agent.oper.fabric import fabric
 from agent.oper.incremental import Call, Source, View
-from agent.oper.marks import hash_fields, security_groups, tags
+from agent.oper.marks import etree_leaf, hash_fields, security_groups, tags
 from agent.oper.multicast import broadcast_label
 from agent.oper.preference import LOW, PathPreference, path_preference
 from agent.oper.prefixes import STATIC, PortPrefix, prefixes
@@ -59,6 +59,7 @@ class _Port:
     groups: tuple[int, ...]
     tags: tuple[int, ...]
     spread: frozenset[LoadBalanceField]
+    leaf: bool
 
 
 def port_routes(view: View, uuid: UUID) -> tuple[PublishedRoute, ...]:
@@ -101,6 +102,7 @@ def _port(view: View, uuid: UUID) -> _Port | None:
         view(security_groups, uuid),
         view(tags, uuid),
         view(hash_fields, uuid),
+        view(etree_leaf, row.vn.name),
     )
 
 
@@ -142,6 +144,7 @@ def _routed(view: View, port: _Port) -> Iterator[PublishedRoute]:
         path = view(path_preference, port.row.uuid, to.address)
         key = EvpnKey(0, _NO_MAC, to.prefix.network_address, to.prefix.prefixlen)
         attributes = _attributes(port, way, path)
+        attributes = replace(attributes, etree_leaf=port.leaf)
         yield PublishedRoute(RouteFamily.EVPN, found.vrf.name, key, attributes)
 
 
@@ -171,6 +174,7 @@ def _bridged(view: View, network: Vn, label: int) -> tuple[int, int, tuple[Encap
 
 
 def _host(port: _Port, key: EvpnKey, attributes: RouteAttributes) -> PublishedRoute:
+    attributes = replace(attributes, etree_leaf=port.leaf)
     return PublishedRoute(RouteFamily.EVPN, port.vrf.name, key, attributes)
 
 

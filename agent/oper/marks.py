@@ -81,6 +81,12 @@ def _tag(view: View, ref: NodeRef) -> tuple[str, int | None]:
     return kind, value if 0 < value <= _MOST_TAG else None
 
 
+def etree_leaf(view: View, network: str) -> bool:
+    """Whether the ports of a network are leaves of an E-Tree: they reach its roots only."""
+    found = node(view, NodeRef("virtual-network", network))
+    return member(found and found.properties, "pbb-etree-enable") is True
+
+
 def hash_fields(view: View, uuid: UUID) -> frozenset[LoadBalanceField]:
     """What of a packet chooses among several ways to a VMI: its own word, else that of its
     network, else the global one; everything where nothing is configured."""

@@ -99,15 +99,19 @@ def interface(
     family: Family = Family.INET,
     vrf: Vrf | None = None,
     source: Mac = VRRP_MAC,
+    leaf: bool = False,
 ) -> Nexthop:
-    """Out of a vif to `mac`: what `owner` (a part of the key) wants of that vif."""
+    """Out of a vif to `mac`: what `owner` (a part of the key) wants of that vif.
+
+    `leaf`: behind it is a leaf of an E-Tree.
+    """
     vif_key, vif_index = (vif.key, vif.index) if isinstance(vif, Vif) else vif
     key = _key("interface", *owner)
     return Nexthop(
         key,
         ids.index(view, key, lambda: [encap_recognition(vif_index, family, flags)]),
         NexthopType.ENCAP,
-        _BASE | flags,
+        (NexthopFlag.VALID if leaf else _BASE) | flags,
         family,
         vrf.index if vrf else 0,
         vif_index,

@@ -26,6 +26,7 @@ from agent.oper.datapath import (
 )
 from agent.oper.fabric import FABRIC_VRF, VMI_NEXTHOPS
 from agent.oper.incremental import View
+from agent.oper.marks import etree_leaf
 from agent.oper.ports import attachment
 from agent.oper.preference import path_preference
 from agent.oper.prefixes import STATIC, PortPrefix, prefixes
@@ -83,11 +84,14 @@ def nexthops(view: View, uuid: UUID) -> VmiNexthops | None:
 
 def _make(view: View, row: Vmi, network: Vn, vrf: Vrf) -> VmiNexthops:
     vif = (vif_key(row.uuid, row.name), row.vif_index)
+    leaf = view(etree_leaf, network.name)
     made: dict[str, Bound] = {}
     for name, family, flags in VMI_NEXTHOPS:
         if network.l2 if family is Family.BRIDGE else network.l3:
             owner = (str(row.uuid), row.name, name)
-            one = nexthop.interface(view, owner, vif, row.mac, flags, family=family, vrf=vrf)
+            one = nexthop.interface(
+                view, owner, vif, row.mac, flags, family=family, vrf=vrf, leaf=leaf
+            )
             made[name] = Bound(one, nexthop.label(view, one))
     return VmiNexthops(
         made.get("l3-policy"),
@@ -108,7 +112,8 @@ def output(view: View, uuid: UUID) -> tuple[Vmi | None, Output]:
         row, made = inactive(row, made.reason), None
     if attached.needs_device and not row.os_index:
         return row, Output()
-    vif = _vif(row, made)
+    leaf = view(etree_leaf, row.vn.name) if row.vn else False
+    vif = _vif(row, made, leaf)
     if made is None or row.vrf is None:
         return row, Output((vif,))
     objects: list[Object] = [vif]
@@ -130,7 +135,7 @@ def inactive(row: Vmi, reason: str) -> Vmi:
     )
 
 
-def _vif(row: Vmi, made: VmiNexthops | None) -> Vif:
+def _vif(row: Vmi, made: VmiNexthops | None, leaf: bool) -> Vif:
     """The vif: in its VRF while it forwards, else there but outside of all."""
     vif = Vif(
         vif_key(row.uuid, row.name),
@@ -147,7 +152,7 @@ def _vif(row: Vmi, made: VmiNexthops | None) -> Vif:
         return vif
     return replace(
         vif,
-        flags=_flags(row, row.vn),
+        flags=_flags(row, row.vn, leaf),
         vrf=row.vrf.index,
         mcast_vrf=row.vrf.index,
         nexthop=made.flow_key.index if made.flow_key else 0,
@@ -155,8 +160,8 @@ def _vif(row: Vmi, made: VmiNexthops | None) -> Vif:
     )
 
 
-def _flags(row: Vmi, network: Vn) -> VifFlag:
-    flags = VifFlag.ETREE_ROOT
+def _flags(row: Vmi, network: Vn, leaf: bool) -> VifFlag:
+    flags = VifFlag.NONE if leaf else VifFlag.ETREE_ROOT
     if network.l3:
         flags |= VifFlag.L3 | (VifFlag.POLICY if row.policy else VifFlag.NONE)
     if network.l2:

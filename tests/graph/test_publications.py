@@ -40,6 +40,7 @@ OWN = inet_key("15.0.0.3/32")
 OWN_ROUTE = route_key(NET1, ip_network("15.0.0.3/32"))
 ROUTER = IPv4Address("10.0.0.1")
 TRAP = 0x4
+ROOT = 0x200000
 
 
 def told(site: Site) -> dict[Any, PublishedRoute]:
@@ -208,6 +209,24 @@ def test_what_chooses_among_several_ways(site: Site) -> None:
     put(site.compiler, changed_node("global-vrouter-config", ecmp_hashing_include_fields=hashing))
     site.turn()
     assert own(site).load_balance == addresses
+
+
+def test_leaves_of_an_etree(site: Site) -> None:
+    def marks() -> tuple[set[int], int]:
+        vif = next(
+            key for key in site.datapath.objects if key.kind is Kind.VIF and VM.tap in key.name
+        )
+        flags = {one.nhr_flags & ROOT for one in site.nexthops(2).values() if one.nhr_vrf == 2}
+        return flags, site[vif].vifr_flags & ROOT
+
+    hosts = (host_key(VM.mac), host_key(VM.mac, "15.0.0.3"))
+    assert marks() == ({ROOT}, ROOT)
+    assert not any(told(site)[RouteFamily.EVPN, key].attributes.etree_leaf for key in hosts)
+    put(site.compiler, changed_node("virtual-network", pbb_etree_enable=True))
+    site.turn()
+    assert marks() == ({0}, 0)
+    assert all(told(site)[RouteFamily.EVPN, key].attributes.etree_leaf for key in hosts)
+    assert not own(site).etree_leaf
 
 
 def test_an_address_of_either_family() -> None:
