@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from enum import Enum
+from ipaddress import ip_address
 from typing import Any, NamedTuple, Protocol
 
 
@@ -49,6 +50,19 @@ class Identity(NamedTuple):
 
     kind: Kind
     number: Any
+
+    def __str__(self) -> str:
+        """As users see it: `nexthop 5`, `route 10.1.0.0/16 of VRF 2`."""
+        if self.kind is Kind.INET_ROUTE:
+            vrf, _, prefix, length = self.number
+            return f"{self.kind.value} {ip_address(prefix)}/{length} of VRF {vrf}"
+        if self.kind is Kind.BRIDGE_ROUTE:
+            vrf, mac = self.number
+            return f"{self.kind.value} {mac.hex(':')} of VRF {vrf}"
+        if self.kind is Kind.VRF_ASSIGN:
+            vif, vlan = self.number
+            return f"{self.kind.value} VLAN {vlan} of vif {vif}"
+        return f"{self.kind.value} {self.number}"
 
 
 class DatapathMessage(Protocol):

@@ -65,6 +65,20 @@ def test_identity(message, kind, number):
     assert identity_of(message) == Identity(kind, number)
 
 
+@pytest.mark.parametrize(
+    ("identity", "text"),
+    [
+        (Identity(Kind.NEXTHOP, 5), "nexthop 5"),
+        (Identity(Kind.INET_ROUTE, (2, 2, b"\x0a\1\0\0", 16)), "route 10.1.0.0/16 of VRF 2"),
+        (Identity(Kind.INET_ROUTE, (2, 10, bytes(16), 0)), "route ::/0 of VRF 2"),
+        (Identity(Kind.BRIDGE_ROUTE, (3, bytes(6))), "bridge 00:00:00:00:00:00 of VRF 3"),
+        (Identity(Kind.VRF_ASSIGN, (4, 10)), "vrf-assign VLAN 10 of vif 4"),
+    ],
+)
+def test_what_users_see_of_a_slot(identity, text):
+    assert str(identity) == text
+
+
 def test_host_bits_of_a_prefix_do_not_make_another_route():
     one = INET.replace(rtr_prefix=b"\x0f\0\0\x03", rtr_prefix_len=24)
     other = INET.replace(rtr_prefix=b"\x0f\0\0\xff", rtr_prefix_len=24)
