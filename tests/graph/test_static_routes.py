@@ -10,11 +10,14 @@ import pytest
 from agent.inputs import GraphLink, GraphNode
 from agent.oper.datapath import route_key
 from agent.routes import EvpnKey, PublishedRoute
+from agent.xmpp.publish import StanzaEncoder
+from agent.xmpp.stanzas import Identity
 from tests.graph.test_addresses import PARSED, PORT, VM
 from tests.graph.test_logical_routers import PROJECT, ROUTED, VMS, VRF, prefixes, site_of
-from tests.graph.test_publications import told
+from tests.graph.test_publications import ROUTER, told
 from tests.graph.test_routes import NET1, Site, inet_key
-from tests.graph.worlds import put, seen
+from tests.graph.worlds import NIC, put, seen
+from tests.unit.xmpp.stanza_vectors import stanzas
 
 TABLE = ("interface-route-table", "default-domain:default-project:behind")
 MIRRORED = {"community-attribute": ["65000:100", "accept-own"]}
@@ -112,3 +115,26 @@ def test_a_logical_router_routes_them_too() -> None:
     assert site[route_key(VRF, ip_network("20.0.0.0/24"))].rtr_label_flags == PROXY | TRAP
     keys = {str(name.ip): name.length for _, name in prefixes(site)}
     assert keys["20.0.0.0"] == 24
+
+
+def test_a_routed_prefix_is_said_as_in_the_golden_vector() -> None:
+    site = site_of(ROUTED)
+    port = ("virtual-machine-interface", f"{PROJECT}:{VMS['net1'].port}")
+    tie(site, {"prefix": "10.2.2.0/24"}, port=port)
+    [route] = [
+        one
+        for one in site.compiler.publications()
+        if isinstance(one.key, EvpnKey) and str(one.key.ip) == "10.2.2.0"
+    ]
+    said = StanzaEncoder(Identity("compute-1")).publish(route)
+    expected = b"".join(stanzas("09"))
+    for theirs, ours in (
+        ("default-domain:demo:lr-ivn:lr-ivn", VRF),
+        ("192.0.2.1", str(ROUTER)),
+        ("52:54:00:00:00:01", str(NIC)),
+        ("_l24", "_l20"),
+        ("<security-group-list>", "<security-group-list><security-group>8000001</security-group>"),
+    ):
+        assert theirs.encode() in expected
+        expected = expected.replace(theirs.encode(), ours.encode())
+    assert said == expected
