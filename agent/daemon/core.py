@@ -166,11 +166,12 @@ class Core:
         log.info("datapath read", objects=len(event.messages))
 
     def _report_sync(self) -> None:
-        """Tell the first time after a dump; later each change of a route comes to this."""
-        counters = self.session.counters
-        tell = log.debug if self._reported else log.info
+        """Tell the first time after a dump only: later each change of a route comes to this."""
+        if self._reported:
+            return
         self._reported = True
-        tell(
+        counters = self.session.counters
+        log.info(
             "in sync",
             writes=counters.writes.total(),
             adopted=counters.adopted,
@@ -268,10 +269,9 @@ def _entropy(seed: int, use: str) -> random.Random:
 
 def _tell_refused(number: int, refused: Sequence[Refused]) -> None:
     """One line, whether the datapath had no room for one object or for a whole table."""
-    kind, which = refused[0].identity
     log.warning(
         "datapath refused",
         error=errno.errorcode.get(number, number),
         objects=len(refused),
-        first=f"{kind.value} {which}",
+        first=str(refused[0].identity),
     )

@@ -64,6 +64,7 @@ class Daemon:
         self._control = ControlConnections(
             core.controllers,
             self._controllers_said,
+            busy=lambda: self._turn_due,
             source=_source(settings),
             context=_tls(settings),
         )

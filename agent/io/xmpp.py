@@ -36,6 +36,10 @@ KEEPALIVE_PROBES = 3
 USER_TIMEOUT_MS = 15_000
 """TCP's own watch over the peer; the values of the reference agent (facts xmpp-ifmap.md 1)."""
 
+READ_SIZE = 1 << 16
+"""Bytes of a stream that are followed to their end before the next ones are read: some
+sixty routes, a millisecond of work."""
+
 PARSED_SIZE = 4 << 20
 """After so many bytes a stream gets a new parser: expat keeps every name that it ever met."""
 
@@ -73,8 +77,12 @@ class _AnyStanza(MatcherBase):
         return True
 
 
-class ControlStream(XMLStream):
-    """One connection to one server, from TCP connect to loss."""
+class ControlStream(XMLStream, asyncio.BufferedProtocol):
+    """One connection to one server, from TCP connect to loss.
+
+    Reads READ_SIZE bytes, then rests until its owner has room for what follows from them.
+    The event loop by itself would read megabytes, from one peer, before anything else.
+    """
 
     def __init__(
         self, server: Server, attempt: int, owner: ControlConnections, context: ssl.SSLContext
@@ -85,6 +93,8 @@ class ControlStream(XMLStream):
         self.writable = True
         self.securing: asyncio.Task[None] | None = None
         self._owner = owner
+        self._buffer = memoryview(bytearray(READ_SIZE))
+        self._resting: asyncio.Transport | None = None
         self._parsed: list[Element] = []
         self._header = b""
         self._parsed_size = 0
@@ -104,15 +114,31 @@ class ControlStream(XMLStream):
             _watch_peer(transport.get_extra_info("socket"))
             self._owner.made(self)
 
-    def data_received(self, data: bytes | str) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the transport puts what it reads."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Let slixmpp's parser see all but what the channel took, in the order of the bytes."""
-        received = data.encode() if isinstance(data, str) else data
-        for text in self._owner.received(self, received):
+        self._rest()
+        for text in self._owner.received(self, bytes(self._buffer[:nbytes])):
             self._bound_parser(text)
-            super().data_received(text)
+            self.data_received(text)
             parsed, self._parsed = self._parsed, []
             for stanza in parsed:
                 self._owner.stanza(self, stanza)
+
+    def _rest(self) -> None:
+        """Read no more; TLS may come between this and `read_on`, with a transport of its own."""
+        self._resting = self.transport
+        if self._resting is not None:
+            self._resting.pause_reading()
+
+    def read_on(self) -> None:
+        """There is room for what comes next."""
+        resting, self._resting = self._resting, None
+        if resting is not None:
+            resting.resume_reading()
 
     def _bound_parser(self, text: bytes) -> None:
         """Begin the stream anew for the parser, between two stanzas, when it has read enough."""
@@ -176,6 +202,8 @@ class ControlConnections:
 
     `on_events` is called in the loop with the events in order, outside of any call of
     `controllers`, so that it may use it. After changing `controllers` call `kick`.
+    `busy` says whether what they told waits to be worked on: nothing more is read then, until
+    a `kick` finds it done. So no peer can fill queues, and none waits for another's flood.
     `source` is the address to connect from, `context` is needed where TLS is configured.
     """
 
@@ -184,11 +212,13 @@ class ControlConnections:
         controllers: Controllers,
         on_events: EventHandler,
         *,
+        busy: Callable[[], bool] = lambda: False,
         source: IPv4Address | None = None,
         context: ssl.SSLContext | None = None,
     ) -> None:
         self._controllers = controllers
         self._on_events = on_events
+        self._busy = busy
         self._source = (str(source), 0) if source else None
         self._context = context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._streams: dict[Server, ControlStream] = {}
@@ -288,6 +318,9 @@ class ControlConnections:
                 self._begin(server, attempt)
         if self._controllers.has_events:
             self.kick()
+        elif not self._busy():
+            for stream in self._streams.values():
+                stream.read_on()
         self._arm()
 
     def _drop_unwanted(self) -> None:
