@@ -25,6 +25,8 @@ class Agent:
 
     def __init__(self, servers: Sequence[Server], context: SSLContext | None = None) -> None:
         self.log: list[Event] = []
+        self.full: Callable[[], bool] = lambda: False
+        """Whether what was told is as much as can be worked on."""
         self.decoder = RouteDecoder()
         self._changed = asyncio.Event()
         self.controllers = Controllers(
@@ -37,7 +39,11 @@ class Agent:
         )
         self.controllers.configure(servers, asyncio.get_running_loop().time())
         self.connections = ControlConnections(
-            self.controllers, self._told, source=IPv4Address("127.0.0.9"), context=context
+            self.controllers,
+            self._told,
+            busy=lambda: self.full(),
+            source=IPv4Address("127.0.0.9"),
+            context=context,
         )
 
     def _told(self, events: Sequence[Event]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import ConfigError
-from agent.io.xmpp import tls_context
+from agent.io.xmpp import READ_SIZE, tls_context
 from agent.settings import Server
 from agent.xmpp import (
     ConfigUpdate,
@@ -90,6 +90,24 @@ def test_names_that_are_no_jids_are_read(run: Runner) -> None:
                 "ignored: iq to nobody",
                 "ignored: message to nobody",
             ]
+
+    run(scene())
+
+
+def test_a_flood_is_read_as_fast_as_it_is_worked_on(run: Runner) -> None:
+    async def scene() -> None:
+        async with node() as one, agent(one.address) as self:
+            await self.told(PeerUp)
+            said = 3 * READ_SIZE // len(routes())
+            self.full = lambda: any(isinstance(event, Routes) for event in self.log)
+            one.say(routes() * said)
+            await self.told(Routes)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert len(await self.told(Routes)) * len(routes()) <= READ_SIZE
+            self.full = lambda: False
+            self.connections.kick()
+            assert len(await self.told(Routes, said)) == said
 
     run(scene())
 
