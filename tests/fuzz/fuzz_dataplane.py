@@ -34,7 +34,7 @@ from tests.unit.forwarder.dataplane_rig import (  # noqa: E402
     Rig,
 )
 
-SUB, SERVICE, LEARNER, LOOSE, GATEWAY, STATS = 5, 6, 7, 8, 9, 10
+SUB, SERVICE, LEARNER, LOOSE, GATEWAY, STATS, WIRE_SUB = 5, 6, 7, 8, 9, 10, 11
 VIFS = (
     FABRIC,
     FABRIC,
@@ -66,6 +66,7 @@ def router() -> Rig:
     dp = rig.dp
     dp.vif_set(SUB, type=6, flags=0x1C0, vrf=1, parent=TAP1, vlan_id=10, ovlan_id=11)
     dp.vif_set(SERVICE, type=3, flags=0x1C4, vrf=1)
+    dp.vif_set(WIRE_SUB, type=6, flags=0x1C0, vrf=1, parent=FABRIC, vlan_id=10, ovlan_id=10)
     dp.vif_vrf_assign(SERVICE, 10, 1, 2)
     dp.vif_set(LEARNER, type=3, flags=0x1C1 | 0x80000 | 0x40000000 | 0x2000000, vrf=1)
     dp.vif_set(LOOSE, type=3, flags=0x40, vrf=1)
@@ -85,10 +86,11 @@ def nexthops(rig: Rig) -> None:
     dp.nexthop_set(33, type=2, flags=0x21, encap_oif_id=[TAP2], vrf=1)
     dp.nexthop_set(34, type=7, family=2, flags=1, vrf=1)
     rig.encap(80, SUB, MAC1, family=7)
+    rig.encap(81, WIRE_SUB, MAC1, family=7)
     rig.tunnel(50, 0x40, "10.0.0.50")
     rig.tunnel(51, 0x8 | 0x800000, "10.0.0.2")
     rig.tunnel(52, 0x80, "10.0.0.52", rw_dst_mac=MAC2)
-    rig.composite(21, 0x2001, [1, 3, 80])
+    rig.composite(21, 0x2001, [1, 3, 80, 81])
     rig.composite(22, 0x0201, [50], [2000])
     rig.composite(23, 0x1001, [51], [61])
     rig.composite(24, 0x4001, [52], [100])
@@ -240,7 +242,7 @@ def check_sent(vif: int, sent: list[tuple[int, bytes]]) -> None:
 
 def made_here(frame: bytes) -> bool:
     """A tunnel's header that this router wrote."""
-    return frame[:12] == bytes.fromhex("020000000102020000000101") and frame[26:30] == OURS
+    return frame[:14] == bytes.fromhex("0200000001020200000001010800") and frame[26:30] == OURS
 
 
 def run(cases: int, seed: int) -> dict[str, int]:
