@@ -103,7 +103,7 @@ def test_without_controllers_everything_goes_on(there: Site) -> None:
     assert there.route("10.1.1.9")
     there.settled()
     [change] = before.changes()
-    assert "x08" in change, change
+    assert "10.1.1.8/32" in change, change
 
 
 def test_a_changed_list_keeps_the_session_that_stays(there: Site) -> None:
