@@ -775,6 +775,14 @@ def test_ecmp_empty_slot_goes_to_the_others(rig: Rig) -> None:
     assert rig.drops() == {"discard": 1}
 
 
+@pytest.mark.parametrize("label", [70, 2000])
+def test_ecmp_of_frames_behind_a_label(rig: Rig, label: int) -> None:
+    rig.composite(70, 0x401, [-1, 1], [-1, -1], family=7)
+    rig.dp.label_set(label, 70)
+    frame = ether(REMOTE_MAC, MAC1, udp("15.0.0.9", "15.0.0.3"))
+    assert rig.send(FABRIC, mpls_udp(label, frame)) == [(TAP1, frame)]
+
+
 def test_lu_ecmp_keeps_the_routes_label(rig: Rig) -> None:
     rig.composite(70, 0x801, [6], [30], family=2)
     rig.route("15.0.1.0/24", 70, flags=1, label=99)

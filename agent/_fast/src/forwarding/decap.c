@@ -58,11 +58,17 @@ static bool pull_tree_header(struct packet *p)
     return packet_pull(p, VXLAN_AT + VXLAN_LEN);
 }
 
+/* A composite that copies, and does not choose. */
+static bool is_tree(const struct nexthop *nh)
+{
+    return nh->type == NH_COMPOSITE && !(nh->flags & (NHF_ECMP | NHF_LU_ECMP));
+}
+
 static bool carries_frames(const struct nexthop *nh)
 {
     switch (nh->type) {
     case NH_COMPOSITE:
-        return !(nh->flags & (NHF_ECMP | NHF_LU_ECMP)) && nh->family != AF_V4;
+        return is_tree(nh) ? nh->family != AF_V4 : nh->family == AF_BRIDGED;
     case NH_L2_RECEIVE:
         return true;
     default:
@@ -89,14 +95,14 @@ static void labelled_input(struct datapath *dp, struct packet *p, uint32_t word)
         return;
     }
     p->source = FROM_NOWHERE;
-    if (nh->type == NH_COMPOSITE && label >= TREE_LABEL_MIN) {
+    if (is_tree(nh) && label >= TREE_LABEL_MIN) {
         if (!pull_tree_header(p)) {
             dp_drop(dp, p, DROP_INVALID_PACKET);
             return;
         }
         p->source = FROM_FABRIC_TREE;
     } else {
-        if (nh->type == NH_COMPOSITE)
+        if (is_tree(nh))
             p->source = FROM_EVPN;
         if (p->len >= CONTROL_WORD_LEN && get32(data_of(p)) == 0)
             packet_pull(p, CONTROL_WORD_LEN);
