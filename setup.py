@@ -21,6 +21,12 @@ from agent.sandesh.compiler import load
 from agent.sandesh.compiler.gen_cython import generate
 
 FAST = Path("agent/_fast")
+LINKED = {
+    "flow_world": ("lpm", "classifier"),
+    "flow_pairs": ("lpm", "classifier", "flow_world"),
+    "flow_scan": ("lpm", "classifier", "flow_world", "flow_pairs"),
+}
+"""Kernels that call C functions of other kernels' folders."""
 HARDENED = [
     "-O2", "-std=c11", "-fno-strict-aliasing", "-fvisibility=hidden", "-fstack-protector-strong",
     "-D_FORTIFY_SOURCE=2", "-fstack-clash-protection", "-Wall", "-Wextra", "-Wno-unused-function",
@@ -45,18 +51,20 @@ def generate_codec() -> None:
 
 
 def extension(source: Path) -> Extension:
-    """One kernel: its .pyx and the C files in its own folder."""
+    """One kernel: its .pyx and the C files in its own folder and those that it calls."""
     sanitize = bool(os.environ.get("VROUTER_SANITIZE"))
     flags = SANITIZED if sanitize else HARDENED
     if os.environ.get("VROUTER_NATIVE"):
         flags = [*flags, "-march=native"]
-    folder = FAST / "src" / source.stem
-    headers = (FAST / "src").glob(f"{source.stem}_*.h")
+    folders = [FAST / "src" / name for name in (source.stem, *LINKED.get(source.stem, ()))]
+    headers = [*(FAST / "src").glob(f"{source.stem}_*.h"), FAST / "src" / "flow.h"]
+    sources = [path for folder in folders for path in folder.glob("*.c")]
+    own_headers = [path for folder in folders for path in folder.glob("*.h")]
     return Extension(
         ".".join(source.with_suffix("").parts),
-        [str(source), *sorted(map(str, folder.glob("*.c")))],
-        depends=sorted(map(str, [*folder.glob("*.h"), *headers])),
-        include_dirs=[str(folder), str(FAST / "src")],
+        [str(source), *sorted(map(str, sources))],
+        depends=sorted(map(str, [*own_headers, *headers])),
+        include_dirs=[str(folders[0]), str(FAST / "src")],
         extra_compile_args=flags,
         extra_link_args=SANITIZED[-2:-1] if sanitize else ["-Wl,-z,relro,-z,now"],
     )
