@@ -8,12 +8,14 @@ VROUTER_SANITIZE=1 AddressSanitizer and UndefinedBehaviorSanitizer (`make asan`)
 VROUTER_NATIVE=1   tune for this machine's processor; never for packages
 """
 
+import copy
 import os
 import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 sys.path.insert(0, str(Path(__file__).parent))  # an isolated build does not do so
 
@@ -70,6 +72,15 @@ def extension(source: Path) -> Extension:
     )
 
 
+class BuildApart(build_ext):
+    """Objects of each kernel in a folder of its own: several may compile the same C at once."""
+
+    def build_extension(self, ext: Extension) -> None:
+        own = copy.copy(self)
+        own.build_temp = str(Path(self.build_temp, ext.name))
+        build_ext.build_extension(own, ext)
+
+
 def extensions() -> list[Extension]:
     """Every kernel, or those that VROUTER_EXT names."""
     wanted = set(filter(None, os.environ.get("VROUTER_EXT", "").split(",")))
@@ -79,6 +90,7 @@ def extensions() -> list[Extension]:
 
 generate_codec()
 setup(
+    cmdclass={"build_ext": BuildApart},
     ext_modules=cythonize(
         extensions(),
         language_level=3,
