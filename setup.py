@@ -101,5 +101,5 @@ setup(
             "binding": False,  # the interpreter calls plain method descriptors faster
         },
         build_dir="build/cython",
-    )
+    ),
 )
