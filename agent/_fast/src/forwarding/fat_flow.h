@@ -1,0 +1,17 @@
+/* Fat flows: a vif's rules make many flows one, by leaving out ports and address bits of the
+ * flow key (facts sandesh-ksync.md 4.2, oper-db.md 4.3). */
+#ifndef FORWARDING_FAT_FLOW_H
+#define FORWARDING_FAT_FLOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vif;
+
+/* Applies the first rule of the vif that fits to a flow key (layout of the shared table).
+ * `from_guest`: the packet came out of the vif; else it is on its way into it. Port rules keep
+ * the configured port (the lower one if both are) and zero the other; a rule for port 0 zeroes
+ * both. Source and destination of a rule are those of packets on their way to the guest. */
+void fat_flow_apply(const struct vif *vif, bool from_guest, uint8_t *key);
+
+#endif
