@@ -1,6 +1,9 @@
 from array import array
 from mmap import mmap
 
+MATCH_SIZE: int
+TALLY_WORDS: int
+
 def key_hash(key: bytes) -> int: ...
 def scan(
     table: bytes | bytearray | memoryview | mmap,
@@ -11,5 +14,13 @@ def scan(
     mask: int,
     value: int,
     action: int = -1,
+    match: bytes | None = None,
 ) -> tuple[int, int, int, int]: ...
+def tally(
+    table: bytes | bytearray | memoryview | mmap,
+    main_entries: int,
+    start: int,
+    stop: int,
+    counts: array[int],
+) -> None: ...
 def find(table: bytes | bytearray | memoryview | mmap, main_entries: int, key: bytes) -> int: ...

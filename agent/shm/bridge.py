@@ -104,7 +104,8 @@ class BridgeTable(Mapping[BridgeEntry]):
         return row
 
     def index_of(self, vrf: int, mac: Mac) -> int | None:
-        """Index of the valid entry for `mac` in `vrf`, found as the datapath finds it."""
+        """Index of the valid entry for `mac` in `vrf`, as the datapath finds it. WireError."""
+        self.check()
         key = mac + vrf.to_bytes(2, "little")
         index = bridge_table.find(self._buffer, self.geometry.main, key)
         return None if index < 0 else index

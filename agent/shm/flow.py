@@ -7,13 +7,16 @@ Facts: shared-memory.md sections 2 to 5, 8, 10. An entry has 256 bytes, host ord
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from ipaddress import IPv4Address, IPv6Address
 
 from agent._fast import flow_table
+from agent.shm.filter import ANY, FlowFilter
 from agent.shm.geometry import FLOW_ENTRY_SIZE, NO_INDEX
-from agent.shm.mapping import Buffer, Mapping, Scan
+from agent.shm.mapping import SLICE, Buffer, Mapping, Scan
+from agent.shm.statistics import FlowStatistics, no_counts
 from agent.values import Address
 
 INET = 2
@@ -22,6 +25,10 @@ _KEY4 = struct.Struct("<BBH2s2sI4s4s")
 _KEY6 = struct.Struct("<BBH2s2sI16s16s")
 _ENTRY = struct.Struct("<8xIIIBBh44sBBH8xIiHHHHHBBIIIHBbBBHI8xIb")
 """Everything but pointers and padding, from byte 8 on: see FlowEntry._of."""
+
+
+TALLY_SLICE = 1 << 17
+"""Entries that are counted before it is checked again that the file is still whole."""
 
 
 class FlowFlag(IntFlag):
@@ -231,13 +238,17 @@ class FlowTable(Mapping[FlowEntry]):
         mask: int = FlowFlag.ACTIVE,
         value: int = FlowFlag.ACTIVE,
         action: int | None = None,
+        where: FlowFilter | None = None,
     ) -> FlowScan:
         """Look at `count` entries from `start` (all that are left by default).
 
-        Picks entries with (flags & mask) == value and, if given, that action; at most
-        `limit`, then it ends early. The GIL is free meanwhile. ValueError outside the table.
+        Picks entries with (flags & mask) == value and, if given, that action and what `where`
+        demands; at most `limit`, then it ends early. The GIL is free meanwhile. ValueError
+        outside the table, WireError when its file has shrunk.
         """
         stop, picked = self.window(start, count, limit)
+        if action is None and where is not None:
+            action = where.action
         following, number, octets, packets = flow_table.scan(
             self._buffer,
             start,
@@ -245,10 +256,29 @@ class FlowTable(Mapping[FlowEntry]):
             picked,
             mask=mask,
             value=value,
-            action=-1 if action is None else action,
+            action=ANY if action is None else action,
+            match=None if where is None else where.pack(),
         )
         del picked[number:]
         return FlowScan(following, picked, octets, packets)
+
+    def select(self, where: FlowFilter) -> Iterator[FlowEntry]:
+        """Every sound entry that `where` wants, in index order."""
+        start = 0
+        while start < self.geometry.entries:
+            found = self.scan(start, SLICE, where=where)
+            start = found.next_index
+            for index in found.picked:
+                if (row := self.entry(index)) is not None:
+                    yield row
+
+    def statistics(self) -> FlowStatistics:
+        """What all entries are, in numbers; each is checked, and so are all chains."""
+        counts = no_counts()
+        for start in range(0, self.geometry.entries, TALLY_SLICE):
+            stop, _ = self.window(start, TALLY_SLICE, 0)
+            flow_table.tally(self._buffer, self.geometry.main, start, stop, counts)
+        return FlowStatistics.of(counts)
 
     def entry(self, index: int) -> FlowEntry | None:
         """The entry at `index` if it is active and sound, else None. IndexError."""
@@ -266,7 +296,8 @@ class FlowTable(Mapping[FlowEntry]):
         return row
 
     def index_of(self, key: FlowKey) -> int | None:
-        """Index of the live flow with this key, found as the datapath finds it."""
+        """Index of the live flow with this key, found as the datapath finds it. WireError."""
+        self.check()
         index = flow_table.find(self._buffer, self.geometry.main, key.pack())
         return None if index < 0 else index
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import mmap
 import os
+import stat
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import ClassVar, Generic, Self, TypeVar
+from typing import ClassVar, Generic, Self, TypeVar, cast
 
 from agent.errors import WireError
 from agent.shm.geometry import Geometry
@@ -22,13 +23,36 @@ SLICE = 4096
 """Entries that one compiled slice looks at when a whole table is walked."""
 
 
-def map_file(path: str | os.PathLike[str]) -> mmap.mmap:
-    """Map a table file read-only. OSError as from open; WireError if it is empty."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a mapping comes from: the path, and which file it named then."""
+
+    path: str
+    device: int
+    inode: int
+    regular: bool
+    """Only a regular file has a size that can change; a module's device has none."""
+
+
+def map_file(path: str | os.PathLike[str], size: int | None = None) -> tuple[mmap.mmap, Origin]:
+    """Map a table file read-only, the whole of it or `size` bytes.
+
+    A module's device must be told the size, which the datapath reports. OSError as from
+    open; WireError if the file is empty or shorter than `size`.
+    """
+    name = os.fspath(path)
+    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if os.fstat(descriptor).st_size == 0:
-            raise WireError(f"{os.fspath(path)} is empty: the datapath has not sized it yet")
-        return mmap.mmap(descriptor, 0, mmap.MAP_SHARED, mmap.PROT_READ)
+        status = os.fstat(descriptor)
+        regular = stat.S_ISREG(status.st_mode)
+        if regular and status.st_size == 0:
+            raise WireError(f"{name} is empty: the datapath has not sized it yet")
+        if regular and status.st_size < (size or 0):
+            raise WireError(f"{name} has {status.st_size} bytes, the datapath reported {size}")
+        if not regular and not size:
+            raise WireError(f"{name} is a device: pass the size that the datapath reports")
+        mapped = mmap.mmap(descriptor, size or 0, mmap.MAP_SHARED, mmap.PROT_READ)
+        return mapped, Origin(name, status.st_dev, status.st_ino, regular)
     finally:
         os.close(descriptor)
 
@@ -57,20 +81,62 @@ class Mapping(ABC, Generic[Entry]):
         self.corrupt = 0
         self.torn = 0
         self._buffer = buffer
+        self._origin: Origin | None = None
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], main_entries: int | None = None) -> Self:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        main_entries: int | None = None,
+        size: int | None = None,
+    ) -> Self:
         """Map the table file at `path` read-only.
 
         `main_entries` is vo_flow_entries or vo_bridge_entries of the datapath; without
-        it the default 20 % overflow part is assumed. OSError, WireError.
+        it the default 20 % overflow part is assumed. `size` in bytes is that of the whole
+        file unless given, and must be given for a device. OSError, WireError.
         """
-        mapped = map_file(path)
+        mapped, origin = map_file(path, size)
         try:
-            return cls(mapped, main_entries)
+            view = cls(mapped, main_entries)
         except WireError as error:
             mapped.close()
             raise WireError(f"{os.fspath(path)}: {error}") from None
+        view._origin = origin
+        return view
+
+    @property
+    def buffer(self) -> Buffer:
+        """The table's bytes, for a kernel. Call `check` before each use."""
+        return self._buffer
+
+    def check(self) -> None:
+        """Raise WireError if the mapped file has become shorter than the table.
+
+        To read what a file no longer has would end the process (SIGBUS), so this is asked
+        before entries are touched. A datapath never shrinks its tables; others may.
+        """
+        if self._origin is None or not self._origin.regular:
+            return
+        left = cast(mmap.mmap, self._buffer).size()
+        if left < self.geometry.size:
+            raise WireError(
+                f"{self._origin.path} has shrunk from {self.geometry.size} to {left} bytes: "
+                "map it again"
+            )
+
+    def replaced(self) -> bool:
+        """Whether the path names another file now, such as one of a datapath started anew.
+
+        What is mapped stays readable, but nobody writes it any more.
+        """
+        if self._origin is None:
+            return False
+        try:
+            status = os.stat(self._origin.path)
+        except OSError:
+            return True
+        return (status.st_dev, status.st_ino) != (self._origin.device, self._origin.inode)
 
     def close(self) -> None:
         """Drop the mapping; no other method may be called afterwards."""
@@ -111,13 +177,15 @@ class Mapping(ABC, Generic[Entry]):
                     yield row
 
     def window(self, start: int, count: int | None, limit: int | None) -> tuple[int, array[int]]:
-        """Where a scan ends, and room for the indexes that it picks."""
+        """Where a scan ends, and room for the indexes that it picks. WireError as `check`."""
+        self.check()
         stop = self.geometry.entries if count is None else min(start + count, self.geometry.entries)
         room = max(stop - start, 0) if limit is None else min(limit, max(stop - start, 0))
         return stop, array("I", bytes(4 * room))
 
     def raw(self, index: int) -> bytes:
-        """The bytes of one entry as they are now. IndexError outside the table."""
+        """The bytes of one entry as they are now. IndexError outside the table, WireError."""
+        self.check()
         if not 0 <= index < self.geometry.entries:
             raise IndexError(f"entry {index} of a table of {self.geometry.entries}")
         at = index * self.ENTRY_SIZE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from ipaddress import ip_address
 
 MASK = 0xFFFFFFFF
 
@@ -60,6 +61,66 @@ def scan_flows(
             packets += count_high << 32 | count
         index += 1
     return picked, index, octets, packets
+
+
+def wanted(entry: bytes, match: dict[str, object]) -> bool:
+    """Whether an entry is what `match` demands: a FlowFilter's fields, ends as (prefix, port)."""
+    family, proto = entry[24], entry[25]
+    size, at = (4, 40) if family == 2 else (16, 52)
+    sides = [
+        (entry[36 : 36 + size], int.from_bytes(entry[28:30], "big")),
+        (entry[at : at + size], int.from_bytes(entry[30:32], "big")),
+    ]
+
+    def holds(end: tuple[object, object], side: tuple[bytes, int]) -> bool:
+        prefix, port = end
+        if port is not None and port != side[1]:
+            return False
+        return prefix is None or ip_address(side[0]) in prefix
+
+    plain = [
+        (match["family"], family),
+        (match["proto"], proto),
+        (match["vrf"], struct.unpack_from("<H", entry, 94)[0]),
+        (match["nexthop"], struct.unpack_from("<I", entry, 32)[0]),
+    ]
+    if any(asked is not None and asked != have for asked, have in plain):
+        return False
+    ends = [match["source"], match["destination"]]
+    orders = [sides, sides[::-1]] if match["either"] else [sides]
+    return any(all(map(holds, ends, order)) for order in orders)
+
+
+def sound(entry: bytes, index: int, total: int) -> bool:
+    """Can these be the bytes of an active entry?"""
+    own, flags = struct.unpack_from("<8xI76xH", entry)
+    reverse, action = struct.unpack_from("<i4xH", entry, 84)
+    length = {2: 20, 10: 44}.get(entry[24])
+    return (
+        own == index
+        and action <= 3
+        and length is not None
+        and (entry[68] == length or (entry[68] == 0 and bool(flags & 0x800)))
+        and flags & 0xA00 != 0xA00
+        and (reverse == -1 or 0 <= reverse < total)
+    )
+
+
+def chain_ends(table: bytes, entry_size: int, main: int, head: int) -> bool:
+    """Does the chain of the bucket that ends at `head` end, after entries of this bucket?"""
+    total = len(table) // entry_size
+    (index,) = struct.unpack_from("<I", table, head * entry_size + 16)
+    seen = set()
+    while index != MASK:
+        if index == 0 and not seen:
+            return True
+        if not main <= index < total or index in seen:
+            return False
+        seen.add(index)
+        if struct.unpack_from("<I", table, index * entry_size + 12)[0] != head:
+            return False
+        (index,) = struct.unpack_from("<I", table, index * entry_size + 16)
+    return True
 
 
 def scan_bridge(

@@ -7,9 +7,12 @@
 #ifndef VROUTER_SHM_TABLE_H
 #define VROUTER_SHM_TABLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
+#define SHM_INDEX 8
+#define SHM_BUCKET_INDEX 12
 #define SHM_NEXT_INDEX 16
 #define SHM_HENTRY_FLAGS 20
 #define SHM_HENTRY_VALID 0x1
@@ -87,6 +90,67 @@ static inline uint32_t shm_hash(const unsigned char *key, size_t length)
 /* Does the entry carry this key now? */
 typedef int (*shm_match)(const unsigned char *entry, const unsigned char *key, size_t length);
 
+/* A walk along a bucket's overflow chain, which may change meanwhile and may be corrupt:
+ * it ends where an index leaves the overflow part, and at a loop (Brent: the walker is
+ * compared with a mark that moves to it whenever the steps since have doubled). */
+struct shm_chain {
+    const unsigned char *table;
+    size_t entry_size;
+    uint32_t main_entries, total;
+    uint32_t index, mark, steps, limit;
+};
+
+static inline struct shm_chain shm_chain_of(const unsigned char *table, size_t entry_size,
+                                            uint32_t head, uint32_t main_entries, uint32_t total)
+{
+    uint32_t first = shm_load32(table + (size_t)head * entry_size + SHM_NEXT_INDEX);
+    return (struct shm_chain){table, entry_size, main_entries, total, first, SHM_NONE, 0, 1};
+}
+
+/* The entry that the walk is at, or NULL at its end. */
+static inline const unsigned char *shm_chain_entry(const struct shm_chain *chain)
+{
+    if (chain->index < chain->main_entries || chain->index >= chain->total
+        || chain->index == chain->mark)
+        return NULL;
+    return chain->table + (size_t)chain->index * chain->entry_size;
+}
+
+static inline void shm_chain_step(struct shm_chain *chain, const unsigned char *entry)
+{
+    if (chain->steps++ == chain->limit) {
+        chain->mark = chain->index;
+        chain->steps = 0;
+        chain->limit *= 2;
+    }
+    chain->index = shm_load32(entry + SHM_NEXT_INDEX);
+}
+
+static inline bool shm_chain_sound(const unsigned char *table, size_t entry_size, uint32_t head,
+                                   uint32_t main_entries, uint32_t total)
+{
+    struct shm_chain chain = shm_chain_of(table, entry_size, head, main_entries, total);
+    const unsigned char *entry;
+    while ((entry = shm_chain_entry(&chain))) {
+        if (shm_load32(entry + SHM_BUCKET_INDEX) != head)
+            return false;
+        shm_chain_step(&chain, entry);
+    }
+    return chain.index == SHM_NONE;
+}
+
+/* Does the chain of the bucket that ends at main entry `head` end, after entries that are all
+ * this bucket's? A second walk tells a broken chain from one that changed during the first. */
+static inline bool shm_chain_ends(const unsigned char *table, size_t entry_size, uint32_t head,
+                                  uint32_t main_entries, uint32_t total)
+{
+    uint32_t first = shm_load32(table + (size_t)head * entry_size + SHM_NEXT_INDEX);
+    if (first == SHM_NONE || first == 0)
+        return true; /* an entry never used is all zeros */
+    return shm_chain_sound(table, entry_size, head, main_entries, total)
+        || shm_chain_sound(table, entry_size, head, main_entries, total);
+}
+
 /* Index of the entry with `key`, or -1. `main_entries` is a multiple of 4, at
  * least 4 and at most `total`; the caller has checked that. */
 static inline int64_t shm_find(const unsigned char *table, size_t entry_size, uint32_t main_entries,
@@ -94,20 +158,15 @@ static inline int64_t shm_find(const unsigned char *table, size_t entry_size, ui
                                shm_match match)
 {
     uint32_t first = (shm_hash(key, length) % main_entries) & ~(uint32_t)(SHM_BUCKET - 1);
-    for (uint32_t index = first; index < first + SHM_BUCKET; index++) {
-        const unsigned char *entry = table + (size_t)index * entry_size;
+    const unsigned char *entry = table + (size_t)first * entry_size;
+    for (uint32_t index = first; index < first + SHM_BUCKET; index++, entry += entry_size)
         if ((shm_load8(entry + SHM_HENTRY_FLAGS) & SHM_HENTRY_VALID) && match(entry, key, length))
             return index;
-    }
-    uint32_t index = shm_load32(table + (size_t)(first + 3) * entry_size + SHM_NEXT_INDEX);
-    for (uint32_t steps = 0; steps < total - main_entries; steps++) {
-        if (index < main_entries || index >= total)
-            break;
-        const unsigned char *entry = table + (size_t)index * entry_size;
+    struct shm_chain chain = shm_chain_of(table, entry_size, first + SHM_BUCKET - 1, main_entries,
+                                          total);
+    for (; (entry = shm_chain_entry(&chain)); shm_chain_step(&chain, entry))
         if ((shm_load8(entry + SHM_HENTRY_FLAGS) & SHM_HENTRY_VALID) && match(entry, key, length))
-            return index;
-        index = shm_load32(entry + SHM_NEXT_INDEX);
-    }
+            return chain.index;
     return -1;
 }
 
