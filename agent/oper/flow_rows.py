@@ -10,11 +10,16 @@ from dataclasses import dataclass
 from enum import Enum, Flag
 from uuid import UUID
 
+from agent.oper.rows import AddressPair as AddressPair
 from agent.oper.rows import Vrf
-from agent.values import Address, Mac, Prefix
+from agent.values import Address, Prefix
 
 ANY_GROUP = -1
 """The security group that every address is in, also one of which nothing is known."""
+UNNUMBERED = 0
+"""Stands for a security group whose number is not known: no rule is about it."""
+ANY_PROTOCOL = (0, 255)
+ANY_PORTS = (0, 65535)
 
 
 class Action(Flag):
@@ -51,9 +56,9 @@ class Endpoint:
 class Service:
     """Protocols and ports that a rule is about; (0, 255) and (0, 65535) are any."""
 
-    protocols: tuple[int, int] = (0, 255)
-    source_ports: tuple[int, int] = (0, 65535)
-    destination_ports: tuple[int, int] = (0, 65535)
+    protocols: tuple[int, int] = ANY_PROTOCOL
+    source_ports: tuple[int, int] = ANY_PORTS
+    destination_ports: tuple[int, int] = ANY_PORTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +146,6 @@ class AliasIp:
 
 
 @dataclass(frozen=True, slots=True)
-class AddressPair:
-    """An allowed address pair: `mac` None is the port's own; `ecmp` shares it with other ports."""
-
-    prefix: Prefix
-    mac: Mac | None = None
-    ecmp: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class FatFlow:
     """Flows of a protocol (and port, 0 = all) that are taken together.
 
@@ -221,3 +217,12 @@ class PortLimits:
     fat_flows: tuple[FatFlow, ...] = ()
     link_local: Address | None = None
     """Its metadata address, which the host knows it by."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowPort:
+    """All that configuration says of a port's flows."""
+
+    policy: PortPolicy
+    translations: PortTranslations
+    limits: PortLimits

@@ -83,6 +83,15 @@ class Vn:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressPair:
+    """An allowed address pair: `mac` None is the port's own; `ecmp` shares it with other ports."""
+
+    prefix: Prefix
+    mac: Mac | None = None
+    ecmp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Vmi:
     """A virtual machine interface: config joined with the plugged port and the kernel link.
 
@@ -91,7 +100,8 @@ class Vmi:
     answer to "does it forward"; `reason` says why not; `l2_active` and so on tell for what.
     `subnet` is the IPAM subnet that contains `ip`, None when there is none. `dhcp_relay`: a
     server on the fabric gives it its address. `others` are its further addresses that are
-    routed to it, `private` those of all that only this host shall know.
+    routed to it, `private` those of all that only this host shall know, `pairs` what else it
+    may use.
     """
 
     uuid: UUID
@@ -120,12 +130,34 @@ class Vmi:
     dhcp_relay: bool = False
     others: tuple[Address, ...] = ()
     private: tuple[Address, ...] = ()
+    pairs: tuple[AddressPair, ...] = ()
 
     @property
     def addresses(self) -> tuple[Address, ...]:
         """All addresses that are routed to it, the primary ones first."""
         first = (self.ip if self.ip4_active else None, self.ip6 if self.ip6_active else None)
         return (*(one for one in first if one is not None), *self.others)
+
+    def held_as(self, address: Address) -> Address:
+        """The address whose path preference counts: that of the longest pair around it, if any."""
+        if address in self.addresses:
+            return address
+        around = [pair.prefix for pair in self.pairs if address in pair.prefix]
+        longest = max(around, key=lambda prefix: prefix.prefixlen, default=None)
+        return address if longest is None else longest.network_address
+
+    def macs_of(self, address: Address) -> frozenset[Mac]:
+        """The MAC addresses with which the VM uses an address, one that `held_as` gave."""
+        if address in self.addresses:
+            return frozenset((self.mac,))
+        found = (pair for pair in self.pairs if pair.prefix.network_address == address)
+        return frozenset(pair.mac or self.mac for pair in found) or frozenset((self.mac,))
+
+    def primary(self, version: int) -> Address | None:
+        """Its first address of a family, while it forwards that family."""
+        if version == 4:
+            return self.ip if self.ip4_active else None
+        return self.ip6 if self.ip6_active else None
 
 
 @dataclass(frozen=True, slots=True)
