@@ -27,6 +27,8 @@ from agent.oper.desired import Dump, desired
 from agent.oper.direction import Direction
 from agent.oper.enumerations import ENUMERATIONS, EXPORTED
 from agent.oper.export import Exported, Exports
+from agent.oper.flow_rows import Acl, FlowPort
+from agent.oper.flow_state import FLOW_FUNCTIONS, FlowState
 from agent.oper.ids import ALLOCATOR, FREED, INDEX, LIMITS, Ids
 from agent.oper.incremental import Call, Changed, Engine, Failure, InputRead
 from agent.oper.lookup import ConfiguredVmi, vm_by_uuid, vmis_of_vm
@@ -51,12 +53,17 @@ ROUTES_A_BATCH = 512
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What a batch changed: for ksync the desired objects, for services the VMI rows."""
+    """What a batch changed: for ksync the desired objects, for services the VMI rows.
+
+    For flows the access lists by name and the rows by port; None is one that is gone.
+    """
 
     changed: tuple[Desired, ...] = ()
     removed: tuple[Key, ...] = ()
     vmis: tuple[Vmi, ...] = ()
     unplugged: tuple[Vmi, ...] = ()
+    acls: Mapping[str, Acl | None] = field(default_factory=dict)
+    flow_ports: Mapping[UUID, FlowPort | None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -66,7 +73,14 @@ class _Batch:
     local: dict[Key, Row | None] = field(default_factory=dict)
 
 
-_WITHOUT_OUTPUT = (demand.wanted_arp, fabric.fabric, vrf_facts, shared.groups, *EXPORTED)
+_WITHOUT_OUTPUT = (
+    demand.wanted_arp,
+    fabric.fabric,
+    vrf_facts,
+    shared.groups,
+    *EXPORTED,
+    *FLOW_FUNCTIONS,
+)
 
 
 class Compiler:
@@ -94,6 +108,7 @@ class Compiler:
         self._rows = PortRows(engine, self._remote)
         self._exports = Exports()
         self._holdings = shared.Holdings(engine)
+        self._flows = FlowState()
         self._limits = {kind: LIMITS[kind] for kind in (Kind.LABEL, Kind.VRF)}
         self._tree_slot: int | None = None
         self._attach()
@@ -322,6 +337,8 @@ class Compiler:
             self._holdings.take(value if isinstance(value, dict) else {})
         elif function in EXPORTED:
             self._exports.take(changed.call, value if isinstance(value, tuple) else ())
+        elif function in FLOW_FUNCTIONS:
+            self._flows.take(changed)
         if function not in _WITHOUT_OUTPUT:
             output = value if isinstance(value, Output) else Output()
             batch.outputs.append((changed.call, output))
@@ -340,11 +357,14 @@ class Compiler:
             if row is not None:
                 self._ids.handed(key)
         self._remote.make(made)
+        flows = self._flows.changes()
         return Delta(
             tuple(one for one in made.values() if one is not None),
             tuple(key for key, one in made.items() if one is None),
             tuple(batch.rows.changed.values()),
             tuple(batch.rows.unplugged),
+            flows.acls,
+            flows.ports,
         )
 
     # Rows for services and tools
@@ -360,6 +380,14 @@ class Compiler:
     def vmis(self) -> list[Vmi]:
         """All plugged VMIs."""
         return list(self._rows.rows.values())
+
+    def acls(self) -> dict[str, Acl]:
+        """The access lists in use, by name."""
+        return dict(self._flows.acls)
+
+    def flow_ports(self) -> dict[UUID, FlowPort]:
+        """What the plugged VMIs that are configured say of their flows."""
+        return dict(self._flows.ports)
 
     def gateways(self) -> list[Gateway]:
         """The simple gateways."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from agent.oper import demand, export, fabric, shared, vgw, vmi_objects, vn_objects, vrf, world
+from agent.oper.acl import acl
+from agent.oper.flow_port import flow_port
 from agent.oper.incremental import Call, View
+from agent.oper.port_policy import lists_in_use
 from agent.oper.ports import plugged
+from agent.oper.vrf_assign import vrf_assign
 from agent.oper.vrf_facts import vrf_facts
 
 EXPORTED = (
@@ -77,6 +81,18 @@ def exports(view: View) -> tuple[Call, ...]:
     return (*ports, *both, *groups, *gates)
 
 
+def access_lists(view: View) -> tuple[Call, ...]:
+    """The access lists that decide on flows of this host's ports."""
+    shared_ones, own = view(lists_in_use)
+    rules = (Call(vrf_assign, (uuid,)) for uuid in own)
+    return (*(Call(acl, (ref,)) for ref in shared_ones), *rules)
+
+
+def flow_ports(view: View) -> tuple[Call, ...]:
+    """What ports say of their flows."""
+    return tuple(Call(flow_port, (uuid,)) for uuid in view(plugged))
+
+
 ENUMERATIONS = (
     host,
     vrfs,
@@ -89,4 +105,6 @@ ENUMERATIONS = (
     directions,
     tunnels,
     exports,
+    access_lists,
+    flow_ports,
 )

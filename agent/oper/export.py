@@ -15,13 +15,15 @@ from agent.oper.datapath import inet_key
 from agent.oper.encapsulation import MPLS, own, priorities
 from agent.oper.fabric import fabric
 from agent.oper.incremental import Call, Source, View
-from agent.oper.marks import etree_leaf, hash_fields, security_groups, tags
+from agent.oper.marks import etree_leaf, hash_fields
 from agent.oper.multicast import broadcast_label
 from agent.oper.preference import LOW, PathPreference, path_preference
 from agent.oper.prefixes import STATIC, PortPrefix, prefixes
 from agent.oper.routing import routing
 from agent.oper.rows import Fabric, Vmi, Vn, Vrf
+from agent.oper.security_group import security_groups
 from agent.oper.shared import HOLDERS, Place, composite
+from agent.oper.tag import tags
 from agent.oper.vmi import vmi
 from agent.oper.vmi_objects import VmiNexthops, nexthops
 from agent.oper.vn import vn

@@ -14,9 +14,10 @@ from agent.oper.logical_router import is_internal
 from agent.oper.rows import Vn
 from agent.oper.world import BadConfig, enabled, member, neighbours, node, number
 
-_GLOBAL = NodeRef(
+GLOBAL = NodeRef(
     "global-vrouter-config", "default-global-system-config:default-global-vrouter-config"
 )
+"""The node of the global configuration."""
 _INSTANCE = "virtual-network-routing-instance"
 _ID = "virtual-network-network-id"
 _MOST_VNI = 0xFFFFFF
@@ -25,7 +26,7 @@ _NIL = UUID(int=0)
 
 def global_vrouter(view: View) -> GraphNode:
     """The global configuration; an empty node while there is none."""
-    return node(view, _GLOBAL) or GraphNode(*_GLOBAL)
+    return node(view, GLOBAL) or GraphNode(*GLOBAL)
 
 
 def vn(view: View, ref: NodeRef) -> Vn | None:
