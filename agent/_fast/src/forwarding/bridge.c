@@ -7,7 +7,7 @@ enum protocol { P_OTHER, P_DHCP, P_DHCP6, P_IGMP, P_RS, P_NS, P_NA };
 
 static enum protocol icmp6_protocol(const struct packet *p)
 {
-    if (!has_bytes(p, p->l4, 4))
+    if (p->is_fragment || !has_bytes(p, p->l4, 4))
         return P_OTHER;
     switch (p->buf[p->l4]) {
     case ND_RS: return P_RS;

@@ -201,7 +201,13 @@ static int parse_ip6(struct packet *p)
     p->l4 = p->l3 + IP6_LEN;
     p->l3_end = p->l3 + total;
     p->proto = ip[6];
-    p->is_fragment = 0;
+    p->is_fragment = p->proto == PROTO_FRAGMENT;
+    if (!p->is_fragment)
+        return -1;
+    if (total < IP6_LEN + IP6_FRAGMENT_LEN)
+        return DROP_PULL;
+    p->proto = p->buf[p->l4];
+    p->l4 += IP6_FRAGMENT_LEN;
     return -1;
 }
 

@@ -15,6 +15,9 @@ enum { GSO_NONE, GSO_TCP4 = 1, GSO_UDP = 3, GSO_TCP6 = 4, GSO_UDP_L4 = 5, GSO_EC
 
 enum source { FROM_LOCAL, FROM_EVPN, FROM_FABRIC_TREE, FROM_TOR, FROM_NOWHERE };
 
+/* Where a packet meets the flow table, and goes on from when its flow has an action. */
+enum stage { AT_NONE, AT_GUEST, AT_UNDERLAY, AT_NEXTHOP };
+
 struct vif;
 
 struct packet {
@@ -22,7 +25,8 @@ struct packet {
     uint32_t off, len;        /* the data now: first byte and count */
     uint32_t frame;           /* first byte of the frame as received */
     uint32_t eth;             /* Ethernet header of the innermost frame, 0: none (L3 tunnel) */
-    uint32_t l3, l4;          /* IP header and what follows it, once parsed */
+    uint32_t l3, l4;          /* IP header and what follows it, once parsed; for IPv6 behind
+                               * a fragment header that comes first */
     uint32_t l3_end;          /* end of the IP packet: what follows is padding */
     struct vif *in;
     uint16_t vrf;             /* VRF of the lookups (dvrf) */
@@ -35,6 +39,11 @@ struct packet {
     uint8_t is_mcast, is_diag, is_fragment, is_copy, policy_done, control_word, uc_flood;
     uint8_t is_counted;       /* by the sub-interface that it leaves through */
     uint8_t source;           /* enum source */
+    uint8_t stage;            /* enum stage */
+    uint8_t is_rerouted;      /* its flow put it into another VRF: it is routed there */
+    uint32_t stage_nh;        /* AT_NEXTHOP: the nexthop to enter */
+    uint32_t tag_nh;          /* nexthop + 1 that its tag on a service vif stands for, 0 none */
+    uint32_t flow;            /* its flow entry's index + 1, 0 none */
     uint32_t label;           /* label or VNI for the tunnel, LABEL_NONE */
     uint32_t outer_src;       /* little-endian image as in tun_dip; 0 not from a tunnel */
     struct {

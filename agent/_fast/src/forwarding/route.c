@@ -30,7 +30,7 @@ bool from_guest(const struct packet *p)
 /* Router solicitations and unicast DHCPv6 of guests. */
 static bool is_agents_ip6(const struct packet *p)
 {
-    if (p->l3_type != TYPE_IP6 || !from_guest(p))
+    if (p->l3_type != TYPE_IP6 || p->is_fragment || !from_guest(p))
         return false;
     const uint8_t *l4 = p->buf + p->l4;
     if (p->proto == PROTO_ICMP6)
