@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Any
@@ -44,7 +44,7 @@ from agent.oper.vn import vn
 from agent.oper.vrf_facts import VrfFacts, vrf_facts
 from agent.oper.wanted import Wanted
 from agent.rib import Rib
-from agent.routes import PublishedRoute, RouteBatch
+from agent.routes import PublishedRoute, RouteAttributes, RouteBatch
 from agent.values import Mac
 
 ROUTES_A_BATCH = 512
@@ -55,7 +55,8 @@ ROUTES_A_BATCH = 512
 class Delta:
     """What a batch changed: for ksync the desired objects, for services the VMI rows.
 
-    For flows the access lists by name and the rows by port; None is one that is gone.
+    For flows the access lists by name and the rows by port, None for one that is gone, and
+    the routes, each with what a controller says of it (None: a local one).
     """
 
     changed: tuple[Desired, ...] = ()
@@ -64,6 +65,7 @@ class Delta:
     unplugged: tuple[Vmi, ...] = ()
     acls: Mapping[str, Acl | None] = field(default_factory=dict)
     flow_ports: Mapping[UUID, FlowPort | None] = field(default_factory=dict)
+    routes: Sequence[tuple[DatapathMessage, RouteAttributes | None]] = ()
 
 
 @dataclass(slots=True)
@@ -365,6 +367,7 @@ class Compiler:
             tuple(batch.rows.unplugged),
             flows.acls,
             flows.ports,
+            self._remote.paths(made),
         )
 
     # Rows for services and tools

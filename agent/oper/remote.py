@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any, cast
 
-from agent.objects import Desired, Key, Kind
+from agent.objects import DatapathMessage, Desired, Key, Kind
 from agent.oper.datapath import Label, Nexthop, NexthopType, Row
 from agent.oper.demand import SPECS, direction_output
 from agent.oper.direction import LOCAL, Direction, Spec
@@ -35,6 +35,7 @@ from agent.routes import (
 )
 from agent.values import BROADCAST_MAC
 
+_ROUTES = (Kind.INET_ROUTE, Kind.BRIDGE_ROUTE)
 _BROADCAST = GroupKey(IPv4Address("255.255.255.255"), IPv4Address(0))
 
 
@@ -177,7 +178,7 @@ class RemoteRoutes:
     def local(self, changes: Iterable[tuple[Key, Row | None]]) -> None:
         """Rows that the host wants of its own changed."""
         for key, row in changes:
-            if key.kind in (Kind.INET_ROUTE, Kind.BRIDGE_ROUTE):
+            if key.kind in _ROUTES:
                 name: Any = key.name
                 territory = self._territories.get(name[0])
                 if territory is not None:
@@ -211,11 +212,27 @@ class RemoteRoutes:
             if territory.is_due:
                 territory.make(made)
 
+    def paths(self, made: Made) -> list[tuple[DatapathMessage, RouteAttributes | None]]:
+        """The routes of a batch, each with what a controller says of it, None for local ones.
+
+        Those in `made`, and those of which something else is said that the datapath need
+        not know.
+        """
+        due = {key: one for key, one in made.items() if one and key.kind in _ROUTES}
+        for territory in self._territories.values():
+            due.update((one.key, one) for one in territory.take_said())
+        return [(one.message, self._path(key)) for key, one in due.items()]
+
+    def _path(self, key: Key) -> RouteAttributes | None:
+        vrf, to = cast(Any, key.name)
+        territory = self._territories.get(vrf)
+        return territory.path_of(to) if territory else None
+
     # Looking
 
     def why(self, key: Key) -> list[Call | InputRead] | None:
         """What a route of a controller was made of; None where the local row is in force."""
-        if key.kind not in (Kind.INET_ROUTE, Kind.BRIDGE_ROUTE):
+        if key.kind not in _ROUTES:
             return None
         vrf, to = cast(Any, key.name)
         territory = self._territories.get(vrf)

@@ -82,6 +82,7 @@ class Territory:
         self.heard: dict[InetKey, RouteAttributes] = {}
         self.inet_made: dict[InetKey, Desired] = {}
         self.bridge_made: dict[Mac, Desired] = {}
+        self._said: dict[InetKey | Mac, None] = {}  # known routes with another path
 
     # What changes
 
@@ -105,7 +106,7 @@ class Territory:
             lane.put(to, best, self._inet_spec(to, best))
             if to in self.watched:
                 self.heard[to] = best
-        self._due_inet[to] = None
+        self._due_inet[to] = self._said[to] = None
 
     def _inet_spec(self, to: InetKey, best: RouteAttributes) -> Spec | None:
         facts = self.facts
@@ -131,7 +132,7 @@ class Territory:
                 self._prefixes.drop(to)
             else:
                 self._prefixes.put(to, best, self._prefix_spec(best))
-            self._due_inet[to] = None
+            self._due_inet[to] = self._said[to] = None
             return
         known = key in self._hosts.paths
         if best is None:
@@ -142,7 +143,7 @@ class Territory:
             _index(self._of_mac, key.mac, key, known)
             if any(ip):
                 _index(self._of_ip, ip, key, known)
-        self._due_macs[key.mac] = None
+        self._due_macs[key.mac] = self._said[key.mac] = None
         if any(ip):
             self._due_inet[InetKey(ip, 8 * len(ip))] = None
 
@@ -224,6 +225,21 @@ class Territory:
         elif to in self.inet_made:
             via = (self._prefixes if self.facts.routing else self._inet).vias.get(to)
         return via.spec if via else None
+
+    def path_of(self, to: InetKey | Mac) -> RouteAttributes | None:
+        """What a controller says of the route made for `to`; None where none was made."""
+        if isinstance(to, Mac):
+            return self._hosts.paths[self._best_of(self._of_mac[to])] if self._made(to) else None
+        lane = self._prefixes if self.facts.routing else self._inet
+        return lane.paths.get(to) if self._made(to) else None
+
+    def _made(self, to: InetKey | Mac) -> Desired | None:
+        return self.bridge_made.get(to) if isinstance(to, Mac) else self.inet_made.get(to)
+
+    def take_said(self) -> list[Desired]:
+        """The objects of known routes of which something else is said since last asked."""
+        said, self._said = self._said, {}
+        return [one for one in map(self._made, said) if one is not None]
 
     def clear(self) -> list[Key]:
         """The VRF is gone, and what it used. Returns the keys of all that was made."""
