@@ -134,6 +134,8 @@ class FloatingIp:
     side: Side = Side.BOTH
     mappings: tuple[PortMapping, ...] | None = None
     """None: all ports, as they are; else only these."""
+    acl: str = ""
+    """The access list of its network, which decides instead of the port's; "" for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,8 @@ class AliasIp:
     address: Address
     vrf: Vrf
     network: str
+    acl: str = ""
+    """As for a floating IP."""
 
 
 @dataclass(frozen=True, slots=True)
