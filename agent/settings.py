@@ -209,6 +209,7 @@ TABLE: tuple[Option, ...] = (
         "FLOWS",
         ("add_tokens", _COUNT, "50"),
         ("del_tokens", _COUNT, "16"),
+        ("dropped_timeout", _COUNT, "0"),  # ours, seconds; 0: flow_cache_timeout
         ("fabric_snat_hash_table_size", _COUNT, "4096"),
         ("hash_exclude_router_id", _flag, "false"),
         ("index_sm_log_count", _COUNT, "0"),
@@ -220,6 +221,8 @@ TABLE: tuple[Option, ...] = (
         ("max_system_linklocal_flows", _COUNT, "16384"),
         ("max_vm_flows", _text, ""),
         ("max_vm_linklocal_flows", _COUNT, "16384"),
+        ("tcp_closed_timeout", _COUNT, "10"),  # ours, as dropped_timeout
+        ("tcp_half_open_timeout", _COUNT, "60"),  # ours, as dropped_timeout
         ("thread_count", _COUNT, "1"),
         ("trace_enable", _flag, "true"),
         ("update_tokens", _COUNT, "16"),
