@@ -26,7 +26,7 @@ FAST = Path("agent/_fast")
 LINKED = {
     "flow_world": ("lpm", "classifier"),
     "flow_pairs": ("lpm", "classifier", "flow_world"),
-    "flow_scan": ("lpm", "classifier", "flow_world", "flow_pairs"),
+    "flow_scan": ("flow_table", "lpm", "classifier", "flow_world", "flow_pairs"),
 }
 """Kernels that call C functions of other kernels' folders."""
 HARDENED = [

@@ -14,8 +14,9 @@ enum flow_at {
     FLOW_AT_NEXTHOP = 32, FLOW_AT_SOURCE = 36, FLOW_AT_INET_DESTINATION = 40,
     FLOW_AT_INET6_DESTINATION = 52, FLOW_AT_KEY_LENGTH = 68, FLOW_AT_GEN = 69, FLOW_AT_TCP = 70,
     FLOW_AT_REVERSE = 84, FLOW_AT_FLAGS = 88, FLOW_AT_ACTION = 92, FLOW_AT_VRF = 94,
+    FLOW_AT_DVRF = 96, FLOW_AT_SRC_NEXTHOP = 100,
     FLOW_AT_BYTES = 104, FLOW_AT_PACKETS = 108, FLOW_AT_BYTES_HIGH = 112,
-    FLOW_AT_PACKETS_HIGH = 114, FLOW_AT_DROP_REASON = 116
+    FLOW_AT_PACKETS_HIGH = 114, FLOW_AT_DROP_REASON = 116, FLOW_AT_SRC_INFO = 120
 };
 /* fe_flags that only the datapath sets; the others are in flow.h. */
 enum flow_state {
@@ -28,13 +29,13 @@ enum flow_tcp {
     FLOW_TCP_RST = 0x80, FLOW_TCP_DEAD = 0x8000
 };
 
-/* A 48-bit (40-bit) counter. Its high part is stored after the low part wraps,
- * so both are read until the high part stands still. */
+/* A 48-bit (40-bit) counter. Its high part is stored after the low part wraps, so both are read
+ * until the high part stands still; it cannot wrap often enough for more than a few attempts. */
 static inline uint64_t flow_bytes(const unsigned char *entry)
 {
     uint16_t high = shm_load16(entry + FLOW_AT_BYTES_HIGH), again;
     uint32_t low = shm_load32(entry + FLOW_AT_BYTES);
-    while ((again = shm_load16(entry + FLOW_AT_BYTES_HIGH)) != high) {
+    for (int i = 0; i < 4 && (again = shm_load16(entry + FLOW_AT_BYTES_HIGH)) != high; i++) {
         high = again;
         low = shm_load32(entry + FLOW_AT_BYTES);
     }
@@ -45,7 +46,7 @@ static inline uint64_t flow_packets(const unsigned char *entry)
 {
     uint8_t high = shm_load8(entry + FLOW_AT_PACKETS_HIGH), again;
     uint32_t low = shm_load32(entry + FLOW_AT_PACKETS);
-    while ((again = shm_load8(entry + FLOW_AT_PACKETS_HIGH)) != high) {
+    for (int i = 0; i < 4 && (again = shm_load8(entry + FLOW_AT_PACKETS_HIGH)) != high; i++) {
         high = again;
         low = shm_load32(entry + FLOW_AT_PACKETS);
     }
