@@ -152,8 +152,12 @@ class Taps:
         self._giving(session, "data_to_send", lambda: (events.DatapathDrained(), clock()))
 
     def _tap_services(self, core: Core) -> None:
-        def receive(batch: FrameBatch, now: float) -> tuple[Event, float]:
-            return events.Trapped(tuple(batch.frame(slot) for slot in range(len(batch)))), now
+        def receive(
+            batch: FrameBatch, now: float, slots: Iterable[int] | None = None
+        ) -> tuple[Event, float]:
+            """What flows are made of is not kept: a flood of it would fill the recording."""
+            places = range(len(batch)) if slots is None else slots
+            return events.Trapped(tuple(batch.frame(slot) for slot in places)), now
 
         self._giving(core.trapped, "receive", receive)
         self._giving(core.trapped, "turn", lambda now: (events.TrapTurn(), now))

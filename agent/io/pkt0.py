@@ -154,7 +154,8 @@ def _bind(path: Path) -> socket.socket:
 class TrapLoop:
     """Runs the services on trapped packets and on time.
 
-    `learned` is called with the events of a turn, when there are any. Whoever makes a service
+    `learned` is called with the events of a turn, when there are any. `flows` takes what flows
+    are made of out of a batch and tells the places of what is left. Whoever makes a service
     send by itself (e.g. `arp.wanted`) hands the frames to `send`.
     """
 
@@ -163,11 +164,13 @@ class TrapLoop:
         run_dir: Path,
         services: TrappedPackets,
         learned: Callable[[list[Learned]], None],
+        flows: Callable[[FrameBatch, float], list[int]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.socket = Pkt0Socket(run_dir, self._received)
         self._services = services
         self._learned = learned
+        self._flows = flows
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: float | None = None
@@ -195,7 +198,10 @@ class TrapLoop:
         self.send(self._services.relayed(message, server, self._clock()))
 
     def _received(self, batch: FrameBatch) -> None:
-        self.send(self._services.receive(batch, self._clock()))
+        now = self._clock()
+        left = None if self._flows is None else self._flows(batch, now)
+        if left is None or left:
+            self.send(self._services.receive(batch, now, left))
 
     def _wait_over(self) -> None:
         self._timer = self._armed_for = None

@@ -96,11 +96,16 @@ class Dispatcher:
         """Packets that wait for the next turn."""
         return sum(len(lane.queue) for lane in self._lanes)
 
-    def receive(self, batch: FrameBatch, now: float) -> list[bytes]:
-        """Serve the frames of a batch, those waiting first; the frames to send."""
+    def receive(
+        self, batch: FrameBatch, now: float, slots: Iterable[int] | None = None
+    ) -> list[bytes]:
+        """Serve frames of a batch, all or those in `slots`; those waiting come first.
+
+        Returns the frames to send.
+        """
         out = self.turn(now)
         packet = self._packet
-        for slot in range(len(batch)):
+        for slot in range(len(batch)) if slots is None else slots:
             self.counters.pkt_exceptions += 1
             lane = self._classify(packet.open_slot(batch, slot))
             if lane is None:

@@ -91,9 +91,11 @@ class TrappedPackets:
         """Whether trapped packets wait for another `turn`."""
         return self.dispatcher.pending > 0
 
-    def receive(self, batch: FrameBatch, now: float) -> list[bytes]:
-        """Serve a batch; the frames to send."""
-        return self.dispatcher.receive(batch, now)
+    def receive(
+        self, batch: FrameBatch, now: float, slots: Iterable[int] | None = None
+    ) -> list[bytes]:
+        """Serve frames of a batch, all or those in `slots`; the frames to send."""
+        return self.dispatcher.receive(batch, now, slots)
 
     def turn(self, now: float) -> list[bytes]:
         """Serve packets that had to wait; the frames to send."""
