@@ -6,6 +6,7 @@ Facts oper-db.md 4.1, xmpp-ifmap.md 10.4. A list is known by the name of its nod
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from agent.ifmap import NodeRef, uuid_of
@@ -42,7 +43,9 @@ def acl(view: View, ref: NodeRef) -> Acl | None:
     if ref.type == FIREWALL_POLICY:
         rules = tuple(firewall_policy(view, ref, problems))
     else:
-        rules = tuple(_entries(found, uuid, _local(view, ref), problems))
+        decides = not view(is_mirror, ref)
+        template = _Template(uuid, _local(view, ref), decides)
+        rules = tuple(_entries(found, template, problems))
     return Acl(name, uuid, rules, tuple(problems))
 
 
@@ -58,21 +61,29 @@ def _local(view: View, ref: NodeRef) -> str:
     return owners[0].name if owners else ""
 
 
-def _entries(found: GraphNode, uuid: UUID, local: str, problems: list[str]) -> Iterator[Rule]:
+class _Template(NamedTuple):
+    """What the rules of a list have in common: its UUID, its network, whether it decides."""
+
+    uuid: UUID
+    local: str
+    decides: bool
+
+
+def _entries(found: GraphNode, of: _Template, problems: list[str]) -> Iterator[Rule]:
     try:
         entries = items(found.properties, _ENTRIES, "acl-rule")
     except BadConfig as error:
         problems.append(str(error))
         return
     for at, entry in enumerate(entries):
-        own = rule_uuid(member(entry, "rule-uuid"), uuid, at)
+        uuid = _rule_uuid(member(entry, "rule-uuid"), of.uuid, at)
         try:
-            yield from _rules(entry, Rule(own, Action(0)), local)
+            yield from _rules(entry, uuid, of)
         except BadConfig as error:
-            problems.append(f"rule {at + 1} ({own}) left out: {error}")
+            problems.append(f"rule {at + 1} ({uuid}) left out: {error}")
 
 
-def rule_uuid(value: object, owner: UUID, at: int) -> UUID:
+def _rule_uuid(value: object, owner: UUID, at: int) -> UUID:
     """The UUID of a rule; one made of its place where configuration has none."""
     try:
         return UUID(str(value))
@@ -80,15 +91,12 @@ def rule_uuid(value: object, owner: UUID, at: int) -> UUID:
         return uuid5(owner, str(at))
 
 
-def _rules(entry: object, rule: Rule, local: str) -> Iterator[Rule]:
+def _rules(entry: object, uuid: UUID, of: _Template) -> tuple[Rule, ...]:
     """The rule of an entry, and the one for the other direction where `<>` says both."""
     direction = text(entry, "direction") or ">"
     if direction not in (">", "<>"):
         raise BadConfig(f"direction: {direction!r} is neither > nor <>")
-    rule = condition(
-        acted(rule, member(entry, "action-list")), member(entry, "match-condition"), local
-    )
-    yield rule
+    rule = acted(Rule(uuid, Action(0)), member(entry, "action-list"), decides=of.decides)
+    rule = condition(rule, member(entry, "match-condition"), of.local)
     other = swapped(rule)
-    if direction == "<>" and other != rule:
-        yield other
+    return (rule, other) if direction == "<>" and other != rule else (rule,)

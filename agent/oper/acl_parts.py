@@ -39,6 +39,7 @@ _SIMPLE = {
     "reject": Action.DENY | Action.REJECT,
 }
 _FLAGS = {"log": Action.LOG, "alert": Action.ALERT, "host-based-service": Action.HBS}
+_MOST_GROUP = (1 << 32) - 1
 _MOST_PORT, _MOST_PROTOCOL = ANY_PORTS[1], ANY_PROTOCOL[1]
 
 
@@ -89,13 +90,11 @@ def ports(value: object, place: str) -> tuple[int, int]:
     return low, high
 
 
-def service(
-    which: tuple[int, int], source: tuple[int, int], destination: tuple[int, int]
-) -> Service:
-    """Ports count where the protocol has them."""
+def service(which: tuple[int, int], source: object, destination: object) -> Service:
+    """A service of a protocol and PortTypes, which count where the protocol has ports."""
     if which != ANY_PROTOCOL and which[0] not in _WITH_PORTS:
         return Service(which)
-    return Service(which, source, destination)
+    return Service(which, ports(source, "source ports"), ports(destination, "destination ports"))
 
 
 def endpoint(address: object, place: str, local: str) -> Endpoint:
@@ -126,7 +125,7 @@ def prefixes(address: object, place: str) -> tuple[Prefix, ...]:
 def _group(name: str, place: str) -> int | None:
     if name in _ANYONE:
         return None
-    if not (name.isascii() and name.isdigit() and len(name) <= 10 and int(name)):
+    if not (name.isascii() and name.isdigit() and len(name) <= 10 and 0 < int(name) <= _MOST_GROUP):
         raise BadConfig(f"{place}: {name!r} is not the number of a security group")
     return int(name)
 
@@ -135,39 +134,37 @@ def condition(rule: Rule, value: object, local: str) -> Rule:
     """The rule with what a MatchConditionType says."""
     family = ethertype(value)
     which = protocols(text(value, "protocol") or "any", family)
-    source = ports(member(value, "src-port"), "src-port")
-    destination = ports(member(value, "dst-port"), "dst-port")
     return replace(
         rule,
         source=endpoint(member(value, "src-address"), "src-address", local),
         destination=endpoint(member(value, "dst-address"), "dst-address", local),
-        services=(service(which, source, destination),),
+        services=(service(which, member(value, "src-port"), member(value, "dst-port")),),
         ethertype=family,
     )
 
 
-def acted(rule: Rule, value: object) -> Rule:
+def acted(rule: Rule, value: object, *, decides: bool = True) -> Rule:
     """The rule with what an ActionListType says.
 
-    Who sends traffic to a service or another VRF lets it pass. A rule that neither decides
-    nor marks anything is none.
+    A rule of a list that decides ends the walk: it passes what it does not deny. A rule that
+    has nothing to do is none.
     """
     name = text(value, "simple-action")
     if name not in _SIMPLE:
         raise BadConfig(f"simple-action: {name!r} is neither pass nor deny")
-    actions = _SIMPLE[name]
     mirror = text(value, "mirror-to", "analyzer-name")
     vrf, qos = text(value, "assign-routing-instance"), text(value, "qos-action")
-    if not name and (vrf or items(value, "apply-service")):
-        actions = Action.PASS
-    for flag, action in _FLAGS.items():
-        if member(value, flag) is True:
-            actions |= action
-    for given, action in ((mirror, Action.MIRROR), (vrf, Action.VRF), (qos, Action.QOS)):
-        if given:
-            actions |= action
-    if not actions:
+    said = [(Action.MIRROR, bool(mirror)), (Action.VRF, bool(vrf)), (Action.QOS, bool(qos))]
+    said += [(action, member(value, flag) is True) for flag, action in _FLAGS.items()]
+    actions = _SIMPLE[name]
+    for action, given in said:
+        actions |= action if given else Action(0)
+    if not actions and not items(value, "apply-service"):
         raise BadConfig("action-list: says nothing to do")
+    if not decides:
+        actions &= ~Action.PASS
+    elif Action.DENY not in actions:
+        actions |= Action.PASS
     return replace(rule, actions=actions, mirror=mirror, vrf=vrf, qos=qos)
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from agent.ifmap import NodeRef, uuid_of
 from agent.inputs import GraphNode
-from agent.oper.acl_parts import acted, ports, prefixes, protocols, service, text
+from agent.oper.acl_parts import acted, prefixes, protocols, service, text
 from agent.oper.flow_rows import Action, Endpoint, Rule, Service
 from agent.oper.incremental import View
 from agent.oper.tag import port_tags, tag
@@ -54,10 +54,14 @@ def firewall_policy(view: View, ref: NodeRef, problems: list[str]) -> Iterator[R
 
 
 def _in_sequence(view: View, ref: NodeRef, metadata: str, kind: str) -> list[NodeRef]:
-    """What links of `metadata` lead to, in the order of the text of their sequence."""
+    """What links of `metadata` lead to, in the order of the text of their sequence.
+
+    A link without one is not complete.
+    """
     found = attributes(view, ref, metadata, kind)
-    keyed = sorted((str(member(link.properties, "value", "sequence")), end) for link, end in found)
-    return list(dict.fromkeys(end for _, end in keyed))
+    keyed = [(member(link.properties, "value", "sequence"), end) for link, end in found]
+    ordered = sorted((key, end) for key, end in keyed if isinstance(key, str) and key)
+    return list(dict.fromkeys(end for _, end in ordered))
 
 
 def firewall_rule(view: View, ref: NodeRef) -> FirewallRules:
@@ -106,22 +110,23 @@ def _endpoint(view: View, found: GraphNode, place: str) -> Endpoint:
         return own
     if own.prefixes:
         raise BadConfig(f"{place}: has both a subnet and an address group")
-    members = view(address_group, NodeRef("address-group", group))
+    members = _address_group(view, NodeRef("address-group", group))
     if not members.prefixes and not members.tag_sets:
         raise BadConfig(f"{place}: address group {group} has no members")
     return replace(own, prefixes=members.prefixes, tag_sets=members.tag_sets)
 
 
-def address_group(view: View, ref: NodeRef) -> Endpoint:
-    """Who is in an address group: its prefixes, and who has one of its tags."""
+def _address_group(view: View, ref: NodeRef) -> Endpoint:
+    """Who is in an address group: its prefixes, and who has all of its tags."""
     found = node(view, ref)
     place = f"address group {ref.name}"
     listed = items(found and found.properties, "address-group-prefix", "subnet")
-    labels = (view(tag, end) for end in neighbours(view, ref, "address-group-tag", "tag"))
-    return Endpoint(
-        prefixes({"subnet-list": listed}, place),
-        tag_sets=tuple((one.number,) for one in labels if one.number is not None),
-    )
+    labels = [view(tag, end) for end in neighbours(view, ref, "address-group-tag", "tag")]
+    numbers = tuple(sorted({one.number for one in labels if one.number is not None}))
+    if len(numbers) < len({one.ref for one in labels}):
+        raise BadConfig(f"{place}: a tag has no number")
+    listed_prefixes = prefixes({"subnet-list": listed}, place)
+    return Endpoint(listed_prefixes, tag_sets=(numbers,) if numbers else ())
 
 
 def _tag_ids(value: object, place: str) -> tuple[int, ...]:
@@ -150,27 +155,26 @@ def _services(view: View, ref: NodeRef, found: GraphNode) -> tuple[Service, ...]
     own = member(found.properties, "service")
     made = [_service(own)] if own else []
     for group in neighbours(view, ref, "firewall-rule-service-group", "service-group"):
-        made += view(service_group, group)
+        made += _service_group(view, group)
     if not made:
         raise BadConfig("service: neither a service nor a service group with services")
     return tuple(dict.fromkeys(made))
 
 
-def service_group(view: View, ref: NodeRef) -> tuple[Service, ...]:
+def _service_group(view: View, ref: NodeRef) -> list[Service]:
     """The services of a service group."""
     found = node(view, ref)
     place = "service-group-firewall-service-list"
-    return tuple(
-        _service(one) for one in items(found and found.properties, place, "firewall-service")
-    )
+    return [_service(one) for one in items(found and found.properties, place, "firewall-service")]
 
 
 def _service(value: object) -> Service:
-    name = text(value, "protocol") or member(value, "protocol-id")
-    if name is None:
+    """`any` has no number; of another protocol the number counts, which a controller fills in."""
+    name, number = text(value, "protocol"), member(value, "protocol-id")
+    if not name and number is None:
         raise BadConfig("service: no protocol")
-    source, destination = member(value, "src-ports"), member(value, "dst-ports")
-    return service(protocols(name), ports(source, "src-ports"), ports(destination, "dst-ports"))
+    which = name if name == "any" or number is None else number
+    return service(protocols(which), member(value, "src-ports"), member(value, "dst-ports"))
 
 
 def firewall_policies(view: View, uuid: UUID) -> FirewallPolicies:
