@@ -20,7 +20,8 @@ class HostSettings:
     is a vifr_transport: 1 Ethernet (kernel), 3 socket (DPDK, embedded forwarder).
     `dhcp_relay`: ports in the fabric's network get their addresses from a server there.
     `encapsulations` are the tunnel types in order of preference while no
-    global-vrouter-config says otherwise.
+    global-vrouter-config says otherwise. `least_pair_length` is the shortest prefix that an
+    allowed address pair may be, for IPv4; IPv6 ones may have as many addresses.
     """
 
     host_name: str
@@ -33,6 +34,7 @@ class HostSettings:
     subnet_hosts_resolvable: bool = True
     dhcp_relay: bool = False
     encapsulations: tuple[str, ...] = ("MPLSoGRE",)
+    least_pair_length: int = 24
 
 
 @dataclass(frozen=True, slots=True)

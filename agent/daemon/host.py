@@ -34,6 +34,7 @@ def host_settings(settings: Settings, topology: Topology | None) -> HostSettings
         subnet_hosts_resolvable=settings.get("DEFAULT", "subnet_hosts_resolvable", bool),
         dhcp_relay=settings.get("DEFAULT", "dhcp_relay_mode", bool),
         encapsulations=_encapsulations(settings, topology),
+        least_pair_length=settings.get("DEFAULT", "min_aap_prefix_len", int),
     )
 
 

@@ -101,7 +101,8 @@ virtual-DNS-record plain id-perms:IdPermsType display-name:string
 virtual-ip plain id-perms:IdPermsType display-name:string
 virtual-machine perms id-perms:IdPermsType display-name:string
 virtual-machine-interface perms ecmp-hashing-include-fields:EcmpHashingIncludeFields
-    igmp-enable:bool=false virtual-machine-interface-allowed-address-pairs:AllowedAddressPairs
+    igmp-enable:bool=false port-security-enabled:bool=true
+    virtual-machine-interface-allowed-address-pairs:AllowedAddressPairs
     virtual-machine-interface-bindings:KeyValuePairs
     virtual-machine-interface-device-owner:string
     virtual-machine-interface-dhcp-option-list:DhcpOptionsListType
@@ -313,7 +314,7 @@ PolicyBasedForwardingRuleType direction:string vlan-tag:int src-mac:string dst-m
     mpls-label:int service-chain-address:string ipv6-service-chain-address:string
     protocol:string
 PortMap protocol:string src-port:int dst-port:int
-PortMappings port-mappings:PortMap
+PortMappings port-mappings:PortMap*
 PortTranslationPool protocol:string port-range:PortType port-count:int
 PortTranslationPools port-translation-pool:PortTranslationPool*
 PortType start-port:int=0 end-port:int=65535

@@ -49,11 +49,13 @@ class VifFlag(IntFlag):
 
     NONE = 0
     POLICY = 0x1
+    SERVICE = 0x4
     L3 = 0x40
     L2 = 0x80
     DHCP = 0x100
     VHOST_PHYS = 0x200
     UNKNOWN_UC_FLOOD = 0x10000
+    DROP_NEW_FLOWS = 0x40000
     ETREE_ROOT = 0x200000
 
 
@@ -199,6 +201,18 @@ class VrfEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class VrfAssign:
+    """The VRF of what has a tag at a vif of a service, and the nexthop that names it in flows."""
+
+    key: Key
+    vif: int
+    tag: int
+    vrf: int
+    nexthop: int
+    refs: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One peer's path to a prefix or a MAC address of a VRF.
 
@@ -236,7 +250,7 @@ class Route:
         return refs if self.mac is None else (*refs, route_key(self.vrf, self.mac))
 
 
-Object: TypeAlias = Vif | Nexthop | Label | VxlanId | VrfEntry
+Object: TypeAlias = Vif | Nexthop | Label | VxlanId | VrfEntry | VrfAssign
 """What exactly one function of `oper` owns; routes may have several who offer them."""
 Row: TypeAlias = Object | Route
 

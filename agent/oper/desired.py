@@ -26,13 +26,19 @@ from agent.oper.datapath import (
     Row,
     Vif,
     VifType,
+    VrfAssign,
     VrfEntry,
     VxlanId,
     inet_key,
 )
 from agent.oper.fabric import FABRIC_VIF
 from agent.oper.vmi import device_recognition
-from agent.oper.vrf import vif_recognition, vni_recognition
+from agent.oper.vrf import (
+    lent_recognition,
+    tag_recognition,
+    vif_recognition,
+    vni_recognition,
+)
 from agent.routes import InetKey
 from agent.sandesh.vrouter import (
     SandeshOp,
@@ -40,6 +46,7 @@ from agent.sandesh.vrouter import (
     VrMplsReq,
     VrNexthopReq,
     VrRouteReq,
+    VrVrfAssignReq,
     VrVrfReq,
     VrVxlanReq,
 )
@@ -135,6 +142,17 @@ def _vrf(row: VrfEntry) -> DatapathMessage:
 
 
 @message.register
+def _vrf_assign(row: VrfAssign) -> DatapathMessage:
+    return VrVrfAssignReq(
+        h_op=_ADD,
+        var_vif_index=row.vif,
+        var_vlan_id=row.tag,
+        var_vif_vrf=row.vrf,
+        var_nh_id=row.nexthop,
+    )
+
+
+@message.register
 def _route(row: Route) -> DatapathMessage:
     to, via = row.destination, row.nexthop_index
     if isinstance(to, Mac):
@@ -201,6 +219,7 @@ class Dump:
         self._vxlans: list[VrVxlanReq] = []
         self._routes: list[VrRouteReq] = []
         self._vrfs: set[int] = set()
+        self._tags: list[VrVrfAssignReq] = []
         for one in messages:
             self._sort(one)
 
@@ -218,6 +237,8 @@ class Dump:
             self._vrfs.add(one.rtr_vrf_id)
         elif isinstance(one, VrVrfReq):
             self._vrfs.add(one.vrf_idx)
+        elif isinstance(one, VrVrfAssignReq):
+            self._tags.append(one)
 
     @property
     def has_ports(self) -> bool:
@@ -230,8 +251,7 @@ class Dump:
             yield Seed(Kind.VIF, vif.vifr_idx, (device_recognition(vif.vifr_name),))
         neighbours = {index: address for address, index in self._neighbours()}
         for index, one in sorted(self._nexthops.items()):
-            known = self._recognition(one, neighbours.get(index))
-            yield Seed(Kind.NEXTHOP, index, () if known is None else (known,))
+            yield Seed(Kind.NEXTHOP, index, self._recognition(one, neighbours.get(index)))
         for label in sorted(self._labels, key=lambda one: one.mr_label):
             known = nexthop.label_recognition(label.mr_nhid)
             yield Seed(Kind.LABEL, label.mr_label, (known,))
@@ -249,17 +269,47 @@ class Dump:
             inside = vif.vifr_type in (VifType.VIRTUAL, VifType.GATEWAY)
             if inside and index != NO_VRF and index not in named:
                 by_vrf.setdefault(index, []).append(vif_recognition(vif.vifr_name))
+        for index, one in self._beside():
+            by_vrf.setdefault(index, []).append(one)
         for index, known in by_vrf.items():
             yield Seed(Kind.VRF, index, tuple(known))
 
-    def _recognition(self, one: VrNexthopReq, neighbour: IPv4Address | None) -> Hashable | None:
+    def _beside(self) -> Iterator[tuple[int, Hashable]]:
+        """The VRFs that vifs are in beside their own: by a tag, or by an address there."""
+        vifs = {one.vifr_idx: one for one in self._vifs if one.vifr_type == VifType.VIRTUAL}
+        for one in self._tags:
+            if one.var_vif_index in vifs:
+                device = vifs[one.var_vif_index].vifr_name
+                yield one.var_vif_vrf, tag_recognition(device, one.var_vlan_id)
+        for route in self._routes:
+            via = self._nexthops.get(route.rtr_nh_id)
+            vif = _vif_of(via) if via else None
+            out = vifs.get(vif) if vif is not None else None
+            if out is not None and out.vifr_vrf & NO_VRF != route.rtr_vrf_id:
+                to = InetKey(route.rtr_prefix, route.rtr_prefix_len)
+                yield route.rtr_vrf_id, lent_recognition(out.vifr_name, to)
+
+    def _recognition(
+        self, one: VrNexthopReq, neighbour: IPv4Address | None
+    ) -> tuple[Hashable, ...]:
+        """What recognises a nexthop, the best first."""
         if neighbour is not None:
-            return nexthop.arp_recognition(neighbour)
+            return (nexthop.arp_recognition(neighbour),)
+        vif = _vif_of(one)
+        if vif is not None:
+            mac, tag = one.nhr_encap[:6], one.nhr_encap[12:16]
+            if vif == FABRIC_VIF and mac != one.nhr_encap[6:12]:
+                return ()  # to a neighbour that no route names any more
+            if tag[:2] == nexthop.ETHERTYPE_VLAN:
+                return (nexthop.tag_recognition(vif, int.from_bytes(tag[2:], "big")),)
+            what = (vif, one.nhr_family, one.nhr_flags)
+            exact = nexthop.station_recognition(*what, mac)
+            return exact, nexthop.encap_recognition(*what)
+        known = self._by_kind(one)
+        return () if known is None else (known,)
+
+    def _by_kind(self, one: VrNexthopReq) -> Hashable | None:
         vif = one.nhr_encap_oif_id[0] if one.nhr_encap_oif_id else None
-        if one.nhr_type == NexthopType.ENCAP and vif is not None:
-            if vif == FABRIC_VIF and one.nhr_encap[:6] != one.nhr_encap[6:12]:
-                return None  # to a neighbour that no route names any more
-            return nexthop.encap_recognition(vif, one.nhr_family, one.nhr_flags)
         if one.nhr_type == NexthopType.RECEIVE and vif is not None:
             return nexthop.receive_recognition(vif, one.nhr_flags)
         if one.nhr_type == NexthopType.TUNNEL:
@@ -299,7 +349,7 @@ class Dump:
 
     def leases(self) -> list[DhcpSnooped]:
         """The addresses in the fabric's VRF that ports of this host have there."""
-        inside = self._guests(one for one in self._routes if one.rtr_vrf_id == 0)
+        inside = self._guests(one for one in self._routes if _is_host4(one) and not one.rtr_vrf_id)
         return [
             DhcpSnooped(one.vif_index, one.ip, one.mac)
             for one in inside
@@ -307,16 +357,22 @@ class Dump:
         ]
 
     def _guests(self, routes: Iterable[VrRouteReq]) -> Iterator[TrafficSeen]:
-        """The host routes among them that lead into a VM."""
+        """The routes among them that lead into a VM, each as its first address."""
         ports = {one.vifr_idx for one in self._vifs if one.vifr_type == VifType.VIRTUAL}
         for route in routes:
             via, to = self._nexthops.get(route.rtr_nh_id), route.rtr_prefix
-            if via is None or via.nhr_type != NexthopType.ENCAP or not via.nhr_encap_oif_id:
+            vif = _vif_of(via) if via else None
+            if via is None or vif is None or vif not in ports:
                 continue
-            vif = via.nhr_encap_oif_id[0]
-            host = len(to) in (4, 16) and route.rtr_prefix_len == 8 * len(to)
-            if vif in ports and host and len(via.nhr_encap) >= 6:
+            if len(to) in (4, 16) and len(via.nhr_encap) >= 6:
                 yield TrafficSeen(vif, ip_address(to), Mac(via.nhr_encap[:6]))
+
+
+def _vif_of(via: VrNexthopReq) -> int | None:
+    """The vif that an encapsulating nexthop leaves by."""
+    if via.nhr_type != NexthopType.ENCAP or not via.nhr_encap_oif_id:
+        return None
+    return int(via.nhr_encap_oif_id[0])
 
 
 def _is_host4(route: VrRouteReq) -> bool:

@@ -12,27 +12,23 @@ from uuid import UUID
 
 from agent.ifmap import NodeRef
 from agent.oper.datapath import inet_key
-from agent.oper.encapsulation import MPLS, own, priorities
+from agent.oper.encapsulation import MPLS
+from agent.oper.exported_hosts import bridged, hosts
+from agent.oper.exported_port import ExportedPort, exported_port, told
 from agent.oper.fabric import fabric
 from agent.oper.incremental import Call, Source, View
-from agent.oper.marks import etree_leaf, hash_fields
 from agent.oper.multicast import broadcast_label
+from agent.oper.port_nexthops import VmiNexthops, nexthops
 from agent.oper.preference import LOW, PathPreference, path_preference
-from agent.oper.prefixes import STATIC, PortPrefix, prefixes
+from agent.oper.prefixes import PortPrefix
 from agent.oper.routing import routing
-from agent.oper.rows import Fabric, Vmi, Vn, Vrf
-from agent.oper.security_group import security_groups
-from agent.oper.shared import HOLDERS, Place, composite
-from agent.oper.tag import tags
-from agent.oper.vmi import vmi
-from agent.oper.vmi_objects import VmiNexthops, nexthops
+from agent.oper.shared import HOLDERS, Place, composite, offer, place_of
 from agent.oper.vn import vn
 from agent.oper.vrf import vrf
 from agent.routes import (
     Encapsulation,
     EvpnKey,
     GroupKey,
-    LoadBalanceField,
     PublishedRoute,
     RouteAttributes,
     RouteFamily,
@@ -49,144 +45,67 @@ TREE_LABELS: Source[None, tuple[int, int] | None] = Source("tree labels")
 """The first and last label that the builder of broadcast trees may give to this host."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Port:
-    """What all routes of a port have in common."""
-
-    row: Vmi
-    vn: Vn
-    vrf: Vrf
-    fabric: Fabric
-    router_id: IPv4Address
-    groups: tuple[int, ...]
-    tags: tuple[int, ...]
-    spread: frozenset[LoadBalanceField]
-    leaf: bool
-
-
 def port_routes(view: View, uuid: UUID) -> tuple[PublishedRoute, ...]:
     """The routes to a port: its addresses, its MAC, and both together."""
-    port, made = _port(view, uuid), view(nexthops, uuid)
+    port, made = exported_port(view, uuid), view(nexthops, uuid)
     if port is None or made is None:
         return ()
-    return (*_inet(view, port, made), *_routed(view, port), *_evpn(view, port, made))
+    return (*_inet(view, port, made), *_routed(view, port), *hosts(view, port, made))
 
 
 def shared_routes(view: View, place: Place) -> tuple[PublishedRoute, ...]:
     """The route to an address that several ports have at once: by the label of all."""
     made, found = view(composite, place), (view.read(HOLDERS, place) or ())
-    ports = [port for port in (_port(view, uuid) for uuid in found if uuid) if port is not None]
-    offers = [
-        to for port in ports[:1] for to in _told(view, port) if inet_key(to.prefix) == place[1]
-    ]
-    if made is None or not offers:
+    holders = (exported_port(view, uuid) for uuid in found if uuid)
+    ports = [port for port in holders if port is not None]
+    to = offer(view, ports[0].row.uuid, place) if ports else None
+    if made is None or to is None or to.local:
         return ()
     groups = tuple(sorted({group for port in ports for group in port.groups}))
     all_tags = tuple(sorted({tag for port in ports for tag in port.tags}))
     port = replace(ports[0], groups=groups, tags=all_tags)
-    path = view(path_preference, port.row.uuid, offers[0].address)
-    return (_inet_route(port, offers[0], made[1].label, path),)
+    path = view(path_preference, port.row.uuid, to.address)
+    return (_inet_route(port, to, made[1].label, path),)
 
 
-def _port(view: View, uuid: UUID) -> _Port | None:
-    """What a port's routes have in common; None for a port that has none."""
-    row, host, made = view(vmi, uuid), view(fabric), view(nexthops, uuid)
-    if row is None or made is None or host is None or host.router_id is None:
-        return None
-    if row.vn is None or row.vrf is None:
-        return None
-    return _Port(
-        row,
-        row.vn,
-        row.vrf,
-        host,
-        host.router_id,
-        view(security_groups, uuid),
-        view(tags, uuid),
-        view(hash_fields, uuid),
-        view(etree_leaf, row.vn.name),
-    )
-
-
-def _inet(view: View, port: _Port, made: VmiNexthops) -> Iterator[PublishedRoute]:
-    bound = made.l3_policy if port.row.policy else made.l3
-    if bound is None:
-        return
-    for to in _told(view, port):
-        if view.read(HOLDERS, (port.vrf.name, inet_key(to.prefix))) is None:
+def _inet(view: View, port: ExportedPort, made: VmiNexthops) -> Iterator[PublishedRoute]:
+    for to in told(view, port):
+        bound = made.towards(to, policy=port.row.policy)
+        if bound is not None and view.read(HOLDERS, place_of(port.vrf, to)) is None:
             path = view(path_preference, port.row.uuid, to.address)
             yield _inet_route(port, to, bound.label.label, path)
 
 
-def _told(view: View, port: _Port) -> Iterator[PortPrefix]:
-    """What others may know of the prefixes that lead to a port."""
-    return (one for one in view(prefixes, port.row.uuid) if not one.local)
-
-
-def _inet_route(port: _Port, to: PortPrefix, label: int, path: PathPreference) -> PublishedRoute:
-    way = RouteNexthop(port.router_id, label, MPLS, port.vn.name, port.fabric.mac, port.tags)
+def _inet_route(
+    port: ExportedPort, to: PortPrefix, label: int, path: PathPreference
+) -> PublishedRoute:
+    network, vrf = to.network or port.vn, to.vrf or port.vrf
+    way = RouteNexthop(port.router_id, label, MPLS, network.name, port.fabric.mac, port.tags)
     family = RouteFamily.INET if to.prefix.version == 4 else RouteFamily.INET6
     attributes = replace(
-        _attributes(port, way, path),
+        port.attributes(way, path),
         communities=to.communities,
         load_balance=port.spread,
         sub_protocol=to.origin,
     )
-    return PublishedRoute(family, port.vrf.name, inet_key(to.prefix), attributes)
+    return PublishedRoute(family, vrf.name, inet_key(to.prefix), attributes)
 
 
-def _routed(view: View, port: _Port) -> Iterator[PublishedRoute]:
+def _routed(view: View, port: ExportedPort) -> Iterator[PublishedRoute]:
     """All as prefixes (EVPN type 5) where a logical router routes for the network."""
     found = view(routing, NodeRef("virtual-network", port.vn.name))
     if found is None or not found.vni:
         return
     vxlan = (Encapsulation.VXLAN,)
     way = RouteNexthop(port.router_id, found.vni, vxlan, mac=port.fabric.mac, tags=port.tags)
-    for to in _told(view, port):
+    for to in told(view, port):
+        if to.vrf is not None:
+            continue
         path = view(path_preference, port.row.uuid, to.address)
         key = EvpnKey(0, _NO_MAC, to.prefix.network_address, to.prefix.prefixlen)
-        attributes = _attributes(port, way, path)
+        attributes = port.attributes(way, path)
         attributes = replace(attributes, etree_leaf=port.leaf)
         yield PublishedRoute(RouteFamily.EVPN, found.vrf.name, key, attributes)
-
-
-def _evpn(view: View, port: _Port, made: VmiNexthops) -> Iterator[PublishedRoute]:
-    bound = made.l2_policy if port.row.policy else made.l2
-    if bound is None or not port.row.l2_active:
-        return
-    tag, label, offered = _bridged(view, port.vn, bound.label.label)
-    way = RouteNexthop(port.router_id, label, offered, tags=port.tags)
-    first = PathPreference(LOW, 0, waits=True)
-    hosts = (one.address for one in _told(view, port) if one.origin != STATIC)
-    for at, address in enumerate(hosts):
-        path = view(path_preference, port.row.uuid, address)
-        first = first if at else path
-        key = EvpnKey(tag, port.row.mac, address, address.max_prefixlen)
-        yield _host(port, key, _attributes(port, way, path))
-    key = EvpnKey(tag, port.row.mac, _ANY, _ANY.max_prefixlen)
-    yield _host(port, key, _attributes(port, way, first))
-
-
-def _bridged(view: View, network: Vn, label: int) -> tuple[int, int, tuple[Encapsulation, ...]]:
-    """Ethernet tag, label and encapsulations of what is bridged; in VXLAN all is the VNI."""
-    offered = own(view(priorities))
-    if Encapsulation.VXLAN in offered and network.vxlan_id:
-        return network.vxlan_id, network.vxlan_id, offered
-    return 0, label, MPLS
-
-
-def _host(port: _Port, key: EvpnKey, attributes: RouteAttributes) -> PublishedRoute:
-    attributes = replace(attributes, etree_leaf=port.leaf)
-    return PublishedRoute(RouteFamily.EVPN, port.vrf.name, key, attributes)
-
-
-def _attributes(port: _Port, way: RouteNexthop, path: PathPreference) -> RouteAttributes:
-    return RouteAttributes(
-        (way,),
-        sequence=path.sequence,
-        local_preference=path.preference,
-        security_groups=port.groups,
-    )
 
 
 def network_routes(view: View, ref: NodeRef) -> tuple[PublishedRoute, ...]:
@@ -197,7 +116,7 @@ def network_routes(view: View, ref: NodeRef) -> tuple[PublishedRoute, ...]:
     if host is None or host.router_id is None:
         return ()
     instance = view(vrf, row.vrf_name)
-    tag, label, offered = _bridged(view, row, view(broadcast_label, instance).label)
+    tag, label, offered = bridged(view, row, view(broadcast_label, instance).label)
     way = RouteNexthop(host.router_id, label, offered)
     key = EvpnKey(tag, BROADCAST_MAC, _ANY, _ANY.max_prefixlen)
     attributes = RouteAttributes((way,), local_preference=LOW)

@@ -27,10 +27,10 @@ from agent.oper.datapath import (
 from agent.oper.encapsulation import MPLS, carriers, choose, priorities
 from agent.oper.fabric import fabric
 from agent.oper.incremental import Source, View
+from agent.oper.port_nexthops import VmiNexthops, nexthops
 from agent.oper.rows import Vmi, Vn, Vrf
 from agent.oper.tunnel import Tunnel, tunnel
 from agent.oper.vmi import plugged_in, vmi
-from agent.oper.vmi_objects import VmiNexthops, nexthops
 from agent.routes import Encapsulation, TreeNeighbour
 from agent.values import BROADCAST_MAC
 

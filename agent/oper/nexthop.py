@@ -33,6 +33,7 @@ _COMPOSITES = (
     _MCAST | NexthopFlag.COMPOSITE_ENCAP | NexthopFlag.COMPOSITE_FABRIC | NexthopFlag.COMPOSITE_EVPN
 )
 _ETHERTYPE_IP = b"\x08\x00"
+ETHERTYPE_VLAN = b"\x81\x00"
 
 DISCARD = Nexthop(Key(Kind.NEXTHOP, "discard"), 1, NexthopType.DISCARD, _BASE)
 L2_RECEIVE = Nexthop(Key(Kind.NEXTHOP, "l2-receive"), 3, NexthopType.L2_RECEIVE, _BASE)
@@ -41,6 +42,16 @@ L2_RECEIVE = Nexthop(Key(Kind.NEXTHOP, "l2-receive"), 3, NexthopType.L2_RECEIVE,
 def encap_recognition(vif: int, family: int, flags: int) -> Hashable:
     """An interface nexthop: by vif, family, and whether it is for policy or multicast."""
     return "encap", vif, int(family), int(flags) & (_POLICY | _MCAST)
+
+
+def station_recognition(vif: int, family: int, flags: int, mac: bytes) -> Hashable:
+    """An interface nexthop: by all that, and the MAC address that it leads to."""
+    return "station", encap_recognition(vif, family, flags), bytes(mac)
+
+
+def tag_recognition(vif: int, tag: int) -> Hashable:
+    """An interface nexthop that puts a tag on frames: by its vif and the tag."""
+    return "tag", vif, tag
 
 
 def receive_recognition(vif: int, flags: int) -> Hashable:
@@ -100,16 +111,20 @@ def interface(
     vrf: Vrf | None = None,
     source: Mac = VRRP_MAC,
     leaf: bool = False,
+    other: bool = False,
 ) -> Nexthop:
     """Out of a vif to `mac`: what `owner` (a part of the key) wants of that vif.
 
-    `leaf`: behind it is a leaf of an E-Tree.
+    `leaf`: behind it is a leaf of an E-Tree; `other`: `mac` is not that of the vif's own VM.
     """
     vif_key, vif_index = (vif.key, vif.index) if isinstance(vif, Vif) else vif
     key = _key("interface", *owner)
+    known = [station_recognition(vif_index, family, flags, mac)]
+    if not other:
+        known.append(encap_recognition(vif_index, family, flags))
     return Nexthop(
         key,
-        ids.index(view, key, lambda: [encap_recognition(vif_index, family, flags)]),
+        ids.index(view, key, lambda: known),
         NexthopType.ENCAP,
         (NexthopFlag.VALID if leaf else _BASE) | flags,
         family,
@@ -117,6 +132,32 @@ def interface(
         vif_index,
         mac + source + _ETHERTYPE_IP,
         refs=(vif_key, vrf_key(vrf.name)) if vrf else (vif_key,),
+    )
+
+
+def service(
+    view: View,
+    owner: tuple[Hashable, ...],
+    vif: tuple[Key, int],
+    ends: tuple[Mac, Mac],
+    tag: int,
+    vrf: Vrf,
+    *,
+    policy: bool,
+) -> Nexthop:
+    """Out of a vif of a service with a tag, from and to the MAC addresses `ends` (to, from)."""
+    vif_key, vif_index = vif
+    key = _key("service", *owner)
+    destination, source = ends
+    return Nexthop(
+        key,
+        ids.index(view, key, lambda: [tag_recognition(vif_index, tag)]),
+        NexthopType.ENCAP,
+        _BASE | (_POLICY if policy else NexthopFlag.NONE),
+        vrf=vrf.index,
+        vif=vif_index,
+        encap=destination + source + ETHERTYPE_VLAN + tag.to_bytes(2, "big") + _ETHERTYPE_IP,
+        refs=(vif_key, vrf_key(vrf.name)),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, ip_address
 from uuid import UUID
 
@@ -103,15 +103,17 @@ class PortRows:
 
         What is said of unknown vifs is ignored.
         """
-        row, name = self.by_vif(fact.vif_index), (fact.vif_index, fact.ip)
+        row = self.by_vif(fact.vif_index)
         if row is None or row.vrf is None:
             return
-        place = row.vrf.name, inet_key(prefix(str(fact.ip)))
+        fact = replace(fact, ip=row.held_as(fact.ip))
+        name = fact.vif_index, fact.ip
+        place = _place(row, row.vrf.name, fact.ip)
         own, here = self._sequences.rows.get(name, 0), self._highest(place, fact.ip)
         if self._traffic.rows.get(name) == fact and own >= here:
             return  # nobody took the address from it since
         self._traffic.put(name, fact)
-        if fact.mac == row.mac:
+        if fact.mac in row.macs_of(fact.ip):
             self._sequences.put(name, max(self._remote.highest(*place), own, here) + 1)
 
     def _highest(self, place: tuple[str, InetKey], ip: Address) -> int:
@@ -136,10 +138,10 @@ class PortRows:
     def waiting(self) -> list[tuple[int, IPv4Address, Mac]]:
         """(vif index, address, MAC) of the VMs that have not yet been heard of."""
         return [
-            (row.vif_index, ip, row.mac)
+            (row.vif_index, ip, mac)
             for row in self.rows.values()
-            for ip in row.addresses
-            if isinstance(ip, IPv4Address) and not self._was_heard(row.vif_index, ip, row.mac)
+            for ip, mac in _expected(row)
+            if isinstance(ip, IPv4Address) and not self._was_heard(row.vif_index, ip, mac)
         ]
 
     def _was_heard(self, vif_index: int, ip: IPv4Address, mac: Mac) -> bool:
@@ -152,6 +154,26 @@ def _places(row: Vmi) -> Iterator[tuple[str, InetKey]]:
         for address in dict.fromkeys((row.ip, row.ip6, *row.others)):
             if address is not None:
                 yield row.vrf.name, inet_key(prefix(str(address)))
+        for pair in row.pairs:
+            yield row.vrf.name, inet_key(pair.prefix)
+
+
+def _place(row: Vmi, vrf: str, held: Address) -> tuple[str, InetKey]:
+    """Where an address of a port is known: that of a pair by its longest prefix."""
+    if held not in row.addresses:
+        found = [pair.prefix for pair in row.pairs if pair.prefix.network_address == held]
+        if found:
+            return vrf, inet_key(max(found, key=lambda one: one.prefixlen))
+    return vrf, inet_key(prefix(str(held)))
+
+
+def _expected(row: Vmi) -> Iterator[tuple[Address, Mac]]:
+    """The addresses that a VM is asked about, with the MAC address that it should answer with."""
+    yield from ((ip, row.mac) for ip in row.addresses)
+    for pair in row.pairs:
+        host = pair.prefix.prefixlen == pair.prefix.max_prefixlen
+        if host and not pair.ecmp and pair.prefix.network_address not in row.addresses:
+            yield pair.prefix.network_address, pair.mac or row.mac
 
 
 def _leads_here(path: RouteAttributes, router_id: IPv4Address | None) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from agent.ifmap import Identity
+from agent.oper.address_pairs import shared_pairs
 from agent.oper.incremental import Source, View
 from agent.oper.vmi import vmi
 from agent.oper.world import (
@@ -41,7 +42,7 @@ class PathPreference(NamedTuple):
 
 
 def path_preference(view: View, uuid: UUID, address: Address) -> PathPreference:
-    """The path preference of an address of a plugged VMI."""
+    """The path preference of an address that a plugged VMI has, or of a pair's first one."""
     static = view(static_preference, uuid)
     if static or address in view(active_active, uuid):
         return PathPreference(static or HIGH, 0, waits=False)
@@ -50,16 +51,15 @@ def path_preference(view: View, uuid: UUID, address: Address) -> PathPreference:
         return PathPreference(LOW, 0, waits=True)
     seen = view.read(TRAFFIC, (row.vif_index, address))
     sequence = view.read(SEQUENCE, (row.vif_index, address)) or 0
-    waits = seen is None or seen.mac != row.mac
+    waits = seen is None or seen.mac not in row.macs_of(address)
     return PathPreference(LOW if waits else HIGH, sequence, waits)
 
 
 def active_active(view: View, uuid: UUID) -> frozenset[Address]:
     """The addresses of a VMI that it has together with others: nobody gives way to another."""
     found = instance_ips(view, uuid)
-    return frozenset(
-        one for one, said in found if member(said, "instance-ip-mode") == "active-active"
-    )
+    own = (one for one, said in found if member(said, "instance-ip-mode") == "active-active")
+    return frozenset(own) | view(shared_pairs, uuid)
 
 
 def instance_ips(view: View, uuid: UUID) -> Iterator[tuple[Address, Mapping[str, Any]]]:

@@ -1,6 +1,7 @@
-"""All prefixes that lead to a port: its addresses, and the static routes of its route tables.
+"""All prefixes that lead to a port: its own addresses and what is behind it, those that other
+networks lend it, and those of its service instances.
 
-Facts xmpp-ifmap.md 6.3, 10.4, 11.
+Facts xmpp-ifmap.md 6.3, 10.4, 11, oper-db.md 4.3.
 """
 
 from __future__ import annotations
@@ -11,12 +12,17 @@ from ipaddress import ip_network
 from uuid import UUID
 
 from agent.ifmap import Identity, NodeRef
-from agent.oper.incremental import View
+from agent.oper.alias_ip import alias_ips
+from agent.oper.floating_ip import floating_ips
+from agent.oper.incremental import Failure, View
+from agent.oper.instances import service_links
+from agent.oper.lending import place
 from agent.oper.preference import instance_ips
-from agent.oper.rows import Vmi
+from agent.oper.rows import Vmi, Vn, Vrf
 from agent.oper.vmi import vmi
+from agent.oper.vrf import vrf
 from agent.oper.world import BY_UUID, BadConfig, address, items, member, neighbours, node
-from agent.values import Address, Prefix, prefix
+from agent.values import Address, Mac, Prefix, prefix
 
 INSTANCE, SERVICE, STATIC = "interface", "service-interface", "interface-static"
 """What controllers are told of where a prefix comes from."""
@@ -25,7 +31,12 @@ _VMI = "virtual-machine-interface"
 
 @dataclass(frozen=True, slots=True)
 class PortPrefix:
-    """A prefix that leads to a port; it has the path preference of the `address`."""
+    """A prefix that leads to a port; it has the path preference of the `address`.
+
+    `vrf` is where it is known, None for the port's own VRF and that which routes for it.
+    `network` is the one that lent it, `mac` that of an allowed address pair, None for the
+    port's own, `tag` that of a service instance, 0 for none.
+    """
 
     prefix: Prefix
     address: Address
@@ -33,6 +44,20 @@ class PortPrefix:
     communities: tuple[str, ...] = ()
     local: bool = False
     """Whether only this host shall know it."""
+    mac: Mac | None = None
+    vrf: Vrf | None = None
+    network: Vn | None = None
+    tag: int = 0
+
+    @property
+    def is_host(self) -> bool:
+        """Whether it is a single address."""
+        return self.prefix.prefixlen == self.prefix.max_prefixlen
+
+    @property
+    def name(self) -> tuple[str, Prefix]:
+        """What tells it from the other prefixes of the port."""
+        return self.vrf.name if self.vrf else "", self.prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +73,44 @@ def prefixes(view: View, uuid: UUID) -> tuple[PortPrefix, ...]:
     row = view(vmi, uuid)
     if row is None:
         return ()
-    services = view(service_addresses, uuid)
-    found: dict[Prefix, PortPrefix] = {}
-    for one in row.addresses:
-        to = prefix(str(one))
-        origin = SERVICE if one in services else INSTANCE
-        found[to] = PortPrefix(to, one, origin, local=one in row.private)
-    for static in view(static_routes, uuid):
-        primary = _primary(row, static.prefix.version)
-        if primary is not None:
-            to = static.prefix
-            found.setdefault(to, PortPrefix(to, primary, STATIC, static.communities))
+    found: dict[object, PortPrefix] = {}
+    for to in (*_own(view, row), *_lent(view, row), *_services(view, row)):
+        found.setdefault(to.name, to)
     return tuple(found.values())
 
 
-def _primary(row: Vmi, version: int) -> Address | None:
-    """The primary address of a family, while the port forwards it."""
-    if version == 4:
-        return row.ip if row.ip4_active else None
-    return row.ip6 if row.ip6_active else None
+def _own(view: View, row: Vmi) -> Iterator[PortPrefix]:
+    services = view(service_addresses, row.uuid)
+    for one in row.addresses:
+        origin = SERVICE if one in services else INSTANCE
+        yield PortPrefix(prefix(str(one)), one, origin, local=one in row.private)
+    for pair in row.pairs:
+        yield PortPrefix(pair.prefix, pair.prefix.network_address, mac=pair.mac)
+    for static in view(static_routes, row.uuid):
+        primary = row.primary(static.prefix.version)
+        if primary is not None:
+            yield PortPrefix(static.prefix, primary, STATIC, static.communities)
+
+
+def _lent(view: View, row: Vmi) -> Iterator[PortPrefix]:
+    """Floating and alias IPs; they move with the address that they belong to."""
+    lent = [(one, one.fixed) for one in view(floating_ips, row.uuid)]
+    lent += [(one, row.primary(one.address.version)) for one in view(alias_ips, row.uuid)]  # type: ignore[misc]
+    for one, own in lent:
+        where = view(place, NodeRef("virtual-network", one.network))
+        if where is not None and own is not None:
+            to = prefix(str(one.address))
+            yield PortPrefix(to, row.held_as(own), vrf=where.vrf, network=where.network)
+
+
+def _services(view: View, row: Vmi) -> Iterator[PortPrefix]:
+    """The addresses of service chains in the VRFs of the service instances."""
+    for link in view(service_links, row.uuid):
+        instance = view.attempt(vrf, link.instance)
+        for one in link.addresses:
+            own = row.primary(one.version)
+            if own is not None and not isinstance(instance, Failure):
+                yield PortPrefix(prefix(str(one)), own, vrf=instance, tag=link.tag)
 
 
 def service_addresses(view: View, uuid: UUID) -> frozenset[Address]:

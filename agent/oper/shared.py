@@ -18,16 +18,16 @@ from agent.oper.datapath import InetFlag, Label, Nexthop, Output, Peer, Route, i
 from agent.oper.direction import MOST_MEMBERS, hash_bits, places
 from agent.oper.incremental import Engine, Failure, Source, View
 from agent.oper.marks import hash_fields
+from agent.oper.port_nexthops import Bound, nexthops
 from agent.oper.ports import plugged
 from agent.oper.preference import HIGH, active_active
+from agent.oper.prefixes import PortPrefix, prefixes
 from agent.oper.routing import routing
 from agent.oper.rows import Vrf
 from agent.oper.table import Table
 from agent.oper.vmi import vmi
-from agent.oper.vmi_objects import Bound, nexthops
 from agent.oper.vrf import vrf
 from agent.routes import InetKey
-from agent.values import prefix
 
 Place: TypeAlias = "tuple[str, InetKey]"
 """A VRF's name and an address in it."""
@@ -39,13 +39,20 @@ SHARED: Source[None, tuple[Place, ...]] = Source("shared addresses")
 
 
 def offered(view: View, uuid: UUID) -> tuple[Place, ...]:
-    """The addresses that a port would share."""
+    """The addresses that a port would share, and the prefixes that move with them."""
     wanted = view(active_active, uuid)
     row = view(vmi, uuid) if wanted else None
-    if row is None or row.vrf is None or _bound(view, uuid) is None:
+    made = view(nexthops, uuid) if row else None
+    if row is None or row.vrf is None or made is None:
         return ()
-    there = (one for one in row.addresses if one in wanted)
-    return tuple((row.vrf.name, inet_key(prefix(str(one)))) for one in there)
+    there = (one for one in view(prefixes, uuid) if one.address in wanted)
+    usable = (one for one in there if made.towards(one, policy=row.policy))
+    return tuple(place_of(row.vrf, one) for one in usable)
+
+
+def place_of(own: Vrf, to: PortPrefix) -> Place:
+    """Where a prefix of a port in the VRF `own` is known."""
+    return (to.vrf or own).name, inet_key(to.prefix)
 
 
 def groups(view: View) -> Mapping[Place, tuple[UUID, ...]]:
@@ -76,11 +83,20 @@ class Holdings:
             self._table.put(place, places(rows.get(place, ()), ports))
 
 
-def _bound(view: View, uuid: UUID) -> Bound | None:
-    row, made = view(vmi, uuid), view(nexthops, uuid)
-    if row is None or made is None:
+def offer(view: View, uuid: UUID, place: Place) -> PortPrefix | None:
+    """What a port offers of a shared address."""
+    row = view(vmi, uuid)
+    if row is None or row.vrf is None:
         return None
-    return made.l3_policy if row.policy else made.l3
+    there = (one for one in view(prefixes, uuid) if place_of(row.vrf, one) == place)
+    return next(there, None)
+
+
+def _bound(view: View, uuid: UUID, place: Place) -> Bound | None:
+    row, made, to = view(vmi, uuid), view(nexthops, uuid), offer(view, uuid, place)
+    if row is None or made is None or to is None:
+        return None
+    return made.towards(to, policy=row.policy)
 
 
 def composite(view: View, place: Place) -> tuple[Nexthop, Label] | None:
@@ -88,7 +104,7 @@ def composite(view: View, place: Place) -> tuple[Nexthop, Label] | None:
     members: list[tuple[Nexthop, int] | None] = []
     holders = view.read(HOLDERS, place) or ()
     for uuid in holders:
-        bound = _bound(view, uuid) if uuid else None
+        bound = _bound(view, uuid, place) if uuid else None
         members.append((bound.nexthop, bound.label.label) if bound else None)
     if not any(members):
         return None
@@ -118,8 +134,15 @@ def _instances(view: View, place: Place, own: Vrf) -> Iterator[Vrf]:
     """The VRF of the ports, and that which routes for their network."""
     yield own
     holders = view.read(HOLDERS, place) or ()
+    if any(_is_elsewhere(view, uuid, place) for uuid in holders if uuid):
+        return
     rows = (view(vmi, uuid) for uuid in holders if uuid)
     network = next((row.vn for row in rows if row is not None and row.vn is not None), None)
     found = view(routing, NodeRef("virtual-network", network.name)) if network else None
     if found is not None and found.vrf != own:
         yield found.vrf
+
+
+def _is_elsewhere(view: View, uuid: UUID, place: Place) -> bool:
+    to = offer(view, uuid, place)
+    return to is not None and to.vrf is not None

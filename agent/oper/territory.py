@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar
 
 from agent._fast.inet_routes import Network, make, take
 from agent.objects import Desired, Key, Kind
-from agent.oper.datapath import BridgeFlag, InetFlag, Nexthop, Row, vrf_key
+from agent.oper.datapath import BridgeFlag, InetFlag, Nexthop, Route, Row, vrf_key
 from agent.oper.desired import bridge_route, desired, inet_route
 from agent.oper.direction import (
     Spec,
@@ -29,8 +29,9 @@ from agent.rib import preference
 from agent.routes import EvpnKey, InetKey, RouteAttributes, RouteNexthop
 from agent.values import Mac
 
-_LABEL_VALID, _PROXY, _FLOOD = (
-    int(flag) for flag in (InetFlag.LABEL_VALID, InetFlag.ARP_PROXY, InetFlag.ARP_FLOOD)
+_LABEL_VALID, _PROXY, _FLOOD, _TRAP = (
+    int(flag)
+    for flag in (InetFlag.LABEL_VALID, InetFlag.ARP_PROXY, InetFlag.ARP_FLOOD, InetFlag.ARP_TRAP)
 )
 _BRIDGE_FLAGS = int(BridgeFlag.LABEL_VALID | BridgeFlag.FLOOD_DHCP)
 _MOST_REFS = 4096
@@ -212,9 +213,13 @@ class Territory:
         """Make what is plain of the inet routes that are due; gives the others."""
         if self._network is None:
             return self._due_inet
+        own = [to for to in self.watched if to in self._due_inet]
+        for to in own:
+            del self._due_inet[to]
         lane, stitched, refs = self._inet, self._of_ip, self._refs
         paths, vias, store = lane.paths, lane.vias, self.inet_made
-        return make(self._due_inet, paths, vias, stitched, refs, self._network, store, made)
+        rest = make(self._due_inet, paths, vias, stitched, refs, self._network, store, made)
+        return [*own, *rest]
 
     def lead_of(self, to: InetKey | Mac) -> Spec | None:
         """Where the object made for a route leads; None where none was made."""
@@ -285,6 +290,7 @@ class Territory:
             mac = bytes(bridge.name[1])  # type: ignore[index]
             refs = (*refs, bridge)
         flags |= self._arp_flags(to, path, stitched=bridge is not None or lead.composite)
+        flags |= self._trap(key, to)
         message = inet_route(facts.index, to, index, label, flags, mac)
         return Desired(key, refs, message)
 
@@ -322,6 +328,11 @@ class Territory:
         if stitched and to.length == 8 * len(to.prefix):
             return _PROXY
         return _FLOOD if facts.floods(to) else _PROXY
+
+    def _trap(self, key: Key, to: InetKey) -> int:
+        """A port of this host that waits for traffic is heard of when it announces itself."""
+        row = self._local.row(key) if to in self.watched else None
+        return row.flags & _TRAP if isinstance(row, Route) else 0
 
     def _stitched(self, to: InetKey) -> Key | None:
         """The bridge entry of the MAC that EVPN tells for an address, if there is one."""

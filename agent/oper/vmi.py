@@ -11,11 +11,13 @@ from agent.ifmap import Identity, NodeRef, uuid_of
 from agent.inputs import GraphNode, Link
 from agent.objects import Key, Kind
 from agent.oper import ids
+from agent.oper.address_pairs import address_pairs
 from agent.oper.fabric import FABRIC_VRF
 from agent.oper.incremental import View
+from agent.oper.instances import plain_instance
 from agent.oper.ipam import containing, scope
 from agent.oper.ports import Attachment, attachment, node_uuid
-from agent.oper.rows import DhcpScope, Vmi, Vn
+from agent.oper.rows import AddressPair, DhcpScope, Vmi, Vn
 from agent.oper.vn import vn
 from agent.oper.vrf import reserved_macs, vrf
 from agent.oper.world import (
@@ -25,7 +27,6 @@ from agent.oper.world import (
     SNOOPED,
     BadConfig,
     address,
-    attributes,
     enabled,
     items,
     mac,
@@ -84,7 +85,7 @@ def _config(view: View, ref: NodeRef, found: GraphNode) -> Config:
         "" if enabled(properties) else "the port is administratively down",
         mac(macs[0], "virtual-machine-interface-mac-addresses") if macs else None,
         _first(view, ref, "virtual-network"),
-        _vrf_name(view, ref),
+        plain_instance(view, ref),
         uuid_of(machine) if machine else None,
         str(member(machine.properties, "display-name") or "") if machine else "",
         addresses.ip,
@@ -101,18 +102,6 @@ def _config(view: View, ref: NodeRef, found: GraphNode) -> Config:
 
 def _first(view: View, ref: NodeRef, kind: str) -> NodeRef | None:
     return next(iter(neighbours(view, ref, f"{_TYPE}-{kind}", kind)), None)
-
-
-def _vrf_name(view: View, ref: NodeRef) -> str | None:
-    """The routing instance of plain traffic; other links are service VLANs."""
-    for attribute, instance in attributes(
-        view, ref, f"{_TYPE}-routing-instance", "routing-instance"
-    ):
-        rule = member(attribute.properties, "value")
-        service = [member(rule, name) for name in ("vlan-tag", "protocol", "service-chain-address")]
-        if member(rule, "direction") and not any(service):
-            return instance.name
-    return None
 
 
 class _Addresses(NamedTuple):
@@ -284,7 +273,19 @@ def _joined(
         config_name=found.name,
         others=tuple(one for one in found.others if l3 and _has_primary(found, one.version)),
         private=found.private,
+        pairs=_pairs(view, attached.uuid, found, found.mac or attached.mac) if l3 else (),
     )
+
+
+def _pairs(view: View, uuid: UUID, found: Config, own: Mac | None) -> tuple[AddressPair, ...]:
+    """The pairs of the families that the port forwards; none may use the vRouter's own MACs."""
+    taken = view(reserved_macs)
+    usable = [
+        replace(pair, mac=None) if pair.mac == own else pair
+        for pair in view(address_pairs, uuid)
+        if _has_primary(found, pair.prefix.version) and pair.mac not in taken
+    ]
+    return tuple(dict.fromkeys(usable))
 
 
 def _has_primary(found: Config, version: int) -> bool:

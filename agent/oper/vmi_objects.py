@@ -1,20 +1,17 @@
-"""What a VMI wants in the datapath: vif, five nexthops with labels, routes."""
+"""What a VMI wants in the datapath: vif, nexthops with labels, the VRFs of its tags, routes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Network
+from dataclasses import replace
 from uuid import UUID
 
 from agent.ifmap import NodeRef
-from agent.oper import ids, nexthop
+from agent.objects import Key, Kind
+from agent.oper import nexthop
 from agent.oper.datapath import (
     BridgeFlag,
-    Family,
     InetFlag,
-    Label,
-    Nexthop,
     Object,
     Output,
     Peer,
@@ -22,84 +19,20 @@ from agent.oper.datapath import (
     Vif,
     VifFlag,
     VifType,
+    VrfAssign,
     vrf_key,
 )
-from agent.oper.fabric import FABRIC_VRF, VMI_NEXTHOPS
 from agent.oper.incremental import View
+from agent.oper.link_local import metadata_route
 from agent.oper.marks import etree_leaf
+from agent.oper.port_nexthops import Bound, VmiNexthops, nexthops
 from agent.oper.ports import attachment
-from agent.oper.preference import path_preference
+from agent.oper.preference import LOW, PathPreference, path_preference
 from agent.oper.prefixes import STATIC, PortPrefix, prefixes
 from agent.oper.routing import routing
 from agent.oper.rows import Vmi, Vn, Vrf
 from agent.oper.vmi import NO_VIF, vif_key, vmi
-from agent.values import VRRP_MAC
-
-METADATA = IPv4Address("169.254.0.0")
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """A nexthop with its label."""
-
-    nexthop: Nexthop
-    label: Label
-
-
-@dataclass(frozen=True, slots=True)
-class VmiNexthops:
-    """The nexthops of an active VMI: those of a layer that the network has not are missing.
-
-    `reason` says why there are none at all for a VMI that should forward.
-    """
-
-    l3_policy: Bound | None = None
-    l3: Bound | None = None
-    l3_multicast: Bound | None = None
-    l2: Bound | None = None
-    l2_policy: Bound | None = None
-    reason: str = ""
-
-    @property
-    def flow_key(self) -> Nexthop | None:
-        """The nexthop that names the VMI in flow keys: with policy, of layer 3 if there is."""
-        bound = self.l3_policy or self.l2_policy
-        return bound.nexthop if bound else None
-
-    def __iter__(self) -> Iterator[Bound]:
-        five = (self.l3_policy, self.l3, self.l3_multicast, self.l2, self.l2_policy)
-        return (bound for bound in five if bound is not None)
-
-
-def nexthops(view: View, uuid: UUID) -> VmiNexthops | None:
-    """The five nexthops; None while the VMI is not active."""
-    row = view(vmi, uuid)
-    if row is None or not row.active or row.vn is None or row.vrf is None:
-        return None
-    try:
-        return _make(view, row, row.vn, row.vrf)
-    except ids.ExhaustedError as error:
-        return VmiNexthops(reason=str(error))
-
-
-def _make(view: View, row: Vmi, network: Vn, vrf: Vrf) -> VmiNexthops:
-    vif = (vif_key(row.uuid, row.name), row.vif_index)
-    leaf = view(etree_leaf, network.name)
-    made: dict[str, Bound] = {}
-    for name, family, flags in VMI_NEXTHOPS:
-        if network.l2 if family is Family.BRIDGE else network.l3:
-            owner = (str(row.uuid), row.name, name)
-            one = nexthop.interface(
-                view, owner, vif, row.mac, flags, family=family, vrf=vrf, leaf=leaf
-            )
-            made[name] = Bound(one, nexthop.label(view, one))
-    return VmiNexthops(
-        made.get("l3-policy"),
-        made.get("l3"),
-        made.get("l3-multicast"),
-        made.get("l2"),
-        made.get("l2-policy"),
-    )
+from agent.values import VRRP_MAC, Mac
 
 
 def output(view: View, uuid: UUID) -> tuple[Vmi | None, Output]:
@@ -119,6 +52,7 @@ def output(view: View, uuid: UUID) -> tuple[Vmi | None, Output]:
     objects: list[Object] = [vif]
     objects += [bound.nexthop for bound in made]
     objects += [bound.label for bound in made]
+    objects += _vrf_assigns(row, made)
     return row, Output(tuple(objects), tuple(_routes(view, row, row.vrf, made)))
 
 
@@ -152,12 +86,21 @@ def _vif(row: Vmi, made: VmiNexthops | None, leaf: bool) -> Vif:
         return vif
     return replace(
         vif,
-        flags=_flags(row, row.vn, leaf),
+        flags=_flags(row, row.vn, leaf) | (VifFlag.SERVICE if made.services else VifFlag.NONE),
         vrf=row.vrf.index,
         mcast_vrf=row.vrf.index,
         nexthop=made.flow_key.index if made.flow_key else 0,
         refs=(vrf_key(row.vrf.name),),
     )
+
+
+def _vrf_assigns(row: Vmi, made: VmiNexthops) -> Iterator[VrfAssign]:
+    """The VRF of each tag of a service."""
+    vif = vif_key(row.uuid, row.name)
+    for tag, bound in made.services:
+        key = Key(Kind.VRF_ASSIGN, (str(row.uuid), row.name, tag))
+        via = bound.nexthop
+        yield VrfAssign(key, row.vif_index, tag, via.vrf, via.index, (vif, via.key))
 
 
 def _flags(row: Vmi, network: Vn, leaf: bool) -> VifFlag:
@@ -174,71 +117,100 @@ def _flags(row: Vmi, network: Vn, leaf: bool) -> VifFlag:
 
 
 def _routes(view: View, row: Vmi, vrf: Vrf, made: VmiNexthops) -> Iterator[Route]:
-    l2 = made.l2_policy if row.policy else made.l2
-    if row.l2_active and l2 is not None:
-        # The datapath may flood the DHCP of those that we do not answer.
-        flags = BridgeFlag.NONE if row.dhcp_enabled else BridgeFlag.FLOOD_DHCP
-        yield Route(
-            vrf.name,
-            vrf.index,
-            row.mac,
-            Peer.EVPN,
-            l2.nexthop.key,
-            l2.nexthop.index,
-            flags,
-            l2.label.label,
-            order=row.vif_index,
-        )
-    l3 = made.l3_policy if row.policy else made.l3
-    if l3 is None:
-        return
+    yield from _bridge_routes(view, row, vrf, made)
     found = view(routing, NodeRef("virtual-network", row.vn.name)) if row.vn else None
     for to in view(prefixes, row.uuid):
-        yield _port_route(view, row, vrf, l3, to, bridged=row.l2_active)
-        if found is not None and found.vrf != vrf:
-            yield _port_route(view, row, found.vrf, l3, to, bridged=False)
+        bound = made.towards(to, policy=row.policy)
+        if bound is None:
+            continue
+        yield _port_route(view, row, vrf, bound, to)
+        if to.vrf is None and found is not None and found.vrf != vrf:
+            yield _port_route(view, row, found.vrf, bound, to, bridged=False)
+        if _is_answered_for(row, vrf, to) and to.vrf is not None:
+            yield _answered(row, to.vrf, made.bridged(policy=row.policy))
     if row.ip4_active and made.l3_policy is not None:
-        yield _metadata_route(row, made.l3_policy)
+        yield metadata_route(row, made.l3_policy.nexthop)
 
 
-def _port_route(
-    view: View, row: Vmi, vrf: Vrf, bound: Bound, to: PortPrefix, *, bridged: bool
+def _bridge_routes(view: View, row: Vmi, vrf: Vrf, made: VmiNexthops) -> Iterator[Route]:
+    """To the MAC address of the VM, and to those of its pairs."""
+    if not row.l2_active:
+        return
+    # The datapath may flood the DHCP of those that we do not answer.
+    flags = BridgeFlag.NONE if row.dhcp_enabled else BridgeFlag.FLOOD_DHCP
+    own = made.bridged(policy=row.policy)
+    if own is not None:
+        yield _bridge_route(row, vrf, row.mac, own, flags, PathPreference(LOW, 0, waits=False))
+    for mac, one in made.pairs:
+        addresses = (pair.prefix.network_address for pair in row.pairs if pair.mac == mac)
+        path = min((view(path_preference, row.uuid, to) for to in addresses), key=_best_first)
+        bound = one.bridged(policy=row.policy)
+        if bound is not None:
+            yield _bridge_route(row, vrf, mac, bound, BridgeFlag.FLOOD_DHCP, path)
+
+
+def _best_first(path: PathPreference) -> tuple[int, int]:
+    return -path.preference, -path.sequence
+
+
+def _bridge_route(
+    row: Vmi, vrf: Vrf, mac: Mac, bound: Bound, flags: BridgeFlag, path: PathPreference
 ) -> Route:
-    """The route to the VM; the datapath traps its first ARP until traffic was seen.
-
-    Nobody tells the MAC behind a static route: where there is bridging it is asked for.
-    """
-    path = view(path_preference, row.uuid, to.address)
-    asked = bridged and to.origin == STATIC
-    flags = InetFlag.ARP_FLOOD if asked else InetFlag.ARP_PROXY
     return Route(
         vrf.name,
         vrf.index,
-        to.prefix,
-        Peer.LOCAL_VM_PORT,
+        mac,
+        Peer.EVPN,
         bound.nexthop.key,
         bound.nexthop.index,
-        flags | (InetFlag.ARP_TRAP if path.waits else InetFlag.NONE),
-        mac=row.mac if bridged and not asked else None,
+        flags,
+        bound.label.label,
         preference=path.preference,
         order=row.vif_index,
         sequence=path.sequence,
     )
 
 
-def metadata_address(vif_index: int) -> IPv4Address:
-    """The link-local address by which the host knows a VMI."""
-    return METADATA + vif_index
+def _is_answered_for(row: Vmi, own: Vrf, to: PortPrefix) -> bool:
+    """Whether an address that another network lent is known there with the VM's MAC address."""
+    return row.l2_active and to.network is not None and to.network.l2 and to.vrf != own
 
 
-def _metadata_route(row: Vmi, bound: Bound) -> Route:
+def _answered(row: Vmi, vrf: Vrf, bound: Bound | None) -> Route:
+    """What comes to the VM's MAC address in a network that lent it an address is routed."""
+    own = (vrf.name, vrf.index, row.mac, Peer.EVPN)
+    via = nexthop.L2_RECEIVE
+    label = bound.label.label if bound else 0
+    return Route(*own, via.key, via.index, BridgeFlag.FLOOD_DHCP, label, order=row.vif_index)
+
+
+def _port_route(
+    view: View, row: Vmi, vrf: Vrf, bound: Bound, to: PortPrefix, *, bridged: bool = True
+) -> Route:
+    """The route to the VM; the datapath traps its first ARP until traffic was seen.
+
+    Nobody tells the MAC of what is behind a port: where there is bridging it is asked for.
+    """
+    path = view(path_preference, row.uuid, to.address)
+    bridged = bridged and row.l2_active and _is_bridged(to)
+    asked = bridged and (to.origin == STATIC or not to.is_host)
+    flags = InetFlag.ARP_FLOOD if asked else InetFlag.ARP_PROXY
+    instance = to.vrf or vrf
     return Route(
-        FABRIC_VRF,
-        0,
-        IPv4Network(metadata_address(row.vif_index)),
-        Peer.LINK_LOCAL,
+        instance.name,
+        instance.index,
+        to.prefix,
+        Peer.LOCAL_VM_PORT,
         bound.nexthop.key,
         bound.nexthop.index,
-        InetFlag.ARP_PROXY,
+        flags | (InetFlag.ARP_TRAP if path.waits else InetFlag.NONE),
+        mac=(to.mac or row.mac) if bridged and not asked else None,
+        preference=path.preference,
         order=row.vif_index,
+        sequence=path.sequence,
     )
+
+
+def _is_bridged(to: PortPrefix) -> bool:
+    """Whether there is bridging where a prefix is known; a service's VRF has none."""
+    return to.vrf is None or (to.network is not None and to.network.l2)

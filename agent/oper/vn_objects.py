@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from uuid import UUID
 
 from agent.ifmap import NodeRef
 from agent.objects import Key, Kind
 from agent.oper import multicast, nexthop, vgw
 from agent.oper.datapath import InetFlag, Nexthop, Output, Peer, Route, VxlanId
 from agent.oper.fabric import FABRIC_VRF, POLICY_VRF, pkt0_nexthops
-from agent.oper.incremental import View
+from agent.oper.incremental import Failure, View
+from agent.oper.instances import service_links
 from agent.oper.logical_router import attached, internal_network, is_internal
+from agent.oper.pools import instance_of, lenders
 from agent.oper.ports import plugged
 from agent.oper.routing import routing
 from agent.oper.rows import Subnet, Vn, Vrf
 from agent.oper.vmi import Placement, placement
 from agent.oper.vn import vn
 from agent.oper.vrf import vrf
+from agent.oper.vrf_assign import vrf_assign
+from agent.oper.world import node
 from agent.values import Address, Prefix, prefix
 
 
@@ -26,12 +31,37 @@ def placements(view: View) -> tuple[Placement, ...]:
     return tuple(dict.fromkeys(place for place in found if isinstance(place, Placement)))
 
 
+def lending(view: View) -> tuple[NodeRef, ...]:
+    """The networks that lend addresses to plugged VMIs."""
+    found = (view.attempt(lenders, uuid) for uuid in view(plugged))
+    refs = (ref for each in found if not isinstance(each, Failure) for ref in each)
+    return tuple(dict.fromkeys(refs))
+
+
 def networks(view: View) -> tuple[NodeRef, ...]:
-    """The networks in use on this host: those of plugged VMIs, and what routes for them."""
+    """The networks in use on this host.
+
+    Those of plugged VMIs, what routes for them, and those that lend them addresses.
+    """
     refs = dict.fromkeys(place.network for place in view(placements))
     own = [ref for ref in refs if ref is not None]
     beyond = (view.attempt(internal_network, ref) for ref in own)
-    return tuple(dict.fromkeys([*own, *(ref for ref in beyond if isinstance(ref, NodeRef))]))
+    found = [*own, *(ref for ref in beyond if isinstance(ref, NodeRef)), *view(lending)]
+    return tuple(dict.fromkeys(found))
+
+
+def beside(view: View, uuid: UUID) -> tuple[str, ...]:
+    """The VRFs that a VMI uses beside that of its own network.
+
+    Those where other networks lend it addresses, of its service instances, and to which
+    its VRF-assign rules send packets.
+    """
+    names = [view(instance_of, ref) for ref in view(lenders, uuid)]
+    names += [link.instance for link in view(service_links, uuid)]
+    rules = view(vrf_assign, uuid)
+    named = (rule.vrf for rule in rules.rules) if rules else ()
+    names += [name for name in named if node(view, NodeRef("routing-instance", name))]
+    return tuple(dict.fromkeys(name for name in names if name is not None))
 
 
 def vrfs(view: View) -> tuple[str, ...]:
@@ -40,6 +70,8 @@ def vrfs(view: View) -> tuple[str, ...]:
     names = [row.vrf_name for row in rows if isinstance(row, Vn)]
     names += [place.vrf_name for place in view(placements)]
     names += view(vgw.vrfs)
+    found = (view.attempt(beside, uuid) for uuid in view(plugged))
+    names += [name for each in found if not isinstance(each, Failure) for name in each]
     used = (name for name in names if name is not None)
     return tuple(dict.fromkeys([FABRIC_VRF, POLICY_VRF, *used]))
 
