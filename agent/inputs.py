@@ -149,6 +149,14 @@ class TrafficSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class DropNewFlows:
+    """Learned: the VM behind a vif has as many flows as it may (`drop`), or room for more."""
+
+    vif_index: int
+    drop: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DhcpSnooped:
     """Learned: a DHCP server of the fabric gave `ip` to the VM with `mac` behind a vif."""
 

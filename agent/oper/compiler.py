@@ -14,6 +14,7 @@ from agent.inputs import (
     ArpResolved,
     ContainerPort,
     DhcpSnooped,
+    DropNewFlows,
     HostSettings,
     Link,
     PluggedPort,
@@ -179,14 +180,18 @@ class Compiler:
         """A network interface of the host is gone."""
         self._links.drop(name)
 
-    def learned(self, fact: ArpResolved | ArpLost | TrafficSeen | DhcpSnooped) -> None:
-        """What services learned from packets. What they say of unknown vifs is ignored."""
+    def learned(
+        self, fact: ArpResolved | ArpLost | TrafficSeen | DhcpSnooped | DropNewFlows
+    ) -> None:
+        """What services and flows learned from packets. Of unknown vifs it is ignored."""
         if isinstance(fact, ArpResolved):
             self._arps.put((fact.vrf_index, fact.ip), fact)
         elif isinstance(fact, ArpLost):
             self._arps.drop((fact.vrf_index, fact.ip))
         elif isinstance(fact, DhcpSnooped):
             self._rows.leased(fact)
+        elif isinstance(fact, DropNewFlows):
+            self._rows.full(fact)
         else:
             self._rows.heard(fact)
 

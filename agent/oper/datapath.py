@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
 
 from agent.objects import Key, Kind
+from agent.oper.flow_rows import FatFlow
 from agent.routes import InetKey
 from agent.values import Mac, Prefix
 
@@ -143,6 +144,7 @@ class Vif:
     ip6: IPv6Address | None = None
     cross_connect: int | None = None
     refs: tuple[Key, ...] = ()
+    fat_flows: tuple[FatFlow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from agent.oper.datapath import (
     inet_key,
 )
 from agent.oper.fabric import FABRIC_VIF
+from agent.oper.fat_flows import columns
 from agent.oper.vmi import device_recognition
 from agent.oper.vrf import (
     lent_recognition,
@@ -74,6 +75,7 @@ def message(row: Row) -> DatapathMessage:
 @message.register
 def _vif(row: Vif) -> DatapathMessage:
     upper, lower = ip6_as_loaded(row.ip6) if row.ip6 else (0, 0)
+    fat = columns(row.fat_flows)
     return VrInterfaceReq(
         h_op=_ADD,
         vifr_idx=row.index,
@@ -91,6 +93,15 @@ def _vif(row: Vif) -> DatapathMessage:
         vifr_ip6_l=lower,
         vifr_qos_map_index=-1,
         vifr_cross_connect_idx=() if row.cross_connect is None else (row.cross_connect,),
+        vifr_fat_flow_protocol_port=fat.protocol_port,
+        vifr_fat_flow_src_prefix_h=fat.source_high,
+        vifr_fat_flow_src_prefix_l=fat.source_low,
+        vifr_fat_flow_src_prefix_mask=fat.source_length,
+        vifr_fat_flow_src_aggregate_plen=fat.source_aggregate,
+        vifr_fat_flow_dst_prefix_h=fat.destination_high,
+        vifr_fat_flow_dst_prefix_l=fat.destination_low,
+        vifr_fat_flow_dst_prefix_mask=fat.destination_length,
+        vifr_fat_flow_dst_aggregate_plen=fat.destination_aggregate,
     )
 
 

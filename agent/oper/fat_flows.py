@@ -6,18 +6,19 @@ Their form in the messages of vifs: facts sandesh-ksync.md 4.1, 4.2.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from ipaddress import IPv4Address
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from agent.ifmap import Identity
 from agent.oper.flow_rows import FatFlow
 from agent.oper.incremental import View
 from agent.oper.world import BY_UUID, BadConfig, items, member, neighbours, node, number, subnet
-from agent.values import Prefix
+from agent.values import Prefix, ip4_as_loaded, ip6_as_loaded
 
 _VMI = "virtual-machine-interface"
 _PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmp6": 58, "icmpv6": 58, "sctp": 132}
-_IGNORED = ("source", "destination")
+_IGNORE = {"source": 1, "destination": 2, "": 3}
 _MOST_PORT = 65535
 
 
@@ -59,8 +60,8 @@ def _fat_flow(value: object) -> FatFlow | None:
     prefixes = [prefix for prefix, _ in (source, destination) if prefix is not None]
     if not 0 <= port <= _MOST_PORT or len({prefix.version for prefix in prefixes}) > 1:
         return None
-    said = member(value, "ignore-address")
-    ignore = str(said) if said in _IGNORED else ""
+    said = str(member(value, "ignore-address"))
+    ignore = said if said in _IGNORE else ""
     return FatFlow(protocol, port, ignore, *source, *destination)
 
 
@@ -83,3 +84,57 @@ def _aggregate(value: object, side: str) -> tuple[Prefix | None, int]:
     if not prefix.prefixlen <= length <= prefix.max_prefixlen:
         raise BadConfig(f"{name}: {length} is not a length within {prefix}")
     return prefix, length
+
+
+class Columns(NamedTuple):
+    """The fat flows of a vif as its message has them: one list a field, in step."""
+
+    protocol_port: tuple[int, ...]
+    source_high: tuple[int, ...]
+    source_low: tuple[int, ...]
+    source_length: bytes
+    source_aggregate: bytes
+    destination_high: tuple[int, ...]
+    destination_low: tuple[int, ...]
+    destination_length: bytes
+    destination_aggregate: bytes
+
+
+def columns(flows: tuple[FatFlow, ...]) -> Columns:
+    """The lists of the message; prefixes in halves as the datapath loads them."""
+    sources = [_halves(one.source) for one in flows]
+    destinations = [_halves(one.destination) for one in flows]
+    return Columns(
+        tuple(_word(one) for one in flows),
+        tuple(high for high, _, _ in sources),
+        tuple(low for _, low, _ in sources),
+        bytes(length for _, _, length in sources),
+        bytes(one.source_length for one in flows),
+        tuple(high for high, _, _ in destinations),
+        tuple(low for _, low, _ in destinations),
+        bytes(length for _, _, length in destinations),
+        bytes(one.destination_length for one in flows),
+    )
+
+
+def _word(one: FatFlow) -> int:
+    """Bits 31-28 what is aggregated, 25-24 which address is ignored, then protocol and port."""
+    ignored = _IGNORE[one.ignore]
+    return _aggregated(one) << 28 | ignored << 24 | one.protocol << 16 | one.port
+
+
+def _aggregated(one: FatFlow) -> int:
+    """1 destination, 2 source, 3 both, of IPv6; 4, 5, 6 of IPv4; 0 nothing."""
+    sides = (one.destination is not None) | (one.source is not None) << 1
+    prefix = one.source or one.destination
+    return sides + 3 if prefix is not None and prefix.version == 4 else sides
+
+
+def _halves(prefix: Prefix | None) -> tuple[int, int, int]:
+    """The upper and lower half of a prefix, and its length; zeros for none."""
+    if prefix is None:
+        return 0, 0, 0
+    first = prefix.network_address
+    if isinstance(first, IPv4Address):
+        return 0, ip4_as_loaded(first), prefix.prefixlen
+    return (*ip6_as_loaded(first), prefix.prefixlen)

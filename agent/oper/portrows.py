@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, ip_address
 from uuid import UUID
 
-from agent.inputs import DhcpSnooped, TrafficSeen
+from agent.inputs import DhcpSnooped, DropNewFlows, TrafficSeen
 from agent.oper.datapath import inet_key
 from agent.oper.incremental import Engine
 from agent.oper.preference import SEQUENCE
@@ -15,7 +15,7 @@ from agent.oper.remote import RemoteRoutes
 from agent.oper.rows import Vmi
 from agent.oper.table import Table
 from agent.oper.vmi import NO_VIF
-from agent.oper.world import SNOOPED, TRAFFIC
+from agent.oper.world import DROPPING, SNOOPED, TRAFFIC
 from agent.routes import InetKey, RouteAttributes
 from agent.values import Address, Mac, prefix
 
@@ -38,6 +38,7 @@ class PortRows:
         self._traffic: Table[tuple[int, Address], TrafficSeen] = Table(engine, TRAFFIC)
         self._sequences: Table[tuple[int, Address], int] = Table(engine, SEQUENCE)
         self._leases: Table[int, DhcpSnooped] = Table(engine, SNOOPED)
+        self._full: Table[int, DropNewFlows] = Table(engine, DROPPING)
         # Ports by VRF and address; normally one.
         self._holders: dict[tuple[str, InetKey], dict[int, None]] = {}
         self._touched: dict[tuple[str, InetKey], None] = {}
@@ -68,6 +69,7 @@ class PortRows:
         if self._by_vif.get(old.vif_index) == uuid:
             del self._by_vif[old.vif_index]
         self._leases.drop(old.vif_index)
+        self._full.drop(old.vif_index)
         for table in (self._traffic, self._sequences):
             for key in [key for key in table.rows if key[0] == old.vif_index]:
                 table.drop(key)
@@ -124,6 +126,13 @@ class PortRows:
     def leased(self, fact: DhcpSnooped) -> None:
         """A server on the fabric gave the VM its address, or did so before us."""
         self._leases.put(fact.vif_index, fact)
+
+    def full(self, fact: DropNewFlows) -> None:
+        """Whether a port has all the flows that it may have. Unknown vifs are ignored."""
+        if not fact.drop:
+            self._full.drop(fact.vif_index)
+        elif fact.vif_index in self._by_vif:
+            self._full.put(fact.vif_index, fact)
 
     def give_way(self, router_id: IPv4Address | None) -> None:
         """Ports whose address is now elsewhere, with a higher sequence number, wait again."""

@@ -22,6 +22,7 @@ from agent.oper.datapath import (
     VrfAssign,
     vrf_key,
 )
+from agent.oper.fat_flows import fat_flows
 from agent.oper.incremental import View
 from agent.oper.link_local import metadata_route
 from agent.oper.marks import etree_leaf
@@ -32,6 +33,7 @@ from agent.oper.prefixes import STATIC, PortPrefix, prefixes
 from agent.oper.routing import routing
 from agent.oper.rows import Vmi, Vn, Vrf
 from agent.oper.vmi import NO_VIF, vif_key, vmi
+from agent.oper.world import DROPPING
 from agent.values import VRRP_MAC, Mac
 
 
@@ -45,8 +47,7 @@ def output(view: View, uuid: UUID) -> tuple[Vmi | None, Output]:
         row, made = inactive(row, made.reason), None
     if attached.needs_device and not row.os_index:
         return row, Output()
-    leaf = view(etree_leaf, row.vn.name) if row.vn else False
-    vif = _vif(row, made, leaf)
+    vif = _vif(view, row, made)
     if made is None or row.vrf is None:
         return row, Output((vif,))
     objects: list[Object] = [vif]
@@ -69,7 +70,7 @@ def inactive(row: Vmi, reason: str) -> Vmi:
     )
 
 
-def _vif(row: Vmi, made: VmiNexthops | None, leaf: bool) -> Vif:
+def _vif(view: View, row: Vmi, made: VmiNexthops | None) -> Vif:
     """The vif: in its VRF while it forwards, else there but outside of all."""
     vif = Vif(
         vif_key(row.uuid, row.name),
@@ -86,11 +87,12 @@ def _vif(row: Vmi, made: VmiNexthops | None, leaf: bool) -> Vif:
         return vif
     return replace(
         vif,
-        flags=_flags(row, row.vn, leaf) | (VifFlag.SERVICE if made.services else VifFlag.NONE),
+        flags=_flags(view, row, row.vn, made),
         vrf=row.vrf.index,
         mcast_vrf=row.vrf.index,
         nexthop=made.flow_key.index if made.flow_key else 0,
         refs=(vrf_key(row.vrf.name),),
+        fat_flows=view(fat_flows, row.uuid),
     )
 
 
@@ -103,8 +105,12 @@ def _vrf_assigns(row: Vmi, made: VmiNexthops) -> Iterator[VrfAssign]:
         yield VrfAssign(key, row.vif_index, tag, via.vrf, via.index, (vif, via.key))
 
 
-def _flags(row: Vmi, network: Vn, leaf: bool) -> VifFlag:
-    flags = VifFlag.NONE if leaf else VifFlag.ETREE_ROOT
+def _flags(view: View, row: Vmi, network: Vn, made: VmiNexthops) -> VifFlag:
+    flags = VifFlag.NONE if view(etree_leaf, network.name) else VifFlag.ETREE_ROOT
+    if made.services:
+        flags |= VifFlag.SERVICE
+    if view.read(DROPPING, row.vif_index) is not None:
+        flags |= VifFlag.DROP_NEW_FLOWS
     if network.l3:
         flags |= VifFlag.L3 | (VifFlag.POLICY if row.policy else VifFlag.NONE)
     if network.l2:

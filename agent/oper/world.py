@@ -13,6 +13,7 @@ from agent.inputs import (
     ArpResolved,
     ContainerPort,
     DhcpSnooped,
+    DropNewFlows,
     GraphNode,
     HostSettings,
     Link,
@@ -36,6 +37,8 @@ GATEWAYS: Source[None, tuple[str, ...]] = Source("gateways")
 ARP: Source[tuple[int, IPv4Address], ArpResolved | None] = Source("arp")
 ARPS: Source[None, tuple[tuple[int, IPv4Address], ...]] = Source("arps")
 SNOOPED: Source[int, DhcpSnooped | None] = Source("snooped")
+DROPPING: Source[int, DropNewFlows | None] = Source("dropping")
+"""By vif index: whether the datapath drops what would be a new flow."""
 TRAFFIC: Source[tuple[int, Address], TrafficSeen | None] = Source("traffic")
 
 
