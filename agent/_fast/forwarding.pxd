@@ -51,6 +51,8 @@ cdef extern from "dp.h" nogil:
     struct route_arena:
         pass
 
+    struct c_vif_extras "vif_extras"
+
     struct c_vif "vif":
         uint32_t idx
         uint32_t type
@@ -70,6 +72,7 @@ cdef extern from "dp.h" nogil:
         int fd
         uint64_t *counters
         uint64_t *drops
+        c_vif_extras *extras
 
     struct c_vrf "vrf":
         route_table inet
@@ -164,6 +167,15 @@ cdef extern from "dp.h" nogil:
         uint8_t *key
         uint8_t *rkey
         uint32_t key_len
+        const uint8_t *meta
+        uint32_t meta_len
+
+    struct flow_holds:
+        uint32_t entries
+        uint32_t burst_left
+
+    struct flow_graves:
+        uint32_t count
 
     struct flow_answer:
         int code
@@ -191,8 +203,9 @@ cdef extern from "dp.h" nogil:
         uint64_t *drops
         uint64_t unchecked
         uint32_t seed
-        uint32_t hold_limit
-        uint32_t hold_entries
+        uint64_t skew
+        flow_holds hold
+        flow_graves graves
         bint mss_adjust
         bint capture
         captured *caught
@@ -215,6 +228,7 @@ cdef extern from "dp.h" nogil:
     int c_vif_set "vif_set"(datapath *, const vif_config *)
     int c_vif_delete "vif_delete"(datapath *, uint32_t)
     int c_vif_attach "vif_attach"(datapath *, uint32_t, int, int, const char *)
+    void device_read_clock(datapath *)
     int device_greet(datapath *, uint32_t)
     bint device_is_attached(datapath *, c_vif *)
     void c_vif_detach "vif_detach"(datapath *, c_vif *)
@@ -241,6 +255,9 @@ cdef extern from "dp.h" nogil:
     uint32_t c_bridge_dump "bridge_dump"(
         datapath *, uint32_t, const uint8_t *, bridge_entry *, uint32_t)
     void c_flow_set "flow_set"(datapath *, const flow_request *, flow_answer *)
+    uint32_t flow_put_key(
+        uint8_t *, int32_t, uint8_t, uint16_t, uint16_t, uint32_t, const uint64_t *)
+    void flow_set_hold_limits(datapath *, uint32_t, uint32_t, uint32_t, uint32_t)
 
     packet *packet_take(packet_pool *)
     void packet_load_vnet(packet *, const uint8_t *)
@@ -251,3 +268,61 @@ cdef extern from "dp.h" nogil:
     void put64(uint8_t *, uint64_t)
     void put32(uint8_t *, uint32_t)
     uint16_t checksum_of(const uint8_t *, size_t, uint64_t)
+
+
+cdef extern from "flow_control.h" nogil:
+    enum:
+        FLOW_REPLY
+        FLOW_PAYLOAD
+    size_t c_flow_serve "flow_serve"(
+        datapath *, const uint8_t *, size_t, size_t *, uint8_t *, size_t)
+    bint c_flow_serve_one "flow_serve_one"(datapath *, const uint8_t *, size_t, uint8_t *)
+
+
+cdef extern from "mirror.h" nogil:
+    int c_mirror_set "mirror_set"(datapath *, uint32_t, uint32_t, uint32_t, uint32_t)
+    int c_mirror_delete "mirror_delete"(datapath *, uint32_t)
+
+
+cdef extern from "vif_extras.h" nogil:
+    enum:
+        META_MAX
+        FAT_RULES_MAX
+        FAT_EXCLUDES_MAX
+
+    struct fat_prefix:
+        uint8_t *address
+        uint8_t bits
+        uint8_t keep
+
+    struct fat_rule:
+        uint16_t port
+        uint8_t proto
+        uint8_t ignore
+        uint8_t family
+        bint by_source
+        bint by_destination
+        fat_prefix source
+        fat_prefix destination
+
+    struct fat_exclude:
+        uint8_t family
+        uint8_t bits
+        uint8_t *address
+
+    struct c_vif_extras "vif_extras":
+        uint8_t mirror
+        uint16_t in_length
+        uint16_t out_length
+        uint8_t *in_meta
+        uint8_t *out_meta
+        uint32_t rules
+        uint32_t excludes
+        fat_rule *rule
+        fat_exclude *exclude
+
+    c_vif_extras *vif_extras(datapath *, uint32_t)
+
+
+cdef extern from "fat_flow.h" nogil:
+    void fat_flow_apply(const c_vif *, bint, uint8_t *)

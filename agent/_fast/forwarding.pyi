@@ -120,6 +120,29 @@ class FlowTableStats(NamedTuple):
     """Overflow entries in use."""
     hold_oflows: int
     hold_entries: int
+    """Entries that wait for the agent now: created less processed."""
+    burst_free_tokens: int
+    """How many more may wait beyond the limit."""
+
+class FatPrefix(NamedTuple):
+    """Addresses whose first `bits` bits are those of `address` (4 or 16 bytes, network order);
+    of such an address `keep` bits stay in a flow's key."""
+
+    address: bytes
+    bits: int
+    keep: int
+
+class FatRule(NamedTuple):
+    """Which packets on their way to a guest share a flow: those of a protocol with this port at
+    either end (0: any), between addresses of the prefixes, if there are any. Other ports, what
+    `ignore` names (1 source address, 2 destination address) and address bits beyond `keep` are
+    left out of keys; packets that come from the guest have source and destination swapped."""
+
+    proto: int
+    port: int
+    ignore: int
+    source: FatPrefix | None
+    destination: FatPrefix | None
 
 class Datapath:
     """A router without interfaces; nexthop 0 exists and discards.
@@ -409,13 +432,58 @@ class Datapath:
         ttl: int = 0,
         drop_reason: int = 0,
         extflags: int = 0,
+        meta: bytes = b"",
     ) -> FlowAnswer:
         """FLOW_SET, with the checks and codes of datapath-behaviour.md section 6.
 
-        Fields as in vr_flow_req. `flags` without 1 (ACTIVE) deletes.
+        Fields as in vr_flow_req; `meta` is fr_pcap_meta_data. `flags` without 1 (ACTIVE)
+        deletes: the entry is marked, and free again 20 ms later.
         """
 
+    def flow_serve(self, frames: bytes | bytearray | memoryview, room: int) -> tuple[int, bytes]:
+        """Execute the frames of a control connection that hold just vr_flow_req, FLOW_SET.
+
+        Returns how many bytes at the start of `frames` are done with, and the reply frames to
+        them (at most `room` bytes): vr_response and vr_flow_response for each message, MULTI
+        on all but the last of a frame. Stops before anything else: another message or
+        operation, fields out of order or missing, netlink's own types, an incomplete frame.
+        """
+
+    def flow_request(self, message: bytes) -> bytes | None:
+        """Execute one vr_flow_req with FLOW_SET as encoded here: vr_response and
+        vr_flow_response. None: it is not of that form, nothing was done."""
+
     def flow_table_stats(self) -> FlowTableStats: ...
+    def set_hold_limits(
+        self, limit: int, tokens: int = 0, interval: int = 0, step: int = 0
+    ) -> None:
+        """How many flows may wait for the agent; beyond `limit` each takes one of `tokens`,
+        of which `step` come back every `interval` ms (0: all at once; interval 0: none do)."""
+
+    # --- mirroring, fat flows
+
+    def mirror_set(self, index: int, nh_id: int, flags: int = 0, vni: int = 0) -> int:
+        """Where copies with mirror id `index` (below 255) go. `flags`: 1 metadata and capture
+        header in front, 4 the hardware makes the copies, no nexthop is needed. -EINVAL."""
+
+    def mirror_delete(self, index: int) -> int:
+        """-EINVAL: no such mirror."""
+
+    def vif_mirror(self, idx: int, mirror: int, in_meta: bytes = b"", out_meta: bytes = b"") -> int:
+        """Mirror id and metadata (at most 1024 bytes) of the vif's flags 8 and 0x10. -ENODEV,
+        -EINVAL: too much metadata."""
+
+    def vif_fat_flows(
+        self,
+        idx: int,
+        rules: Sequence[FatRule] = (),
+        excludes: Sequence[tuple[bytes, int]] = (),
+    ) -> int:
+        """Replace the rules; flows from or to an excluded prefix (address, bits) stay as they
+        are. -ENODEV; -EINVAL: more than 256 of either, or a prefix that cannot be."""
+
+    def fat_flow_key(self, idx: int, from_guest: bool, key: bytes) -> bytes:
+        """The key of the flow that a flow with this key is part of."""
 
     # --- statistics
 
@@ -456,6 +524,9 @@ class Datapath:
         """Release descriptors and memory that this object owns (after `run` returned)."""
 
     # --- test devices
+
+    def advance(self, seconds: float) -> None:
+        """Move the router's clock forward, and do what is due then."""
 
     def set_capture(self, on: bool) -> None:
         """Collect what is sent on vifs without a descriptor (else it is dropped)."""

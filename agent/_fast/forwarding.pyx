@@ -41,7 +41,10 @@ Route = namedtuple("Route", "prefix plen nh label flags mac bridge_index replace
 BridgeEntry = namedtuple("BridgeEntry", "position vrf mac nh label flags packets")
 FlowAnswer = namedtuple("FlowAnswer", "code handle gen_id bytes packets oflow flags")
 FlowTableStats = namedtuple("FlowTableStats", "used processed deleted added created changed"
-                                              " oflow_entries hold_oflows hold_entries")
+                                              " oflow_entries hold_oflows hold_entries"
+                                              " burst_free_tokens")
+FatPrefix = namedtuple("FatPrefix", "address bits keep")
+FatRule = namedtuple("FatRule", "proto port ignore source destination")
 
 FRAMING_PLAIN = C_FRAMING_PLAIN
 FRAMING_VNET = C_FRAMING_VNET
@@ -53,6 +56,7 @@ cdef int ENODEV = errno.ENODEV
 cdef int ENOMEM = errno.ENOMEM
 cdef uint32_t NO_LABEL = 0xffffff
 cdef uint32_t NONE32 = 0xffffffff
+cdef size_t FLOW_TURN = 128  # requests that are answered while the packets wait
 
 
 cdef inline uint32_t word(value):
@@ -91,23 +95,6 @@ cdef int width_of(int family):
     return 4 if family == AF_V4 else 16 if family == AF_V6 else 0
 
 
-cdef void put_flow_key(uint8_t *key, int family, int proto, uint16_t sport, uint16_t dport,
-                       uint32_t nh, uint64_t *words) noexcept:
-    """The shared table's key (facts shared-memory.md 3); words: sip_u, sip_l, dip_u, dip_l."""
-    cdef uint32_t sip = <uint32_t>words[1], dip = <uint32_t>words[3]
-    memset(key, 0, 44)
-    key[0] = <uint8_t>family
-    key[1] = <uint8_t>proto
-    memcpy(key + 4, &sport, 2)
-    memcpy(key + 6, &dport, 2)
-    memcpy(key + 8, &nh, 4)
-    if family == AF_V4:
-        memcpy(key + 12, &sip, 4)
-        memcpy(key + 16, &dip, 4)
-    else:
-        memcpy(key + 12, words, 32)
-
-
 cdef class Datapath:
     cdef datapath *dp
     cdef unsigned char[::1] flow_bytes, bridge_bytes
@@ -134,7 +121,7 @@ cdef class Datapath:
         self.dp = dp_new(interfaces, vrfs, nexthops, labels, flows, bridge)
         if self.dp == NULL:
             raise MemoryError
-        self.dp.hold_limit = hold_limit
+        flow_set_hold_limits(self.dp, hold_limit, 0, 0, 0)
         self.dp.seed = word(seed)
         self.dp.mss_adjust = mss_adjust
 
@@ -538,22 +525,22 @@ cdef class Datapath:
                  rflow_sip_u=0, rflow_sip_l=0, rflow_dip_u=0, rflow_dip_l=0, rflow_nh_id=0,
                  rflow_sport=0, rflow_dport=0, mir_id=255, sec_mir_id=255, src_nh_index=0,
                  ecmp_nh_index=-1, underlay_ecmp_index=-1, qos_id=-1, ttl=0, drop_reason=0,
-                 extflags=0):
+                 extflags=0, bytes meta=b""):
         cdef flow_request request
         cdef flow_answer answer
         cdef uint64_t words[4]
         cdef uint64_t rwords[4]
-        if width_of(family) == 0:
-            return FlowAnswer(-EINVAL, <int32_t>word(index), 0, 0, 0, 0, 0)
         memset(&request, 0, sizeof(request))
         for i, value in enumerate((sip_u, sip_l, dip_u, dip_l)):
             words[i] = value & 0xffffffffffffffff
         for i, value in enumerate((rflow_sip_u, rflow_sip_l, rflow_dip_u, rflow_dip_l)):
             rwords[i] = value & 0xffffffffffffffff
-        request.key_len = 20 if family == AF_V4 else 44
-        put_flow_key(request.key, family, proto, sport & 0xffff, dport & 0xffff, word(nh_id), words)
-        put_flow_key(request.rkey, family, proto, rflow_sport & 0xffff, rflow_dport & 0xffff,
-                     word(rflow_nh_id), rwords)
+        request.key_len = flow_put_key(request.key, family, proto & 0xff, sport & 0xffff,
+                                       dport & 0xffff, word(nh_id), words)
+        flow_put_key(request.rkey, family, proto & 0xff, rflow_sport & 0xffff,
+                     rflow_dport & 0xffff, word(rflow_nh_id), rwords)
+        request.meta = meta
+        request.meta_len = <uint32_t>len(meta)
         request.index = <int32_t>word(index)
         request.rindex = <int32_t>word(rindex)
         request.ecmp_nh = <int32_t>word(ecmp_nh_index)
@@ -580,14 +567,124 @@ cdef class Datapath:
         return FlowAnswer(answer.code, answer.index, answer.gen_id, answer.bytes, answer.packets,
                           answer.oflow, answer.flags)
 
+    def flow_serve(self, const unsigned char[:] frames, size_t room):
+        cdef const uint8_t *at = &frames[0] if frames.shape[0] else NULL
+        cdef size_t size = frames.shape[0], used = 0, step = 1, written = 0
+        room = min(room, size // 2 + FLOW_REPLY)
+        cdef bytes replies = PyBytes_FromStringAndSize(NULL, room)
+        cdef uint8_t *out = <uint8_t *><char *>replies
+        cdef datapath *dp
+        if self.dp == NULL:
+            raise ValueError("the datapath is closed")
+        dp = self.dp
+        with nogil:
+            while step:
+                dp_lock(dp)
+                written += c_flow_serve(dp, at + used, size - used, &step, out + written,
+                                        min(room - written, FLOW_TURN * FLOW_REPLY))
+                dp_unlock(dp)
+                used += step
+        return used, replies[:written]
+
+    def flow_request(self, bytes message):
+        cdef uint8_t out[FLOW_PAYLOAD]
+        cdef const char *content = message
+        cdef size_t size = len(message)
+        cdef bint taken
+        cdef datapath *dp = self.locked()
+        taken = c_flow_serve_one(dp, <const uint8_t *>content, size, out)
+        dp_unlock(dp)
+        return PyBytes_FromStringAndSize(<char *>out, FLOW_PAYLOAD) if taken else None
+
     def flow_table_stats(self):
         cdef datapath *dp = self.locked()
         cdef flow_stats stats = dp.flow_stats
         cdef uint32_t used = dp.flows.used, overflow = dp.flows.overflow_used
-        cdef uint32_t held = dp.hold_entries
+        cdef uint32_t held = dp.hold.entries, tokens = dp.hold.burst_left
         dp_unlock(dp)
         return FlowTableStats(used, stats.processed, stats.deleted, stats.added, stats.created,
-                              stats.changed, overflow, 0, held)
+                              stats.changed, overflow, 0, held, tokens)
+
+    def set_hold_limits(self, limit, tokens=0, interval=0, step=0):
+        cdef uint32_t entries = word(limit), most = word(tokens)
+        cdef uint32_t period = word(interval), back = word(step)
+        cdef datapath *dp = self.locked()
+        flow_set_hold_limits(dp, entries, most, period, back)
+        dp_unlock(dp)
+
+    # --- mirroring, fat flows
+
+    def mirror_set(self, index, nh_id, flags=0, vni=0):
+        cdef uint32_t slot = word(index), nh = word(nh_id), bits = word(flags), number = word(vni)
+        cdef datapath *dp = self.locked()
+        cdef int code = c_mirror_set(dp, slot, nh, bits, number)
+        dp_unlock(dp)
+        return code
+
+    def mirror_delete(self, index):
+        cdef uint32_t slot = word(index)
+        cdef datapath *dp = self.locked()
+        cdef int code = c_mirror_delete(dp, slot)
+        dp_unlock(dp)
+        return code
+
+    def vif_mirror(self, idx, mirror, bytes in_meta=b"", bytes out_meta=b""):
+        cdef uint32_t index = word(idx)
+        cdef uint8_t number = mirror & 0xff
+        if len(in_meta) > META_MAX or len(out_meta) > META_MAX:
+            return -EINVAL
+        cdef datapath *dp = self.locked()
+        cdef c_vif_extras *extras = vif_extras(dp, index)
+        if extras != NULL:
+            extras.mirror = number
+            extras.in_length = <uint16_t>len(in_meta)
+            extras.out_length = <uint16_t>len(out_meta)
+            memcpy(extras.in_meta, <const char *>in_meta, len(in_meta))
+            memcpy(extras.out_meta, <const char *>out_meta, len(out_meta))
+        dp_unlock(dp)
+        return 0 if extras != NULL else -ENODEV
+
+    def vif_fat_flows(self, idx, rules=(), excludes=()):
+        cdef c_vif_extras *made
+        cdef c_vif_extras *extras
+        cdef uint32_t index = word(idx), i
+        cdef datapath *dp
+        if len(rules) > FAT_RULES_MAX or len(excludes) > FAT_EXCLUDES_MAX:
+            return -EINVAL
+        made = <c_vif_extras *>calloc(1, sizeof(c_vif_extras))
+        if made == NULL:
+            return -ENOMEM
+        try:
+            for i, rule in enumerate(rules):
+                if not fill_fat_rule(&made.rule[i], rule):
+                    return -EINVAL
+            for i, prefix in enumerate(excludes):
+                if not fill_exclude(&made.exclude[i], prefix):
+                    return -EINVAL
+            dp = self.locked()
+            extras = vif_extras(dp, index)
+            if extras != NULL:
+                extras.rules = <uint32_t>len(rules)
+                extras.excludes = <uint32_t>len(excludes)
+                memcpy(extras.rule, made.rule, len(rules) * sizeof(fat_rule))
+                memcpy(extras.exclude, made.exclude, len(excludes) * sizeof(fat_exclude))
+            dp_unlock(dp)
+            return 0 if extras != NULL else -ENODEV
+        finally:
+            free(made)
+
+    def fat_flow_key(self, idx, bint from_guest, bytes key):
+        cdef uint8_t changed[44]
+        if len(key) not in (20, 44):
+            raise ValueError(f"flow key of {len(key)} bytes, 20 or 44 expected")
+        memcpy(changed, <const char *>key, len(key))
+        cdef uint32_t index = word(idx)
+        cdef datapath *dp = self.locked()
+        cdef c_vif *vif = dp_vif(dp, index)
+        if vif != NULL:
+            fat_flow_apply(vif, from_guest, changed)
+        dp_unlock(dp)
+        return PyBytes_FromStringAndSize(<char *>changed, len(key))
 
     # --- statistics
 
@@ -668,6 +765,12 @@ cdef class Datapath:
 
     # --- test devices
 
+    def advance(self, double seconds):
+        cdef datapath *dp = self.locked()
+        dp.skew += <uint64_t>(seconds * 1e9)
+        device_read_clock(dp)
+        dp_unlock(dp)
+
     def set_capture(self, bint on):
         cdef datapath *dp = self.locked()
         dp.capture = on
@@ -717,6 +820,43 @@ cdef class Datapath:
                 dp_count_drop(dp, vif, DROP_NO_MEMORY)
             dp_unlock(dp)
         return 0 if vif != NULL else -ENODEV
+
+
+cdef bint fill_prefix(fat_prefix *out, prefix, uint8_t *family):
+    """False: no prefix of an address, or one of another family than the rule's others."""
+    cdef bytes address = prefix.address
+    cdef int width = len(address) * 8
+    if width not in (32, 128) or not 0 <= prefix.bits <= width or not 0 <= prefix.keep <= width:
+        return False
+    if family[0] not in (0, AF_V4 if width == 32 else AF_V6):
+        return False
+    family[0] = AF_V4 if width == 32 else AF_V6
+    memcpy(out.address, <const char *>address, width // 8)
+    out.bits = prefix.bits
+    out.keep = prefix.keep
+    return True
+
+
+cdef bint fill_fat_rule(fat_rule *out, rule):
+    out.proto = rule.proto & 0xff
+    out.port = rule.port & 0xffff
+    out.ignore = rule.ignore & 3
+    out.by_source = rule.source is not None
+    out.by_destination = rule.destination is not None
+    if out.by_source and not fill_prefix(&out.source, rule.source, &out.family):
+        return False
+    return not out.by_destination or fill_prefix(&out.destination, rule.destination, &out.family)
+
+
+cdef bint fill_exclude(fat_exclude *out, prefix):
+    cdef bytes address = prefix[0]
+    cdef int width = len(address) * 8
+    if width not in (32, 128) or not 0 <= prefix[1] <= width:
+        return False
+    out.family = AF_V4 if width == 32 else AF_V6
+    out.bits = prefix[1]
+    memcpy(out.address, <const char *>address, width // 8)
+    return True
 
 
 cdef check_table(str name, size_t size, size_t entry, uint32_t main):

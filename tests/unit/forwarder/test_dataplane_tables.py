@@ -402,9 +402,12 @@ def test_flow_change_and_delete() -> None:
     assert (stats.used, stats.added, stats.changed, stats.processed) == (1, 1, 1, 1)
     gone = datapath.flow_set(**flow(flags=0, **known))
     assert (gone.code, gone.flags, gone.gen_id) == (0, 1, 1)
+    assert datapath.flow_set(**flow(flags=0, **known)).code == -errno.EINVAL
+    assert datapath.flow_table_stats().deleted == 1
+    datapath.advance(0.02)
+    assert datapath.flow_set(**flow(flags=0, **known)).code == -errno.ENOENT
     again = datapath.flow_set(**flow())
     assert (again.handle, again.gen_id) == (made.handle, 2)
-    assert datapath.flow_table_stats().deleted == 1
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-/* Descriptors: one frame in, one frame out, and the loop that waits for them. */
+/* Descriptors: frames in, frames out, and the loop that waits for them. */
 #define _GNU_SOURCE
 #include "dp.h"
+#include "fragment.h"
 
 #include <errno.h>
 #include <linux/if_packet.h>
@@ -12,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECT_PAUSE_MS = 100, EVENTS = 64 };
+enum { CONNECT_PAUSE_MS = 100, EVENTS = 64, READS = 32, TICK_MS = 20 };
 
 static uint64_t now_ns(void)
 {
@@ -20,6 +21,8 @@ static uint64_t now_ns(void)
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
+
+void device_read_clock(struct datapath *dp) { dp->now = now_ns() + dp->skew; }
 
 /* --- sending --- */
 
@@ -52,20 +55,173 @@ static bool peer_is_gone(int error)
         || error == EDESTADDRREQ || error == EPIPE;
 }
 
-static bool write_pkt0(struct vif *vif, struct packet *p)
+/* Sends what it can of `count` datagrams in order; how many, or -1 with errno. */
+static int send_datagrams(struct vif *vif, struct iovec *parts, uint32_t count)
 {
-    if (send(vif->fd, data_of(p), p->len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-        return true;
-    return peer_is_gone(errno) && device_connect(vif)
-        && send(vif->fd, data_of(p), p->len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+    struct mmsghdr messages[OUTBOX];
+    memset(messages, 0, count * sizeof *messages);
+    for (uint32_t i = 0; i < count; i++) {
+        messages[i].msg_hdr.msg_iov = &parts[i];
+        messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    int sent = sendmmsg(vif->fd, messages, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent >= 0 || !peer_is_gone(errno) || !device_connect(vif))
+        return sent;
+    return sendmmsg(vif->fd, messages, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static bool is_full(int error) { return error == EAGAIN || error == ENOBUFS || error == EINTR; }
+
+static void count_sent(struct vif *vif, uint32_t length)
+{
+    vif->counters[VC_OPACKETS]++;
+    vif->counters[VC_OBYTES] += length;
+}
+
+/* Nobody will see this frame: whoever waits for an answer to it must not. */
+static void lose(struct datapath *dp, struct vif *vif, const uint8_t *data, uint32_t length)
+{
+    vif->counters[VC_OERRORS]++;
+    vif->counters[VC_DEV_OERRORS]++;
+    trap_lost(dp, data, length);
+}
+
+/* Tell the loop whether to wait for room at the agent's end. */
+static void watch_room(struct datapath *dp, struct vif *vif)
+{
+    bool wanted = dp->outbox.backlog.count > 0;
+    if (vif->fd < 0 || wanted == dp->outbox.watched)
+        return;
+    struct epoll_event event = {
+        .events = wanted ? EPOLLIN | EPOLLOUT : EPOLLIN, .data.u32 = vif->idx,
+    };
+    if (epoll_ctl(dp->epoll, EPOLL_CTL_MOD, vif->fd, &event) == 0)
+        dp->outbox.watched = wanted;
+}
+
+static void drop_backlog(struct datapath *dp, struct vif *vif)
+{
+    struct parked_list *backlog = &dp->outbox.backlog;
+    while (backlog->first) {
+        uint32_t length;
+        const uint8_t *data = parked_data(backlog->first, &length);
+        lose(dp, vif, data, length);
+        parked_drop_oldest(dp, backlog, DROP_INTERFACE_TX_DISCARD);
+    }
+}
+
+/* The frames that waited for room, oldest first; true when none is left. */
+static bool send_backlog(struct datapath *dp, struct vif *vif)
+{
+    struct parked_list *backlog = &dp->outbox.backlog;
+    while (backlog->first) {
+        struct iovec parts[OUTBOX];
+        uint32_t count = 0, length;
+        for (struct parked *at = backlog->first; at && count < OUTBOX; at = parked_next(at)) {
+            parts[count].iov_base = parked_data(at, &length);
+            parts[count++].iov_len = length;
+        }
+        int sent = send_datagrams(vif, parts, count);
+        if (sent < 0 && is_full(errno))
+            return false;
+        if (sent < 0 && peer_is_gone(errno)) {
+            drop_backlog(dp, vif);
+            return true;
+        }
+        for (int i = 0; i < sent; i++) {
+            count_sent(vif, (uint32_t)parts[i].iov_len);
+            parked_pop(backlog);
+        }
+        if (sent <= 0) {
+            lose(dp, vif, parts[0].iov_base, (uint32_t)parts[0].iov_len);
+            parked_drop_oldest(dp, backlog, DROP_INTERFACE_TX_DISCARD);
+        }
+    }
+    return true;
+}
+
+static void lose_packet(struct datapath *dp, struct vif *vif, struct packet *p)
+{
+    lose(dp, vif, data_of(p), p->len);
+    dp_drop(dp, p, DROP_INTERFACE_TX_DISCARD);
+}
+
+/* Frames from `first` on wait, or are lost when too many do. */
+static void put_off(struct datapath *dp, struct vif *vif, uint32_t first)
+{
+    struct outbox *outbox = &dp->outbox;
+    for (uint32_t i = first; i < outbox->count; i++) {
+        struct packet *p = outbox->waiting[i];
+        if (outbox->backlog.count >= BACKLOG_MAX)
+            lose_packet(dp, vif, p);
+        else
+            park(dp, &outbox->backlog, p, DROP_INTERFACE_TX_DISCARD);
+    }
+    outbox->count = 0;
+}
+
+static void send_outbox(struct datapath *dp, struct vif *vif)
+{
+    struct outbox *outbox = &dp->outbox;
+    struct iovec parts[OUTBOX];
+    uint32_t done = 0;
+    for (uint32_t i = 0; i < outbox->count; i++)
+        parts[i] = (struct iovec){data_of(outbox->waiting[i]), outbox->waiting[i]->len};
+    while (done < outbox->count) {
+        int sent = send_datagrams(vif, parts + done, outbox->count - done);
+        if (sent < 0 && is_full(errno))
+            break;
+        for (int i = 0; i < sent; i++, done++) {
+            count_sent(vif, outbox->waiting[done]->len);
+            packet_give(&dp->pool, outbox->waiting[done]);
+        }
+        if (sent <= 0)
+            lose_packet(dp, vif, outbox->waiting[done++]);
+    }
+    put_off(dp, vif, done);
+}
+
+void device_flush(struct datapath *dp)
+{
+    struct vif *vif = dp->outbox.vif;
+    if (!vif || (!dp->outbox.count && !dp->outbox.backlog.count))
+        return;
+    if (send_backlog(dp, vif))
+        send_outbox(dp, vif);
+    else
+        put_off(dp, vif, 0);
+    watch_room(dp, vif);
+}
+
+void device_forget_outbox(struct datapath *dp, struct vif *vif)
+{
+    struct outbox *outbox = &dp->outbox;
+    if (outbox->vif != vif)
+        return;
+    for (uint32_t i = 0; i < outbox->count; i++)
+        lose_packet(dp, vif, outbox->waiting[i]);
+    outbox->count = 0;
+    drop_backlog(dp, vif);
+    outbox->vif = NULL;
+    outbox->watched = false;
+}
+
+/* For the agent: sent with others at the end of the turn. Takes the packet. */
+static void post(struct datapath *dp, struct vif *vif, struct packet *p)
+{
+    struct outbox *outbox = &dp->outbox;
+    if (outbox->vif != vif && outbox->vif)
+        device_forget_outbox(dp, outbox->vif);
+    outbox->vif = vif;
+    outbox->waiting[outbox->count++] = p;
+    if (outbox->count == OUTBOX)
+        device_flush(dp);
 }
 
 static bool write_frame(struct vif *vif, struct packet *p)
 {
     uint8_t header[VNET_LEN];
     struct iovec part[2] = {{header, sizeof header}, {data_of(p), p->len}};
-    if (vif->framing == FRAMING_PKT0)
-        return write_pkt0(vif, p);
     if (vif->framing == FRAMING_PLAIN)
         return write(vif->fd, data_of(p), p->len) == (ssize_t)p->len;
     packet_store_vnet(p, header);
@@ -89,6 +245,10 @@ static bool catch_frame(struct datapath *dp, struct vif *vif, struct packet *p)
 
 static void write_counted(struct datapath *dp, struct vif *vif, struct packet *p)
 {
+    if (vif->fd >= 0 && vif->framing == FRAMING_PKT0) {
+        post(dp, vif, p);
+        return;
+    }
     bool sent = vif->fd >= 0 ? write_frame(vif, p) : catch_frame(dp, vif, p);
     if (sent) {
         vif->counters[VC_OPACKETS] += !p->is_counted;
@@ -139,38 +299,60 @@ static void restore_tag(struct packet *p, struct msghdr *message)
     }
 }
 
-static ssize_t read_socket(struct vif *vif, struct packet *p, uint8_t *header)
+/* What one call reads: buffers, and beside each frame its offload header and auxiliary data. */
+struct inbox {
+    struct mmsghdr messages[READS];
+    struct iovec parts[READS][2];
+    uint8_t headers[READS][VNET_LEN];
+    union { struct cmsghdr align; char space[CMSG_SPACE(sizeof(struct tpacket_auxdata))]; }
+        control[READS];
+};
+
+static void take_frame(struct vif *vif, struct packet *p, struct inbox *inbox, int i)
 {
-    union { struct cmsghdr align; char space[CMSG_SPACE(sizeof(struct tpacket_auxdata))]; } control;
-    bool vnet = vif->framing == FRAMING_VNET;
-    struct iovec part[2] = {{header, VNET_LEN}, {p->buf + HEADROOM, FRAME_MAX}};
-    struct msghdr message = {
-        .msg_iov = vnet ? part : part + 1, .msg_iovlen = vnet ? 2 : 1,
-        .msg_control = &control, .msg_controllen = sizeof control,
-    };
-    ssize_t got = recvmsg(vif->fd, &message, MSG_DONTWAIT);
-    if (got < 0)
-        return got;
-    if (message.msg_flags & MSG_TRUNC)
-        return 0;
-    p->len = (uint32_t)got - (vnet && got >= VNET_LEN ? VNET_LEN : 0);
-    if (vnet && got >= VNET_LEN)
-        packet_load_vnet(p, header);
-    restore_tag(p, &message);
-    return got;
+    struct msghdr *message = &inbox->messages[i].msg_hdr;
+    bool vnet = vif->framing == FRAMING_VNET && inbox->messages[i].msg_len >= VNET_LEN;
+    p->len = inbox->messages[i].msg_len - (vnet ? VNET_LEN : 0);
+    if (vnet)
+        packet_load_vnet(p, inbox->headers[i]);
+    restore_tag(p, message);
 }
 
-static ssize_t read_plain(struct vif *vif, struct packet *p, uint8_t *header)
+/* Reads up to `room` frames from a socket; how many, or -1 with errno. */
+static int read_socket(struct vif *vif, struct packet **got, int room)
 {
+    struct inbox inbox;
+    bool vnet = vif->framing == FRAMING_VNET;
+    for (int i = 0; i < room; i++) {
+        inbox.parts[i][0] = (struct iovec){inbox.headers[i], VNET_LEN};
+        inbox.parts[i][1] = (struct iovec){got[i]->buf + HEADROOM, FRAME_MAX};
+        inbox.messages[i].msg_hdr = (struct msghdr){
+            .msg_iov = &inbox.parts[i][!vnet], .msg_iovlen = vnet ? 2 : 1,
+            .msg_control = &inbox.control[i], .msg_controllen = sizeof inbox.control[i],
+        };
+    }
+    int count = recvmmsg(vif->fd, inbox.messages, (unsigned)room, MSG_DONTWAIT, NULL);
+    for (int i = 0; i < count; i++) {
+        if (inbox.messages[i].msg_hdr.msg_flags & MSG_TRUNC)
+            got[i]->len = 0;
+        else
+            take_frame(vif, got[i], &inbox, i);
+    }
+    return count;
+}
+
+static int read_plain(struct vif *vif, struct packet *p)
+{
+    uint8_t header[VNET_LEN];
     bool vnet = vif->framing == FRAMING_VNET;
     struct iovec part[2] = {{header, VNET_LEN}, {p->buf + HEADROOM, FRAME_MAX}};
     ssize_t got = readv(vif->fd, vnet ? part : part + 1, vnet ? 2 : 1);
     if (got < 0)
-        return got;
+        return -1;
     p->len = (uint32_t)got - (vnet && got >= VNET_LEN ? VNET_LEN : 0);
     if (vnet && got >= VNET_LEN)
         packet_load_vnet(p, header);
-    return got;
+    return 1;
 }
 
 /* A packet socket whose interface was removed is bound to none; reading it may only
@@ -191,26 +373,48 @@ static bool is_end(int error)
     return error == EBADFD || error == EBADF || error == ENODEV || error == ENXIO;
 }
 
-/* 1: a frame, 0: nothing to read now. */
-int device_read(struct datapath *dp, struct vif *vif, struct packet *p)
+static void note_read_error(struct datapath *dp, struct vif *vif)
 {
-    uint8_t header[VNET_LEN];
-    bool socket_like = vif->packet_socket || vif->framing == FRAMING_PKT0;
-    ssize_t got = socket_like ? read_socket(vif, p, header) : read_plain(vif, p, header);
-    if (got > 0)
-        return 1;
-    if (got == 0) {
-        vif->counters[VC_DEV_IERRORS]++;
-        return 0;
-    }
     if (errno == EAGAIN || errno == EINTR)
-        return 0;
+        return;
     vif->counters[VC_DEV_IERRORS]++;
     if (is_end(errno))
         vif_detach(dp, vif);
     else
         device_is_attached(dp, vif);
-    return 0;
+}
+
+/* Fills `got` with packets; how many there are buffers for. */
+static int take_buffers(struct datapath *dp, struct packet **got, int wanted)
+{
+    int count = 0;
+    while (count < wanted && (got[count] = packet_take(&dp->pool)))
+        count++;
+    return count;
+}
+
+/* Reads and handles up to `most` frames; how many. */
+static int read_some(struct datapath *dp, struct vif *vif, int most)
+{
+    bool socket_like = vif->packet_socket || vif->framing == FRAMING_PKT0;
+    struct packet *got[READS];
+    int room = take_buffers(dp, got, !socket_like ? 1 : most < READS ? most : READS);
+    if (!room)
+        return 0;
+    int count = socket_like ? read_socket(vif, got, room) : read_plain(vif, got[0]);
+    if (count < 0)
+        note_read_error(dp, vif);
+    for (int i = count < 0 ? 0 : count; i < room; i++)
+        packet_give(&dp->pool, got[i]);
+    for (int i = 0; i < count; i++) {
+        if (got[i]->len) {
+            receive(dp, vif, got[i]);
+        } else {
+            vif->counters[VC_DEV_IERRORS]++;
+            packet_give(&dp->pool, got[i]);
+        }
+    }
+    return count < 0 ? 0 : count;
 }
 
 /* --- the loop --- */
@@ -224,22 +428,25 @@ static void clear_error(struct datapath *dp, struct vif *vif)
         vif_detach(dp, vif);
 }
 
+/* Only control calls delete vifs, and they wait for the lock. */
 static void serve(struct datapath *dp, uint32_t idx, uint32_t events)
 {
     struct vif *vif = dp_vif(dp, idx);
-    for (int i = 0; vif && vif->fd >= 0 && i < BATCH; i++) {
-        struct packet *p = packet_take(&dp->pool);
-        if (!p)
-            return;
-        if (!device_read(dp, vif, p)) {
-            packet_give(&dp->pool, p);
-            if (i == 0 && (events & (EPOLLERR | EPOLLHUP)))
-                clear_error(dp, vif);
-            return;
-        }
-        receive(dp, vif, p);
-        /* Only control calls delete vifs, and they wait for the lock. */
+    for (int done = 0, count; vif && vif->fd >= 0 && done < BATCH; done += count) {
+        count = read_some(dp, vif, BATCH - done);
+        if (count)
+            continue;
+        if (done == 0 && (events & (EPOLLERR | EPOLLHUP)))
+            clear_error(dp, vif);
+        return;
     }
+}
+
+/* How long the loop may sleep; noted, so that a control call that leaves work wakes it. */
+static int sleep_ms(struct datapath *dp)
+{
+    dp->idle = !dp->graves.count && !fragment_pending(dp);
+    return dp->idle ? -1 : TICK_MS;
 }
 
 void loop_run(struct datapath *dp, int *error)
@@ -248,7 +455,10 @@ void loop_run(struct datapath *dp, int *error)
     uint64_t count;
     *error = 0;
     while (!atomic_exchange(&dp->stopping, false)) {
-        int ready = epoll_wait(dp->epoll, events, EVENTS, -1);
+        dp_lock(dp);
+        int timeout = sleep_ms(dp);
+        dp_unlock(dp);
+        int ready = epoll_wait(dp->epoll, events, EVENTS, timeout);
         if (ready < 0 && errno != EINTR) {
             *error = errno;
             return;

@@ -1,6 +1,8 @@
 /* The router's life, its small tables, and the counting of drops. */
 #define _GNU_SOURCE
 #include "dp.h"
+#include "fragment.h"
+#include "mirror.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -55,7 +57,9 @@ struct datapath *dp_new(uint32_t vifs, uint32_t vrfs, uint32_t nexthops, uint32_
     dp->bridge = bridge;
     dp->pool.limit = POOL_LIMIT;
     dp->caught_end = &dp->caught;
-    if (!dp->vifs || !dp->vrfs || !dp->nexthops || !dp->labels || !dp->vnis || !add_discard(dp)
+    dp->fragments = fragment_new();
+    dp->mirrors = mirrors_new();
+    if (!dp->fragments || !dp->mirrors || !dp->vifs || !dp->vrfs || !dp->nexthops || !dp->labels || !dp->vnis || !add_discard(dp)
         || !open_events(dp)) {
         dp_free(dp);
         return NULL;
@@ -63,14 +67,39 @@ struct datapath *dp_new(uint32_t vifs, uint32_t vrfs, uint32_t nexthops, uint32_
     return dp;
 }
 
+static void dp_wake(struct datapath *dp)
+{
+    uint64_t one = 1;
+    /* A full counter wakes the loop as well. */
+    if (write(dp->wake, &one, sizeof one) < 0)
+        return;
+}
+
 void dp_lock(struct datapath *dp)
 {
     pthread_mutex_lock(&dp->turn);
     pthread_mutex_lock(&dp->lock);
     pthread_mutex_unlock(&dp->turn);
+    device_read_clock(dp);
 }
 
-void dp_unlock(struct datapath *dp) { pthread_mutex_unlock(&dp->lock); }
+/* The end of a turn: what it left to do, and a wake for the loop if some of that takes time. */
+static void settle(struct datapath *dp)
+{
+    fragment_settle(dp);
+    flow_reclaim(dp);
+    device_flush(dp);
+    if (!dp->idle || (!dp->graves.count && !fragment_pending(dp)))
+        return;
+    dp->idle = false;
+    dp_wake(dp);
+}
+
+void dp_unlock(struct datapath *dp)
+{
+    settle(dp);
+    pthread_mutex_unlock(&dp->lock);
+}
 
 static void free_captured(struct datapath *dp)
 {
@@ -106,20 +135,26 @@ static void forget(struct datapath *dp)
     route_arena_clear(&dp->arena);
     memset(dp->drops, 0, sizeof dp->drops);
     memset(&dp->flow_stats, 0, sizeof dp->flow_stats);
-    dp->hold_entries = 0;
     dp->unchecked = 0;
     free_captured(dp);
 }
 
 void dp_reset(struct datapath *dp)
 {
-    forget(dp);
     flow_reset(dp);
+    fragment_forget(dp);
+    mirror_forget(dp);
+    forget(dp);
     hash_clear(&dp->bridge);
 }
 
 void dp_free(struct datapath *dp)
 {
+    dp->flows.total = 0;            /* the tables' memory may be gone already */
+    if (dp->fragments)
+        fragment_forget(dp);
+    if (dp->mirrors)
+        mirror_forget(dp);
     if (dp->vifs && dp->vrfs && dp->nexthops && dp->labels && dp->vnis)
         forget(dp);
     if (dp->nexthops)
@@ -129,6 +164,8 @@ void dp_free(struct datapath *dp)
     free(dp->nexthops);
     free(dp->labels);
     free(dp->vnis);
+    free(dp->fragments);
+    free(dp->mirrors);
     free(dp->flows.free);
     free(dp->bridge.free);
     packet_pool_drain(&dp->pool);
@@ -238,9 +275,6 @@ void dp_run_end(struct datapath *dp) { atomic_store(&dp->running, false); }
 
 void dp_stop(struct datapath *dp)
 {
-    uint64_t one = 1;
     atomic_store(&dp->stopping, true);
-    /* A full counter wakes the loop as well. */
-    if (write(dp->wake, &one, sizeof one) < 0)
-        return;
+    dp_wake(dp);
 }

@@ -6,7 +6,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "flow_set.h"
 #include "packet.h"
+#include "parked.h"
+#include "table_flow.h"
 #include "table_hash.h"
 #include "table_route.h"
 #include "wire.h"
@@ -39,6 +42,7 @@ struct vif {
     uint64_t next_connect;          /* monotonic ns */
     uint64_t counters[VIF_COUNTERS];
     uint64_t drops[DROP_REASONS];
+    struct vif_extras *extras;      /* mirroring and fat flows, or NULL (vif_extras.h) */
 };
 
 struct nexthop {
@@ -57,6 +61,30 @@ struct vrf {
     struct route_table inet, inet6;
     uint64_t counters[VS_COUNTERS];
     bool counted;
+};
+
+/* Entries that wait for the agent, and how many more may (flow_hold). */
+struct flow_holds {
+    uint32_t entries, limit;
+    uint32_t burst_limit, burst_left, burst_interval, burst_step;   /* interval in ms */
+    uint64_t refilled;
+};
+
+/* Entries that are on their way out, oldest first. */
+enum { FLOW_GRAVES = 16384 };
+struct flow_graves {
+    struct flow_grave { uint64_t until; uint32_t index; } ring[FLOW_GRAVES];
+    uint32_t first, count;
+};
+
+/* Frames for the agent: of this turn, and those that its socket had no room for. */
+enum { OUTBOX = 64, BACKLOG_MAX = 4096 };
+struct outbox {
+    struct packet *waiting[OUTBOX];
+    uint32_t count;
+    struct parked_list backlog;
+    struct vif *vif;                /* whose they are */
+    bool watched;                   /* the loop waits for room in the socket */
 };
 
 struct captured { struct captured *next; uint32_t vif, len; uint8_t vnet[VNET_LEN], data[]; };
@@ -79,12 +107,21 @@ struct datapath {
     struct packet_pool pool;
     uint64_t drops[DROP_REASONS];
     uint64_t unchecked;
-    uint32_t seed, hold_limit, hold_entries;
+    uint32_t seed;
+    uint64_t now, skew;             /* monotonic ns at the last lock; skew is for tests */
+    struct flow_holds hold;
+    struct flow_graves graves;
+    struct outbox outbox;
+    struct fragments *fragments;
+    struct mirrors *mirrors;
     uint16_t ip_id;
     bool mss_adjust, capture;
+    bool flows_on;                  /* packets with policy meet the flow table */
+    struct parked_list **held;      /* by flow: packets that wait for its action, or NULL */
     struct captured *caught, **caught_end;
     int epoll, wake;
     atomic_bool running, stopping;
+    bool idle;                      /* the loop sleeps until something arrives */
 };
 
 /* dp.c */
@@ -136,7 +173,11 @@ void vif_send(struct datapath *dp, struct vif *vif, struct packet *p);
 
 /* device.c: descriptors. */
 void device_send(struct datapath *dp, struct vif *vif, struct packet *p);
-int device_read(struct datapath *dp, struct vif *vif, struct packet *p);
+void device_read_clock(struct datapath *dp);
+/* Sends the frames for the agent that this turn brought, and those that wait. */
+void device_flush(struct datapath *dp);
+/* The vif's descriptor goes: what waits for it is lost, and counted. */
+void device_forget_outbox(struct datapath *dp, struct vif *vif);
 /* Has the vif a descriptor of a device that still exists? Detaches it if not. */
 bool device_is_attached(struct datapath *dp, struct vif *vif);
 bool device_connect(struct vif *vif);
@@ -214,6 +255,9 @@ void trap(struct datapath *dp, struct packet *p, uint16_t vrf, int reason, uint3
 void trap_copy(struct datapath *dp, struct packet *p, uint16_t vrf, int reason, uint32_t param,
                uint32_t param1);
 
+/* A frame for the agent could not be sent: a flow that waits for its answer is given up. */
+void trap_lost(struct datapath *dp, const uint8_t *data, uint32_t length);
+
 /* learn.c */
 void learn_mac(struct datapath *dp, struct packet *p);
 void learn_mac_ip(struct datapath *dp, struct packet *p);
@@ -236,25 +280,17 @@ void bridge_count(struct datapath *dp, uint32_t index);
 uint32_t bridge_dump(struct datapath *dp, uint32_t vrf, const uint8_t *marker,
                      struct bridge_entry *out, uint32_t max);
 
-/* table_flow.c */
-struct flow_request {
-    int32_t index, rindex, ecmp_nh, underlay_ecmp;
-    uint32_t src_nh;
-    uint8_t gen_id, ttl, drop_reason, mirror, sec_mirror;
-    uint16_t flags, flags1, action, vrf, dvrf, extflags;
-    int16_t qos;
-    uint32_t mirror_wanted, sec_mirror_wanted;
-    uint8_t key[44], rkey[44];
-    uint32_t key_len;
-};
-struct flow_answer {
-    int code;
-    int32_t index;
-    uint8_t gen_id;
-    uint32_t bytes, packets, oflow, flags;
-};
+/* table_flow.c: the rest is in table_flow.h; here what only the messages use. */
+uint8_t *flow_active(struct datapath *dp, int32_t index);   /* NULL: no such entry in use */
+int64_t flow_take(struct datapath *dp, const uint8_t *key, uint32_t length,
+                  struct flow_predecessor *before);
+void flow_enter_hold(struct datapath *dp);
+void flow_leave_hold(struct datapath *dp);
+void flow_set_hold_limits(struct datapath *dp, uint32_t limit, uint32_t tokens,
+                          uint32_t interval_ms, uint32_t step);
+void flow_evict_now(struct datapath *dp, uint8_t *entry, uint32_t index);
+bool flow_reclaim_oldest(struct datapath *dp);
 /* Frees all entries; their generations go on. */
 void flow_reset(struct datapath *dp);
-void flow_set(struct datapath *dp, const struct flow_request *request, struct flow_answer *answer);
 
 #endif

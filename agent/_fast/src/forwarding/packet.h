@@ -37,6 +37,7 @@ struct packet {
     uint8_t depth;            /* lookups so far, against loops of nexthops */
     uint8_t is_l2;            /* to be forwarded as an Ethernet frame, else as IP */
     uint8_t is_mcast, is_diag, is_fragment, is_copy, policy_done, control_word, uc_flood;
+    uint8_t is_mirror;        /* a copy for an analyzer, which is not mirrored again */
     uint8_t is_counted;       /* by the sub-interface that it leaves through */
     uint8_t source;           /* enum source */
     uint8_t stage;            /* enum stage */

@@ -1,23 +1,13 @@
-/* The shared flow table and the messages that write it (facts shared-memory.md 3-5,
- * datapath-behaviour.md 6). */
-#include <errno.h>
+/* The shared flow table: entries that packets make, their end, and who waits for it. */
+#include "table_flow.h"
 
 #include "dp.h"
+#include "hold.h"
+#include "mirror.h"
 
-enum {
-    FE_TTL = 21, FE_QOS = 22, FE_KEY = 24, FE_KEY_LEN = 68, FE_GEN = 69, FE_TCP = 70,
-    FE_RFLOW = 84, FE_FLAGS = 88, FE_FLAGS1 = 90, FE_ACTION = 92, FE_VRF = 94, FE_DVRF = 96,
-    FE_MIRROR = 98, FE_SEC_MIRROR = 99, FE_SRC_NH = 100, FE_BYTES = 104, FE_PACKETS = 108,
-    FE_BYTES_OFLOW = 112, FE_PACKETS_OFLOW = 114, FE_ECMP = 115, FE_DROP_REASON = 116,
-    FE_TYPE = 117, FE_UDP_PORT = 118, FE_SRC_INFO = 120, FE_UNDERLAY_ECMP = 136,
-};
+enum { GRACE_MS = 20, TYPE_INET = 2, TYPE_INET6 = 3 };
 
-enum {
-    FL_ACTIVE = 0x1, FL_DELETE_MARKED = 0x40, FL_MODIFIED = 0x100, FL_NEW = 0x200,
-    FL_EVICTED = 0x800, FL_OWN = 0xf00, FL_RFLOW = 0x1000, FL_MIRROR = 0x2000, FL_VRFT = 0x4000,
-};
-enum { ACTION_DROP = 0, ACTION_HOLD = 1, EXT_FORCE_EVICT = 1, EXT_MOCK_PORT = 2, TCP_DEAD = 0x8000,
-       MIRROR_NONE = 255, MOCK_PORT = 0x12b5, ANSWER_DELETED = 1 };
+static const uint64_t NS_PER_MS = 1000000;
 
 static int matches(const unsigned char *entry, const unsigned char *key, size_t length)
 {
@@ -26,14 +16,13 @@ static int matches(const unsigned char *entry, const unsigned char *key, size_t 
         && memcmp(entry + FE_KEY, key, length) == 0;
 }
 
-static int64_t find(struct datapath *dp, const uint8_t *key, uint32_t length)
+int64_t flow_find(struct datapath *dp, const uint8_t *key, uint32_t length)
 {
     return shm_find(dp->flows.base, dp->flows.entry_size, dp->flows.main, dp->flows.total, key,
                     length, matches);
 }
 
-/* The entry at an index a client gave, or NULL when there is none in use. */
-static uint8_t *active_entry(struct datapath *dp, int32_t index)
+uint8_t *flow_active(struct datapath *dp, int32_t index)
 {
     if (index < 0 || (uint32_t)index >= dp->flows.total)
         return NULL;
@@ -41,207 +30,234 @@ static uint8_t *active_entry(struct datapath *dp, int32_t index)
     return shm_load16(entry + FE_FLAGS) & FL_ACTIVE ? entry : NULL;
 }
 
-/* May the request touch this entry at all? */
-static int check_entry(const uint8_t *entry, const struct flow_request *request)
+/* --- hold entries: how many wait for the agent, and how many more may --- */
+
+void flow_enter_hold(struct datapath *dp)
 {
-    uint16_t flags = shm_load16(entry + FE_FLAGS);
-    if (flags & (FL_MODIFIED | FL_EVICTED | FL_NEW))
-        return -EBUSY;
-    if (flags & FL_DELETE_MARKED)
-        return -EINVAL;
-    if (entry[FE_GEN] != request->gen_id)
-        return -EBADF;
-    if (entry[FE_KEY_LEN] != request->key_len
-        || memcmp(entry + FE_KEY, request->key, request->key_len))
-        return -EFAULT;
-    return 0;
+    dp->flow_stats.created++;
+    dp->hold.entries++;
 }
 
-static bool bad_mirror(uint32_t wanted)
+void flow_leave_hold(struct datapath *dp)
 {
-    return wanted > MIRROR_NONE && wanted != UINT16_MAX && wanted != UINT32_MAX;
+    dp->flow_stats.processed++;
+    if (dp->hold.entries)
+        dp->hold.entries--;
 }
 
-/* Values that would not fit the router; finds the reverse entry's index. */
-static int check_values(struct datapath *dp, const struct flow_request *request, int64_t *reverse)
+/* Tokens that bursts may use beyond the limit come back with time. */
+static void refill_tokens(struct datapath *dp)
 {
-    *reverse = -1;
-    if ((request->flags & FL_VRFT) && request->dvrf >= dp->max_vrfs)
-        return -EINVAL;
-    if ((request->flags & FL_MIRROR)
-        && (bad_mirror(request->mirror_wanted) || bad_mirror(request->sec_mirror_wanted)))
-        return -EINVAL;
-    if (!(request->flags & FL_RFLOW))
-        return 0;
-    if (request->rindex >= 0)
-        *reverse = active_entry(dp, request->rindex) ? request->rindex : -1;
+    struct flow_holds *hold = &dp->hold;
+    uint64_t period = hold->burst_interval * NS_PER_MS;
+    if (!period || dp->now < hold->refilled + period)
+        return;
+    uint64_t periods = (dp->now - hold->refilled) / period;
+    uint64_t missing = hold->burst_limit - hold->burst_left;
+    hold->refilled += periods * period;
+    if (!hold->burst_step || missing / hold->burst_step < periods)
+        hold->burst_left = hold->burst_step ? hold->burst_limit : hold->burst_left;
     else
-        *reverse = find(dp, request->rkey, request->key_len);
-    return *reverse < 0 ? -EINVAL : 0;
+        hold->burst_left += (uint32_t)(periods * hold->burst_step);
 }
 
-static void write_values(uint8_t *entry, const struct flow_request *request, int64_t reverse)
+static bool may_hold(struct datapath *dp)
 {
-    bool mirrored = request->flags & FL_MIRROR;
-    entry[FE_TTL] = request->ttl;
-    store16(entry + FE_QOS, (uint16_t)request->qos);
-    store32(entry + FE_RFLOW, (uint32_t)(int32_t)reverse);
-    store16(entry + FE_FLAGS1, request->flags1);
-    store16(entry + FE_VRF, request->vrf);
-    store16(entry + FE_DVRF, request->flags & FL_VRFT ? request->dvrf : 0);
-    entry[FE_MIRROR] = mirrored ? request->mirror : MIRROR_NONE;
-    entry[FE_SEC_MIRROR] = mirrored ? request->sec_mirror : MIRROR_NONE;
-    store32(entry + FE_SRC_NH, request->src_nh);
-    if ((int8_t)entry[FE_ECMP] == -1)
-        entry[FE_ECMP] = (uint8_t)request->ecmp_nh;
-    if ((int8_t)entry[FE_UNDERLAY_ECMP] == -1)
-        entry[FE_UNDERLAY_ECMP] = (uint8_t)request->underlay_ecmp;
-    if (request->action == ACTION_DROP)
-        entry[FE_DROP_REASON] = request->drop_reason;
-    if (request->extflags & EXT_MOCK_PORT)
-        store16(entry + FE_UDP_PORT, MOCK_PORT);
-    store16(entry + FE_ACTION, request->action);
-    uint16_t own = shm_load16(entry + FE_FLAGS) & FL_OWN & ~FL_NEW;
-    publish_barrier();
-    store16(entry + FE_FLAGS, (uint16_t)((request->flags & ~FL_OWN) | own));
+    if (dp->hold.entries < dp->hold.limit)
+        return true;
+    refill_tokens(dp);
+    if (!dp->hold.burst_left)
+        return false;
+    dp->hold.burst_left--;
+    return true;
 }
+
+void flow_set_hold_limits(struct datapath *dp, uint32_t limit, uint32_t tokens,
+                          uint32_t interval_ms, uint32_t step)
+{
+    dp->hold.limit = limit;
+    dp->hold.burst_limit = dp->hold.burst_left = tokens;
+    dp->hold.burst_interval = interval_ms;
+    dp->hold.burst_step = step;
+    dp->hold.refilled = dp->now;
+}
+
+/* --- slots --- */
 
 static void clear_counters(uint8_t *entry)
 {
-    memset(entry + FE_BYTES, 0, FE_ECMP - FE_BYTES);
+    store32(entry + FE_BYTES, 0);
+    store32(entry + FE_PACKETS, 0);
+    store16(entry + FE_BYTES_OFLOW, 0);
+    entry[FE_PACKETS_OFLOW] = 0;
 }
 
-/* Give the slot's earlier owner's last counters away. */
-static void hand_over_counters(uint8_t *entry, struct flow_answer *answer)
+static void take_counters(uint8_t *entry, struct flow_predecessor *before)
 {
-    answer->bytes = shm_load32(entry + FE_BYTES);
-    answer->packets = shm_load32(entry + FE_PACKETS);
-    answer->oflow = shm_load16(entry + FE_BYTES_OFLOW) | (uint32_t)entry[FE_PACKETS_OFLOW] << 16;
+    before->bytes = shm_load32(entry + FE_BYTES);
+    before->packets = shm_load32(entry + FE_PACKETS);
+    before->oflow = shm_load16(entry + FE_BYTES_OFLOW)
+                  | (uint32_t)entry[FE_PACKETS_OFLOW] << 16;
     clear_counters(entry);
 }
 
-static void add(struct datapath *dp, const struct flow_request *request, int64_t reverse,
-                struct flow_answer *answer)
+int64_t flow_take(struct datapath *dp, const uint8_t *key, uint32_t length,
+                  struct flow_predecessor *before)
 {
-    int64_t index = hash_take(&dp->flows, request->key, request->key_len);
-    if (index < 0) {
-        answer->code = -ENOSPC;
-        return;
-    }
+    int64_t index = hash_take(&dp->flows, key, length);
+    while (index < 0 && flow_reclaim_oldest(dp))
+        index = hash_take(&dp->flows, key, length);
+    if (index < 0)
+        return -1;
     uint8_t *entry = hash_entry(&dp->flows, (uint32_t)index);
-    hand_over_counters(entry, answer);
-    store16(entry + FE_FLAGS, 0);
-    memset(entry + FE_KEY, 0, 44);
-    memcpy(entry + FE_KEY, request->key, request->key_len);
-    entry[FE_KEY_LEN] = (uint8_t)request->key_len;
-    entry[FE_GEN]++;
-    entry[FE_TYPE] = request->key_len == 20 ? 2 : 3;
-    entry[FE_ECMP] = entry[FE_UNDERLAY_ECMP] = 0xff;
-    entry[FE_DROP_REASON] = 0;
-    store16(entry + FE_TCP, 0);
-    store16(entry + FE_UDP_PORT, 0);
-    store32(entry + FE_SRC_INFO, 0);
-    write_values(entry, request, reverse);
-    hash_publish(&dp->flows, (uint32_t)index, request->key, request->key_len);
-    dp->flow_stats.added++;
-    answer->index = (int32_t)index;
-    answer->gen_id = entry[FE_GEN];
-}
-
-static void change(struct datapath *dp, uint8_t *entry, const struct flow_request *request,
-                   int64_t reverse, struct flow_answer *answer)
-{
-    bool held = shm_load16(entry + FE_ACTION) == ACTION_HOLD;
-    write_values(entry, request, reverse);
-    dp->flow_stats.changed++;
-    if (held && request->action != ACTION_HOLD)
-        dp->flow_stats.processed++;
-    answer->gen_id = entry[FE_GEN];
-}
-
-static void release(struct datapath *dp, uint8_t *entry, uint32_t index)
-{
+    take_counters(entry, before);
     store16(entry + FE_FLAGS, 0);
     publish_barrier();
-    entry[FE_KEY_LEN] = 0;
+    memset(entry + FE_KEY, 0, FLOW_KEY6);
+    memcpy(entry + FE_KEY, key, length);
+    entry[FE_KEY_LEN] = (uint8_t)length;
+    entry[FE_GEN]++;
+    entry[FE_TYPE] = length == FLOW_KEY4 ? TYPE_INET : TYPE_INET6;
+    entry[FE_TTL] = entry[FE_DROP_REASON] = 0;
+    entry[FE_ECMP] = entry[FE_UNDERLAY_ECMP] = 0xff;
+    entry[FE_MIRROR] = entry[FE_SEC_MIRROR] = MIRROR_NONE;
+    store16(entry + FE_QOS, 0xffff);
+    store16(entry + FE_TCP, 0);
+    store16(entry + FE_FLAGS1, 0);
+    store16(entry + FE_DVRF, 0);
+    store16(entry + FE_UDP_PORT, 0);
     store32(entry + FE_RFLOW, UINT32_MAX);
-    clear_counters(entry);
-    hash_remove(&dp->flows, index);
-    dp->flow_stats.deleted++;
+    store32(entry + FE_SRC_NH, 0);
+    store32(entry + FE_SRC_INFO, 0);
+    store32(entry + FE_TCP_SEQ, 0);
+    store32(entry + FE_TCP_ACK, 0);
+    return index;
 }
 
-/* Take a closed TCP flow out of the lookup; its counters stay readable. */
-static int force_evict(struct datapath *dp, uint8_t *entry, uint32_t index)
+int64_t flow_hold(struct datapath *dp, const uint8_t *key, uint32_t length, uint16_t vrf,
+                  struct flow_predecessor *before)
 {
-    bool dead = shm_load16(entry + FE_TCP) & TCP_DEAD;
-    if (entry[FE_KEY + 1] != PROTO_TCP || !dead)
-        return -EINVAL;
-    store16(entry + FE_ACTION, ACTION_DROP);
+    if (!may_hold(dp))
+        return -DROP_FLOW_UNUSABLE;
+    int64_t index = flow_take(dp, key, length, before);
+    if (index < 0)
+        return -DROP_FLOW_TABLE_FULL;
+    uint8_t *entry = hash_entry(&dp->flows, (uint32_t)index);
+    store16(entry + FE_VRF, vrf);
+    store16(entry + FE_ACTION, ACTION_HOLD);
+    publish_barrier();
+    store16(entry + FE_FLAGS, FL_ACTIVE | FL_NEW);
+    hash_publish(&dp->flows, (uint32_t)index, key, length);
+    flow_enter_hold(dp);
+    return index;
+}
+
+/* --- the end of entries: marked at once, freed after a grace period for readers --- */
+
+static bool is_partner(const struct datapath *dp, const uint8_t *entry, uint32_t index)
+{
+    uint32_t reverse = shm_load32(entry + FE_RFLOW);
+    return reverse < dp->flows.total && reverse != index
+        && shm_load32(hash_entry(&dp->flows, reverse) + FE_RFLOW) == index;
+}
+
+/* Out of the lookup, out of chains; the partner no longer names a slot that others may get. */
+static void leave_table(struct datapath *dp, uint8_t *entry, uint32_t index)
+{
+    if (is_partner(dp, entry, index))
+        store32(hash_entry(&dp->flows, shm_load32(entry + FE_RFLOW)) + FE_RFLOW, UINT32_MAX);
+    mirror_meta_drop(dp, entry);
+    entry[FE_KEY_LEN] = 0;
     store32(entry + FE_RFLOW, UINT32_MAX);
     store16(entry + FE_TCP, 0);
-    store16(entry + FE_FLAGS, FL_ACTIVE | FL_EVICTED);
-    entry[FE_KEY_LEN] = 0;
     hash_remove(&dp->flows, index);
-    return 0;
 }
 
-static void set_known(struct datapath *dp, uint8_t *entry, const struct flow_request *request,
-                      struct flow_answer *answer)
+static void finish(struct datapath *dp, uint32_t index)
 {
-    int64_t reverse;
-    answer->code = check_entry(entry, request);
-    if (answer->code)
+    uint8_t *entry = hash_entry(&dp->flows, index);
+    uint16_t flags = shm_load16(entry + FE_FLAGS);
+    if (!(flags & FL_ACTIVE) || (flags & FL_EVICTED))
         return;
-    if (request->extflags & EXT_FORCE_EVICT) {
-        answer->code = force_evict(dp, entry, (uint32_t)answer->index);
-        answer->gen_id = entry[FE_GEN];
-    } else if (request->flags & FL_ACTIVE) {
-        answer->code = check_values(dp, request, &reverse);
-        if (answer->code == 0)
-            change(dp, entry, request, reverse, answer);
-    } else {
-        answer->gen_id = entry[FE_GEN];
-        answer->flags = ANSWER_DELETED;
-        release(dp, entry, (uint32_t)answer->index);
+    if (flags & FL_DELETE_MARKED) {
+        store16(entry + FE_FLAGS, 0);
+        publish_barrier();
+        clear_counters(entry);
+        leave_table(dp, entry, index);
+    } else if (flags & FL_EVICT_CANDIDATE) {
+        flow_evict_now(dp, entry, index);
     }
 }
 
-void flow_set(struct datapath *dp, const struct flow_request *request, struct flow_answer *answer)
+void flow_evict_now(struct datapath *dp, uint8_t *entry, uint32_t index)
 {
-    memset(answer, 0, sizeof *answer);
-    answer->index = request->index;
-    uint8_t *entry = active_entry(dp, request->index);
-    int64_t known = -1, reverse;
-    if (entry) {
-        set_known(dp, entry, request, answer);
+    store16(entry + FE_ACTION, ACTION_DROP);
+    store16(entry + FE_FLAGS, FL_ACTIVE | FL_EVICTED);
+    leave_table(dp, entry, index);
+}
+
+bool flow_reclaim_oldest(struct datapath *dp)
+{
+    struct flow_graves *graves = &dp->graves;
+    if (!graves->count)
+        return false;
+    uint32_t index = graves->ring[graves->first].index;
+    graves->first = (graves->first + 1) % FLOW_GRAVES;
+    graves->count--;
+    finish(dp, index);
+    return true;
+}
+
+void flow_reclaim(struct datapath *dp)
+{
+    struct flow_graves *graves = &dp->graves;
+    while (graves->count && graves->ring[graves->first].until <= dp->now)
+        flow_reclaim_oldest(dp);
+}
+
+static void bury(struct datapath *dp, uint32_t index)
+{
+    struct flow_graves *graves = &dp->graves;
+    if (graves->count == FLOW_GRAVES)
+        flow_reclaim_oldest(dp);
+    uint32_t at = (graves->first + graves->count) % FLOW_GRAVES;
+    graves->ring[at] = (struct flow_grave){dp->now + GRACE_MS * NS_PER_MS, index};
+    graves->count++;
+}
+
+void flow_remove(struct datapath *dp, uint32_t index, int reason)
+{
+    uint8_t *entry = hash_entry(&dp->flows, index);
+    uint16_t flags = shm_load16(entry + FE_FLAGS);
+    if (!(flags & FL_ACTIVE) || (flags & (FL_DELETE_MARKED | FL_EVICTED)))
         return;
-    }
-    if (request->index >= 0) {
-        answer->code = -ENOENT;
+    if (shm_load16(entry + FE_ACTION) == ACTION_HOLD)
+        flow_leave_hold(dp);
+    store16(entry + FE_FLAGS, (uint16_t)((flags & ~FL_NEW) | FL_DELETE_MARKED));
+    store16(entry + FE_ACTION, ACTION_DROP);
+    dp->flow_stats.deleted++;
+    bury(dp, index);
+    hold_drop(dp, index, reason);
+}
+
+void flow_close(struct datapath *dp, uint32_t index)
+{
+    uint8_t *entry = hash_entry(&dp->flows, index);
+    if (!is_partner(dp, entry, index))
         return;
-    }
-    if (request->extflags & EXT_FORCE_EVICT) {
-        answer->code = -EINVAL;
+    uint32_t other = shm_load32(entry + FE_RFLOW);
+    uint8_t *reverse = hash_entry(&dp->flows, other);
+    uint16_t flags = shm_load16(entry + FE_FLAGS), rflags = shm_load16(reverse + FE_FLAGS);
+    uint16_t busy = FL_DELETE_MARKED | FL_MODIFIED | FL_EVICT_CANDIDATE | FL_EVICTED;
+    bool dead = shm_load16(entry + FE_TCP) & shm_load16(reverse + FE_TCP) & FTCP_DEAD;
+    if (!dead || ((flags | rflags) & busy) || !(flags & rflags & FL_ACTIVE)
+        || shm_load16(reverse + FE_ACTION) == ACTION_HOLD
+        || shm_load16(entry + FE_ACTION) == ACTION_HOLD)
         return;
-    }
-    known = find(dp, request->key, request->key_len);
-    if (!(request->flags & FL_ACTIVE)) {
-        answer->code = known < 0 ? -ENOENT : 0;
-        answer->index = (int32_t)known;
-        if (known >= 0)
-            set_known(dp, hash_entry(&dp->flows, (uint32_t)known), request, answer);
-        return;
-    }
-    answer->code = check_values(dp, request, &reverse);
-    if (answer->code)
-        return;
-    if (known >= 0) {
-        answer->code = -EEXIST;
-        answer->index = (int32_t)known;
-        answer->gen_id = hash_entry(&dp->flows, (uint32_t)known)[FE_GEN];
-        return;
-    }
-    add(dp, request, reverse, answer);
+    store16(entry + FE_FLAGS, flags | FL_EVICT_CANDIDATE);
+    store16(reverse + FE_FLAGS, rflags | FL_EVICT_CANDIDATE);
+    bury(dp, index);
+    bury(dp, other);
 }
 
 void flow_reset(struct datapath *dp)
@@ -249,13 +265,17 @@ void flow_reset(struct datapath *dp)
     for (uint32_t index = 0; index < dp->flows.total; index++) {
         uint8_t *entry = hash_entry(&dp->flows, index);
         uint8_t generation = entry[FE_GEN];
-        bool used = (shm_load16(entry + FE_FLAGS) & FL_ACTIVE)
-                 || (entry[SHM_HENTRY_FLAGS] & SHM_HENTRY_VALID)
+        uint16_t flags = shm_load16(entry + FE_FLAGS);
+        bool used = (flags & FL_ACTIVE) || (entry[SHM_HENTRY_FLAGS] & SHM_HENTRY_VALID)
                  || shm_load32(entry + SHM_NEXT_INDEX) != SHM_NONE;
         if (!used)
             continue;
+        if ((flags & FL_ACTIVE) && shm_load16(entry + FE_ACTION) == ACTION_HOLD)
+            hold_drop(dp, index, DROP_FLOW_UNUSABLE);
         hash_wipe(&dp->flows, index);
         entry[FE_GEN] = generation;
     }
     hash_forget(&dp->flows);
+    dp->graves.first = dp->graves.count = 0;
+    dp->hold.entries = 0;
 }

@@ -1,5 +1,6 @@
 /* Frames for the agent: outer Ethernet, agent header, the frame (pkt0-services.md 2, 3). */
 #include "dp.h"
+#include "hold.h"
 
 static bool may_cut(const struct packet *p, int reason)
 {
@@ -58,4 +59,20 @@ void trap_copy(struct datapath *dp, struct packet *p, uint16_t vrf, int reason, 
         trap(dp, copy, vrf, reason, param, param1);
     else
         dp_count_drop(dp, p->in, DROP_CLONE_FAIL);
+}
+
+/* A trap that told of a new flow: the agent will never answer, so the flow's next packet must
+ * find no entry and be trapped in its turn. */
+void trap_lost(struct datapath *dp, const uint8_t *data, uint32_t length)
+{
+    if (length < PKT0_LEN)
+        return;
+    const uint8_t *header = data + ETH_LEN;
+    uint16_t reason = get16(header + 4);
+    uint32_t index = get32(header + 6);
+    uint8_t *entry = index <= INT32_MAX ? flow_active(dp, (int32_t)index) : NULL;
+    if ((reason != TRAP_FLOW_MISS && reason != TRAP_FLOW_HOLD) || !entry
+        || entry[FE_GEN] != header[26] || shm_load16(entry + FE_ACTION) != ACTION_HOLD)
+        return;
+    flow_remove(dp, index, DROP_FLOW_UNUSABLE);
 }

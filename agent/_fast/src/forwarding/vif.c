@@ -1,6 +1,6 @@
 /* Interfaces: what messages set, and sending through types that are not devices. */
 #define _GNU_SOURCE
-#include "dp.h"
+#include "vif_extras.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -151,6 +151,7 @@ int vif_set(struct datapath *dp, const struct vif_config *config)
 
 void vif_detach(struct datapath *dp, struct vif *vif)
 {
+    device_forget_outbox(dp, vif);
     if (vif->fd >= 0)
         epoll_ctl(dp->epoll, EPOLL_CTL_DEL, vif->fd, NULL);
     vif->fd = -1;
@@ -193,6 +194,7 @@ int vif_delete(struct datapath *dp, uint32_t idx)
     }
     free(vif->subs);
     free(vif->vlans);
+    free(vif->extras);
     free(vif);
     return 0;
 }
@@ -278,4 +280,12 @@ void vif_send(struct datapath *dp, struct vif *vif, struct packet *p)
         vif = parent;
     }
     device_send(dp, vif, p);
+}
+
+struct vif_extras *vif_extras(struct datapath *dp, uint32_t idx)
+{
+    struct vif *vif = dp_vif(dp, idx);
+    if (vif && !vif->extras && (vif->extras = calloc(1, sizeof *vif->extras)))
+        vif->extras->mirror = MIRROR_NONE;
+    return vif ? vif->extras : NULL;
 }
