@@ -15,6 +15,7 @@ from agent.shm.bridge import BridgeEntry, BridgeFlag, BridgeTable
 from agent.shm.filter import FlowEnd, FlowFilter
 from agent.shm.flow import FlowAction, FlowEntry, FlowFlag, FlowKey, FlowScan, FlowTable, TcpFlag
 from agent.shm.geometry import Geometry, overflow_entries
+from agent.shm.mac_audit import MacAudit
 from agent.shm.reasons import FLOW_DROP_REASONS
 from agent.shm.statistics import FlowCounts, FlowStatistics
 
@@ -34,6 +35,7 @@ __all__ = [
     "FlowStatistics",
     "FlowTable",
     "Geometry",
+    "MacAudit",
     "TcpFlag",
     "overflow_entries",
 ]
