@@ -21,7 +21,9 @@ class HostSettings:
     `dhcp_relay`: ports in the fabric's network get their addresses from a server there.
     `encapsulations` are the tunnel types in order of preference while no
     global-vrouter-config says otherwise. `least_pair_length` is the shortest prefix that an
-    allowed address pair may be, for IPv4; IPv6 ones may have as many addresses.
+    allowed address pair may be, for IPv4; IPv6 ones may have as many addresses. VMs reach
+    the agent's own proxy of the metadata service on `metadata_port`; `mirror_port` is where
+    copies of packets come from.
     """
 
     host_name: str
@@ -35,6 +37,8 @@ class HostSettings:
     dhcp_relay: bool = False
     encapsulations: tuple[str, ...] = ("MPLSoGRE",)
     least_pair_length: int = 24
+    metadata_port: int = 8097
+    mirror_port: int = 8097
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ def host_settings(settings: Settings, topology: Topology | None) -> HostSettings
         dhcp_relay=settings.get("DEFAULT", "dhcp_relay_mode", bool),
         encapsulations=_encapsulations(settings, topology),
         least_pair_length=settings.get("DEFAULT", "min_aap_prefix_len", int),
+        metadata_port=settings.get("METADATA", "metadata_proxy_port", int),
+        mirror_port=settings.get("DEFAULT", "mirror_client_port", int),
     )
 
 

@@ -28,7 +28,7 @@ from agent.oper.desired import Dump, desired
 from agent.oper.direction import Direction
 from agent.oper.enumerations import ENUMERATIONS, EXPORTED
 from agent.oper.export import Exported, Exports
-from agent.oper.flow_rows import Acl, FlowPort
+from agent.oper.flow_rows import Acl, FlowPort, LinkLocalService
 from agent.oper.flow_state import FLOW_FUNCTIONS, FlowState
 from agent.oper.ids import ALLOCATOR, FREED, INDEX, LIMITS, Ids
 from agent.oper.incremental import Call, Changed, Engine, Failure, InputRead
@@ -56,8 +56,9 @@ ROUTES_A_BATCH = 512
 class Delta:
     """What a batch changed: for ksync the desired objects, for services the VMI rows.
 
-    For flows the access lists by name and the rows by port, None for one that is gone, and
-    the routes, each with what a controller says of it (None: a local one).
+    For flows the access lists by name and the rows by port, None for one that is gone; all
+    link-local services when one of them changed, else None; and the routes, each with what a
+    controller says of it (None: a local one).
     """
 
     changed: tuple[Desired, ...] = ()
@@ -67,6 +68,7 @@ class Delta:
     acls: Mapping[str, Acl | None] = field(default_factory=dict)
     flow_ports: Mapping[UUID, FlowPort | None] = field(default_factory=dict)
     routes: Sequence[tuple[DatapathMessage, RouteAttributes | None]] = ()
+    link_local_services: tuple[LinkLocalService, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -373,6 +375,7 @@ class Compiler:
             flows.acls,
             flows.ports,
             self._remote.paths(made),
+            flows.services,
         )
 
     # Rows for services and tools
@@ -392,6 +395,10 @@ class Compiler:
     def acls(self) -> dict[str, Acl]:
         """The access lists in use, by name."""
         return dict(self._flows.acls)
+
+    def link_local_services(self) -> tuple[LinkLocalService, ...]:
+        """The services on link-local addresses."""
+        return self._flows.services
 
     def flow_ports(self) -> dict[UUID, FlowPort]:
         """What the plugged VMIs that are configured say of their flows."""

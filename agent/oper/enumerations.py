@@ -6,6 +6,7 @@ from agent.oper import demand, export, fabric, shared, vgw, vmi_objects, vn_obje
 from agent.oper.acl import acl
 from agent.oper.flow_port import flow_port
 from agent.oper.incremental import Call, View
+from agent.oper.link_local import link_local_services
 from agent.oper.port_policy import lists_in_use
 from agent.oper.ports import plugged
 from agent.oper.vrf_assign import vrf_assign
@@ -88,6 +89,11 @@ def access_lists(view: View) -> tuple[Call, ...]:
     return (*(Call(acl, (ref,)) for ref in shared_ones), *rules)
 
 
+def services(_: View) -> tuple[Call, ...]:
+    """The link-local services."""
+    return (Call(link_local_services, ()),)
+
+
 def flow_ports(view: View) -> tuple[Call, ...]:
     """What ports say of their flows."""
     return tuple(Call(flow_port, (uuid,)) for uuid in view(plugged))
@@ -107,4 +113,5 @@ ENUMERATIONS = (
     exports,
     access_lists,
     flow_ports,
+    services,
 )

@@ -8,36 +8,46 @@ from uuid import UUID
 
 from agent.oper.acl import acl, acl_name, unusable
 from agent.oper.flow_port import flow_port
-from agent.oper.flow_rows import Acl, FlowPort
+from agent.oper.flow_rows import Acl, FlowPort, LinkLocalService
 from agent.oper.incremental import Changed, Failure
+from agent.oper.link_local import link_local_services
 from agent.oper.vrf_assign import vrf_assign, vrf_assign_name
 
 K = TypeVar("K")
 V = TypeVar("V")
 
-FLOW_FUNCTIONS = (acl, vrf_assign, flow_port)
+FLOW_FUNCTIONS = (acl, vrf_assign, flow_port, link_local_services)
 """The functions whose results are rows of the flow path."""
 
 
 @dataclass(slots=True)
 class FlowChanges:
-    """Rows that are new or different, None for those that are gone."""
+    """Rows that are new or different, None for those that are gone.
+
+    `services` are all link-local services when any changed, else None.
+    """
 
     acls: dict[str, Acl | None] = field(default_factory=dict)
     ports: dict[UUID, FlowPort | None] = field(default_factory=dict)
+    services: tuple[LinkLocalService, ...] | None = None
 
 
 class FlowState:
-    """Access lists by name and flow rows by port."""
+    """Access lists by name, flow rows by port, and the link-local services."""
 
     def __init__(self) -> None:
         self.acls: dict[str, Acl] = {}
         self.ports: dict[UUID, FlowPort] = {}
+        self.services: tuple[LinkLocalService, ...] = ()
         self._changes = FlowChanges()
 
     def take(self, changed: Changed) -> None:
         """The result of one of `FLOW_FUNCTIONS` is another one."""
-        (function, [arg]), value = changed.call, changed.value
+        (function, args), value = changed.call, changed.value
+        if function is link_local_services:
+            self.services = self._changes.services = value if isinstance(value, tuple) else ()
+            return
+        [arg] = args
         if function is flow_port:
             row = value if isinstance(value, FlowPort) else None
             _put(self.ports, self._changes.ports, arg, row)

@@ -12,6 +12,7 @@ from agent.oper.datapath import InetFlag, Nexthop, Output, Peer, Route, VxlanId
 from agent.oper.fabric import FABRIC_VRF, POLICY_VRF, pkt0_nexthops
 from agent.oper.incremental import Failure, View
 from agent.oper.instances import service_links
+from agent.oper.link_local import service_routes
 from agent.oper.logical_router import attached, internal_network, is_internal
 from agent.oper.pools import instance_of, lenders
 from agent.oper.ports import plugged
@@ -98,6 +99,7 @@ def output(view: View, ref: NodeRef) -> Output:
     vxlan = tuple(_vxlan(view, ref, row, translate))
     routes = tuple(_subnet_routes(view, row, instance)) if row.l3 else ()
     routes += tuple(_routed(view, ref, instance)) if row.l3 else ()
+    routes += tuple(service_routes(view, instance)) if row.l3 else ()
     objects = (translate, label, *vxlan, *_entry(view, ref, instance), *group.objects)
     return Output(objects, (*routes, *group.routes))
 
