@@ -133,10 +133,10 @@ class FatPrefix(NamedTuple):
     keep: int
 
 class FatRule(NamedTuple):
-    """Which packets on their way to a guest share a flow: those of a protocol with this port at
+    """Which packets that a guest sends share a flow: those of a protocol with this port at
     either end (0: any), between addresses of the prefixes, if there are any. Other ports, what
     `ignore` names (1 source address, 2 destination address) and address bits beyond `keep` are
-    left out of keys; packets that come from the guest have source and destination swapped."""
+    left out of keys; packets on their way to the guest have source and destination swapped."""
 
     proto: int
     port: int

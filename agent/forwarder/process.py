@@ -46,6 +46,7 @@ class Forwarder:
             run_dir / rundir.CONTROL,
             lambda payload: answer(self._control, payload),
             self._ports.greet_agent,
+            self._datapath.flow_serve,
         )
         self._failure: BaseException | None = None
 

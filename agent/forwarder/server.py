@@ -1,8 +1,10 @@
 """The control socket: frames of several clients in, replies out, nobody waits for another.
 
 One request of a client is executed at a time; all its answers are queued before the
-next is looked at. A client whose replies pile up is not read from until it takes them;
-one that does not take them in time, or that needs more than the limit, is closed.
+next is looked at. Requests for flows, of which there are very many, go from the bytes that
+were read straight to their answers, a stretch of them in one call. A client whose replies
+pile up is not read from until it takes them; one that does not take them in time, or that
+needs more than the limit, is closed.
 """
 
 from __future__ import annotations
@@ -28,10 +30,20 @@ MAX_OUTPUT = 8 << 20
 """Bytes of replies that one client may leave unread."""
 PAUSE_ABOVE = 256 << 10
 STALL_SECONDS = 30.0
+FLOW_ROOM = 64 << 10
+"""Bytes of replies to flow requests that are made in one call."""
 _UNTYPED_HEADERS = 8
 """Generic netlink and attribute header, which frames of a low type carry all the same."""
 
 Answer = Callable[[bytes], Replies]
+ServeFlows = Callable[[bytearray, int], tuple[int, bytes]]
+"""Executes the flow requests that bytes start with; at most so many bytes of replies. Returns
+how many bytes they were, and the replies."""
+
+
+def no_flows(frames: bytearray, room: int) -> tuple[int, bytes]:
+    """For a server whose `answer` gets everything."""
+    return 0, b""
 
 
 class Session(asyncio.Protocol):
@@ -88,15 +100,29 @@ class Session(asyncio.Protocol):
 
     def _serve(self) -> None:
         try:
-            for frame in self._reader:
+            while self._takes_replies():
+                if self._serve_flows():
+                    continue
+                frame = self._reader.next_frame()
+                if frame is None:
+                    return
                 payload = frame.payload
                 if frame.type <= GENL_ID_CTRL:
                     payload = payload[_UNTYPED_HEADERS:]
                 self._reply(frame.type, frame.seq, self._server.answer(payload))
-                if self._stalled is not None or self._transport is None:
-                    return
         except WireError as error:
             self._drop(str(error))
+
+    def _takes_replies(self) -> bool:
+        return self._stalled is None and self._transport is not None
+
+    def _serve_flows(self) -> bool:
+        """Answer the flow requests that come next; False when there are none."""
+        used, replies = self._server.flows(self._reader.waiting, FLOW_ROOM)
+        self._reader.skip(used)
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(replies)
+        return used > 0
 
     def _reply(self, family: int, seq: int, replies: Replies) -> None:
         transport = self._transport
@@ -112,12 +138,20 @@ class Session(asyncio.Protocol):
 
 
 class ControlServer:
-    """Listens on a path and serves requests with `answer`; `greet` is told of each new client."""
+    """Listens on a path and serves requests with `answer`; `greet` is told of each new client.
+
+    `flows` sees the bytes first and answers what it can.
+    """
 
     def __init__(
-        self, path: Path, answer: Answer, greet: Callable[[], None] = lambda: None
+        self,
+        path: Path,
+        answer: Answer,
+        greet: Callable[[], None] = lambda: None,
+        flows: ServeFlows = no_flows,
     ) -> None:
         self.answer = answer
+        self.flows = flows
         self._greet = greet
         self._path = path
         self._sessions: set[Session] = set()

@@ -8,8 +8,6 @@ from agent.forwarder.control import Control
 from agent.forwarder.replies import EINVAL, ENOENT, NO_REPLY, Replies, ack, found, page
 from agent.sandesh.vrouter import SandeshOp, VrMirrorReq
 
-HW_ASSISTED = 4
-
 
 def handle(control: Control, request: VrMirrorReq) -> Replies:
     """Answer one request."""
@@ -22,7 +20,7 @@ def handle(control: Control, request: VrMirrorReq) -> Replies:
             if old is None:
                 return ack(EINVAL)
             control.records.moved(control.records.nexthop_users, old.mirr_nhid, None)
-            return ack()
+            return ack(control.datapath.mirror_delete(request.mirr_index))
         case SandeshOp.GET:
             record = mirrors.get(request.mirr_index)
             return ack(ENOENT) if record is None else found(record)
@@ -34,9 +32,11 @@ def handle(control: Control, request: VrMirrorReq) -> Replies:
 def _add(control: Control, request: VrMirrorReq) -> int:
     if not 0 <= request.mirr_index < control.sizes.mirrors:
         return EINVAL
-    needs_nexthop = not request.mirr_flags & HW_ASSISTED
-    if needs_nexthop and not control.datapath.nexthop_exists(request.mirr_nhid):
-        return EINVAL
+    code = control.datapath.mirror_set(
+        request.mirr_index, request.mirr_nhid, request.mirr_flags, request.mirr_vni
+    )
+    if code < 0:
+        return code
     record = request.replace(h_op=SandeshOp.GET, mirr_marker=0, mirr_users=1)
     old = control.records.mirrors.put(request.mirr_index, record)
     users = control.records.nexthop_users

@@ -22,6 +22,8 @@ _SETTABLE = (
 )  # fmt: skip
 """Numbers that an ADD changes unless they are -1."""
 
+_HOLD_LIMITS = {"vo_flow_hold_limit", "vo_burst_tokens", "vo_burst_interval", "vo_burst_step"}
+
 
 def handle_ops(control: Control, request: VrouterOps) -> Replies:
     """GET limits and tunables, ADD tunables, RESET everything."""
@@ -43,7 +45,20 @@ def _set(control: Control, request: VrouterOps) -> int:
     changes["vo_priority_tagging"] = request.vo_priority_tagging
     control.tunables = control.tunables.replace(**changes)
     control.datapath.set_mss_adjust(control.tunables.vo_from_vm_mss_adj != 0)
+    if _HOLD_LIMITS & changes.keys():
+        _limit_holds(control)
     return 0
+
+
+def _limit_holds(control: Control) -> None:
+    """How many flows may wait for the agent; the interval is in milliseconds."""
+    now = control.tunables
+    control.datapath.set_hold_limits(
+        max(now.vo_flow_hold_limit, 0),
+        max(now.vo_burst_tokens, 0),
+        max(now.vo_burst_interval, 0),
+        max(now.vo_burst_step, 0),
+    )
 
 
 def reset(control: Control) -> None:

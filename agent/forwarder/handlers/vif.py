@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from agent._fast.forwarding import VIF_COUNTERS
 from agent.forwarder.control import Control
+from agent.forwarder.handlers import fat_flow
+from agent.forwarder.handlers.fat_flow import FatFlows
 from agent.forwarder.handlers.stats import CORES, drop_message
 from agent.forwarder.opening import Transport, VifType, Wanted
 from agent.forwarder.replies import (
@@ -62,11 +64,14 @@ def _add(control: Control, request: VrInterfaceReq) -> int:
         return 0  # what a datapath answers to a transport that it does not know
     if len(request.vifr_mac) != 6:
         return EINVAL
+    fat_flows = fat_flow.read(request)
     code = _program(control, request)
     if code < 0:
         return code
-    control.records.vifs.put(request.vifr_idx, request)
-    code = control.ports.add(_wanted(control, request))
+    code = _program_extras(control, None, request, fat_flows)
+    if code == 0:
+        control.records.vifs.put(request.vifr_idx, request)
+        code = control.ports.add(_wanted(control, request))
     if code < 0:
         control.records.vifs.pop(request.vifr_idx)
         control.datapath.vif_delete(request.vifr_idx)
@@ -90,7 +95,9 @@ def _change(control: Control, record: VrInterfaceReq, request: VrInterfaceReq) -
         vifr_os_idx=record.vifr_os_idx,
         vifr_parent_vif_idx=record.vifr_parent_vif_idx,
     )
-    code = _program(control, merged)
+    code = _program_extras(control, record, merged, fat_flow.read(merged))
+    if code == 0:
+        code = _program(control, merged)
     if code == 0:
         control.records.vifs.put(request.vifr_idx, merged)
     return code
@@ -114,6 +121,25 @@ def _program(control: Control, request: VrInterfaceReq) -> int:
         ovlan_id=request.vifr_ovlan_id if under_parent else 0,
         parent=request.vifr_parent_vif_idx if under_parent else -1,
     )
+
+
+def _program_extras(
+    control: Control, old: VrInterfaceReq | None, request: VrInterfaceReq, fat_flows: FatFlows
+) -> int:
+    """Mirroring and fat flows, which most interfaces do not have and never had."""
+    idx, datapath = request.vifr_idx, control.datapath
+    mirrored = bool(request.vifr_flags & MIRROR)
+    code = 0
+    if mirrored or (old is not None and old.vifr_flags & MIRROR):
+        code = datapath.vif_mirror(
+            idx,
+            request.vifr_mir_id & 0xFF if mirrored else NO_MIRROR,
+            request.vifr_in_mirror_md,
+            request.vifr_out_mirror_md,
+        )
+    if code == 0 and (fat_flows.rules or (old is not None and old.vifr_fat_flow_protocol_port)):
+        code = datapath.vif_fat_flows(idx, fat_flows.rules, fat_flows.excludes)
+    return code
 
 
 def _wanted(control: Control, request: VrInterfaceReq) -> Wanted:

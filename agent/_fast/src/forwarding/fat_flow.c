@@ -21,11 +21,6 @@ static void keep_bits(uint8_t *address, unsigned width, unsigned bits)
     memset(address + whole + 1, 0, width - whole - 1);
 }
 
-static bool has_ports(uint8_t proto)
-{
-    return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
-}
-
 static bool is_excluded(const struct vif_extras *extras, const uint8_t *key, unsigned width)
 {
     for (uint32_t i = 0; i < extras->excludes; i++) {
@@ -38,29 +33,41 @@ static bool is_excluded(const struct vif_extras *extras, const uint8_t *key, uns
     return false;
 }
 
-/* Does the rule speak of these addresses? Rules without prefixes speak of all. */
+/* Is the rule about this protocol, one of these ports, these addresses? */
 static bool fits(const struct fat_rule *rule, const uint8_t *key, const uint8_t *source,
                  const uint8_t *destination)
 {
-    if (!rule->by_source && !rule->by_destination)
-        return true;
-    return rule->family == key[0]
-        && (!rule->by_source || in_prefix(source, rule->source.address, rule->source.bits))
+    if (rule->proto != key[KEY_PROTO])
+        return false;
+    if (rule->port && rule->port != get16(key + KEY_SPORT) && rule->port != get16(key + KEY_DPORT))
+        return false;
+    if ((rule->by_source || rule->by_destination) && rule->family != key[0])
+        return false;
+    return (!rule->by_source || in_prefix(source, rule->source.address, rule->source.bits))
         && (!rule->by_destination
             || in_prefix(destination, rule->destination.address, rule->destination.bits));
 }
 
-static const struct fat_rule *find_rule(const struct vif_extras *extras, const uint8_t *key,
-                                        uint16_t port, const uint8_t *source,
-                                        const uint8_t *destination)
+static bool is_configured(const struct vif_extras *extras, uint8_t proto, uint16_t port)
 {
-    for (uint32_t i = 0; i < extras->rules; i++) {
-        const struct fat_rule *rule = &extras->rule[i];
-        if (rule->proto == key[KEY_PROTO] && rule->port == port
-            && fits(rule, key, source, destination))
-            return rule;
-    }
-    return NULL;
+    for (uint32_t i = 0; i < extras->rules; i++)
+        if (extras->rule[i].proto == proto && extras->rule[i].port == port)
+            return true;
+    return false;
+}
+
+/* Which of the ports stays: the configured one, the lower one of two. */
+static void forget_ports(const struct vif_extras *extras, const struct fat_rule *rule,
+                         uint8_t *key)
+{
+    uint16_t sport = get16(key + KEY_SPORT), dport = get16(key + KEY_DPORT);
+    bool by_sport = rule->port && is_configured(extras, rule->proto, sport);
+    bool by_dport = rule->port && is_configured(extras, rule->proto, dport);
+    bool keeps_dport = by_dport && (!by_sport || dport <= sport);
+    if (!rule->port || keeps_dport)
+        put16(key + KEY_SPORT, 0);
+    if (!rule->port || !keeps_dport)
+        put16(key + KEY_DPORT, 0);
 }
 
 static void mask(const struct fat_rule *rule, uint8_t *source, uint8_t *destination,
@@ -82,24 +89,14 @@ void fat_flow_apply(const struct vif *vif, bool from_guest, uint8_t *key)
     unsigned width = key[0] == AF_V4 ? 4 : 16;
     if (!extras || !extras->rules || is_excluded(extras, key, width))
         return;
-    /* A rule speaks of packets on their way to the guest: its answers have it reversed. */
-    uint8_t *source = key + KEY_ADDRESSES + (from_guest ? width : 0);
-    uint8_t *destination = key + KEY_ADDRESSES + (from_guest ? 0 : width);
-    uint16_t sport = get16(key + KEY_SPORT), dport = get16(key + KEY_DPORT);
-    unsigned kept = sport < dport ? KEY_SPORT : KEY_DPORT;
-    const struct fat_rule *rule = NULL;
-    for (int turn = 0; !rule && turn < 2 && has_ports(key[KEY_PROTO]); turn++) {
-        uint16_t port = get16(key + kept);
-        rule = port ? find_rule(extras, key, port, source, destination) : NULL;
-        kept ^= KEY_SPORT ^ KEY_DPORT;
-    }
-    if (rule) {
-        put16(key + kept, 0);           /* the loop has moved on to the other one */
-    } else if ((rule = find_rule(extras, key, 0, source, destination))) {
-        put16(key + KEY_SPORT, 0);
-        put16(key + KEY_DPORT, 0);
-    } else {
+    uint8_t *source = key + KEY_ADDRESSES + (from_guest ? 0 : width);
+    uint8_t *destination = key + KEY_ADDRESSES + (from_guest ? width : 0);
+    for (uint32_t i = 0; i < extras->rules; i++) {
+        const struct fat_rule *rule = &extras->rule[i];
+        if (!fits(rule, key, source, destination))
+            continue;
+        forget_ports(extras, rule, key);
+        mask(rule, source, destination, width);
         return;
     }
-    mask(rule, source, destination, width);
 }

@@ -9,9 +9,10 @@
 struct vif;
 
 /* Applies the first rule of the vif that fits to a flow key (layout of the shared table).
- * `from_guest`: the packet came out of the vif; else it is on its way into it. Port rules keep
- * the configured port (the lower one if both are) and zero the other; a rule for port 0 zeroes
- * both. Source and destination of a rule are those of packets on their way to the guest. */
+ * `from_guest`: the packet came out of the vif; else it is on its way into it. A rule for a port
+ * zeroes the other one (of two configured ports the lower one stays), one for port 0 both.
+ * Source and destination of a rule are those of packets that the guest sends, as the agent takes
+ * them too (flow_world/fat.c); the facts do not say. */
 void fat_flow_apply(const struct vif *vif, bool from_guest, uint8_t *key);
 
 #endif
