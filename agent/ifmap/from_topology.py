@@ -6,22 +6,30 @@ is the same with and without one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
-from uuid import UUID
 
 from agent.errors import ConfigError
+from agent.ifmap.parts import (
+    GLOBAL_CONFIG,
+    PROJECT,
+    SYSTEM,
+    Parts,
+    attribute,
+    link,
+    network_name,
+    node,
+    subnet_type,
+    vrf_name,
+)
+from agent.ifmap.policy_objects import group_name, network_list, policy_objects, tag_links
 from agent.inputs import GraphLink, GraphNode
 from agent.topology import Network, NetworkSubnet, Topology, Vm, uuid_of
 
-SYSTEM = "default-global-system-config"
-PROJECT = "default-domain:default-project"
+__all__ = ["SYSTEM", "Objects", "network_name", "objects", "vrf_name"]
+
 IPAM = f"{PROJECT}:default-network-ipam"
-SECURITY_GROUP = f"{PROJECT}:default"
-SECURITY_GROUP_ID = 8000001
-_ANY_PORT = {"start-port": 0, "end-port": 65535}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +45,10 @@ def objects(topology: Topology, host: str) -> Objects:
     if host not in topology.hosts:
         known = ", ".join(topology.hosts)
         raise ConfigError(f"topology {topology.name!r} has no host {host!r}; it has: {known}")
-    parts = [*_globals(topology, host), *_security_group()]
+    parts = [*_globals(topology, host), *policy_objects(topology)]
     for network in topology.networks.values():
         parts += _network(network)
+        parts += network_list(topology, network)
     for vm in topology.on_host(host):
         parts += _vm(vm, host)
     return Objects(
@@ -48,47 +57,20 @@ def objects(topology: Topology, host: str) -> Objects:
     )
 
 
-_Parts = Iterator[GraphNode | GraphLink]
-
-
-def _node(kind: str, name: str, uuid: UUID | None = None, **properties: Any) -> GraphNode:
-    value = (uuid or uuid_of(kind, name)).int
-    perms = {
-        "uuid": {"uuid-mslong": value >> 64, "uuid-lslong": value & (2**64 - 1)},
-        "enable": True,
-    }
-    members = {key.replace("_", "-"): content for key, content in properties.items()}
-    return GraphNode(kind, name, members | {"id-perms": perms})
-
-
-def _link(metadata: str, left: tuple[str, str], right: tuple[str, str]) -> GraphLink:
-    return GraphLink(metadata, left, right)
-
-
-def _attribute(metadata: str, left: tuple[str, str], right: tuple[str, str], value: Any) -> _Parts:
-    """A link with content: an attribute node between two links of the same metadata."""
-    names = ",".join(name for _, name in sorted((left, right)))
-    middle = GraphNode(metadata, f"attr({names})", {"value": value})
-    yield middle
-    yield _link(metadata, left, (metadata, middle.name))
-    yield _link(metadata, (metadata, middle.name), right)
-
-
-def _globals(topology: Topology, host: str) -> _Parts:
+def _globals(topology: Topology, host: str) -> Parts:
     router = ("virtual-router", f"{SYSTEM}:{host}")
     system = ("global-system-config", SYSTEM)
-    config = ("global-vrouter-config", f"{SYSTEM}:default-global-vrouter-config")
-    yield _node(*system, **_graceful_restart(topology))
-    yield _node(*router, display_name=host)
-    yield _node(
-        *config,
+    yield node(*system, **_graceful_restart(topology))
+    yield node(*router, display_name=host)
+    yield node(
+        *GLOBAL_CONFIG,
         encapsulation_priorities={"encapsulation": list(topology.encapsulations)},
         vxlan_network_identifier_mode="automatic",
         forwarding_mode="l2_l3",
     )
-    yield _node("network-ipam", IPAM, ipam_subnet_method="user-defined-subnet")
-    yield _link("global-system-config-virtual-router", system, router)
-    yield _link("global-system-config-global-vrouter-config", system, config)
+    yield node("network-ipam", IPAM, ipam_subnet_method="user-defined-subnet")
+    yield link("global-system-config-virtual-router", system, router)
+    yield link("global-system-config-global-vrouter-config", system, GLOBAL_CONFIG)
 
 
 def _graceful_restart(topology: Topology) -> dict[str, Any]:
@@ -106,54 +88,10 @@ def _graceful_restart(topology: Topology) -> dict[str, Any]:
     return {"graceful_restart_parameters": parameters}
 
 
-def _security_group() -> _Parts:
-    """The default group: everything out, in only from the group itself."""
-    group = ("security-group", SECURITY_GROUP)
-    yield _node(*group, security_group_id=SECURITY_GROUP_ID)
-    anywhere = {"subnet": {"ip-prefix": "0.0.0.0", "ip-prefix-len": 0}}
-    anywhere6 = {"subnet": {"ip-prefix": "::", "ip-prefix-len": 0}}
-    itself, local = {"security-group": str(SECURITY_GROUP_ID)}, {"security-group": "-1"}
-    rules = {
-        "egress": [_rule("IPv4", local, anywhere), _rule("IPv6", local, anywhere6)],
-        "ingress": [_rule("IPv4", itself, local), _rule("IPv6", itself, local)],
-    }
-    for direction, listed in rules.items():
-        name = f"{SECURITY_GROUP}:{direction}-access-control-list"
-        entries = {"dynamic": False, "acl-rule": listed}
-        yield _node("access-control-list", name, access_control_list_entries=entries)
-        yield _link("security-group-access-control-list", group, ("access-control-list", name))
-
-
-def _rule(ethertype: str, source: dict[str, Any], destination: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "match-condition": {
-            "ethertype": ethertype,
-            "protocol": "any",
-            "src-address": source,
-            "src-port": _ANY_PORT,
-            "dst-address": destination,
-            "dst-port": _ANY_PORT,
-        },
-        "action-list": {"simple-action": "pass"},
-        "rule-uuid": str(uuid_of("acl-rule", f"{ethertype}:{source}:{destination}")),
-        "direction": ">",
-    }
-
-
-def network_name(network: str) -> str:
-    """The fully qualified name of a network of the topology."""
-    return f"{PROJECT}:{network}"
-
-
-def vrf_name(network: str) -> str:
-    """The name of its routing instance."""
-    return f"{PROJECT}:{network}:{network}"
-
-
-def _network(network: Network) -> _Parts:
+def _network(network: Network) -> Parts:
     vn = ("virtual-network", network_name(network.name))
     instance = ("routing-instance", vrf_name(network.name))
-    yield _node(
+    yield node(
         *vn,
         uuid=network.uuid,
         virtual_network_network_id=network.vxlan_id,
@@ -165,18 +103,16 @@ def _network(network: Network) -> _Parts:
         flood_unknown_unicast=network.flood_unknown_unicast,
         display_name=network.name,
     )
-    yield _node(*instance, routing_instance_is_default=True)
-    yield _link("virtual-network-routing-instance", vn, instance)
+    yield node(*instance, routing_instance_is_default=True)
+    yield link("virtual-network-routing-instance", vn, instance)
     subnets = {"ipam-subnets": [_subnet(subnet, network) for subnet in network.subnets]}
-    yield from _attribute("virtual-network-network-ipam", vn, ("network-ipam", IPAM), subnets)
+    yield from attribute("virtual-network-network-ipam", vn, ("network-ipam", IPAM), subnets)
+    yield from tag_links(vn, network.tags)
 
 
 def _subnet(subnet: NetworkSubnet, network: Network) -> dict[str, Any]:
     value: dict[str, Any] = {
-        "subnet": {
-            "ip-prefix": str(subnet.prefix.network_address),
-            "ip-prefix-len": subnet.prefix.prefixlen,
-        },
+        "subnet": subnet_type(subnet.prefix),
         "default-gateway": str(subnet.gateway),
         "dns-server-address": str(subnet.dns),
         "subnet-uuid": str(uuid_of("subnet", f"{network.name}:{subnet.prefix}")),
@@ -196,30 +132,32 @@ def _subnet(subnet: NetworkSubnet, network: Network) -> dict[str, Any]:
     return value
 
 
-def _vm(vm: Vm, host: str) -> _Parts:
+def _vm(vm: Vm, host: str) -> Parts:
     machine = ("virtual-machine", str(vm.uuid))
     port = ("virtual-machine-interface", f"{PROJECT}:{vm.port}")
     vn = ("virtual-network", network_name(vm.network))
-    yield _node(*machine, uuid=vm.uuid, display_name=vm.name)
-    yield _node(
+    yield node(*machine, uuid=vm.uuid, display_name=vm.name)
+    yield node(
         *port,
         uuid=vm.port,
         virtual_machine_interface_mac_addresses={"mac-address": [str(vm.mac)]},
-        virtual_machine_interface_disable_policy=False,
+        virtual_machine_interface_disable_policy=not vm.policy,
         display_name=vm.name,
     )
     router = ("virtual-router", f"{SYSTEM}:{host}")
-    yield _link("virtual-router-virtual-machine", router, machine)
-    yield _link("virtual-machine-interface-virtual-machine", port, machine)
-    yield _link("virtual-machine-interface-virtual-network", port, vn)
-    yield from _attribute(
+    yield link("virtual-router-virtual-machine", router, machine)
+    yield link("virtual-machine-interface-virtual-machine", port, machine)
+    yield link("virtual-machine-interface-virtual-network", port, vn)
+    yield from attribute(
         "virtual-machine-interface-routing-instance",
         port,
         ("routing-instance", vrf_name(vm.network)),
         {"direction": "both", "vlan-tag": 0},
     )
-    group = ("security-group", SECURITY_GROUP)
-    yield _link("virtual-machine-interface-security-group", port, group)
+    for name in vm.security_groups:
+        group = ("security-group", group_name(name))
+        yield link("virtual-machine-interface-security-group", port, group)
+    yield from tag_links(port, vm.tags)
     yield from _instance_ip(vm, vm.address, port, vn)
     if vm.address6:
         yield from _instance_ip(vm, vm.address6, port, vn)
@@ -227,9 +165,9 @@ def _vm(vm: Vm, host: str) -> _Parts:
 
 def _instance_ip(
     vm: Vm, address: IPv4Address | IPv6Address, port: tuple[str, str], vn: tuple[str, str]
-) -> _Parts:
+) -> Parts:
     uuid = uuid_of("instance-ip", f"{vm.name}:v{address.version}")
-    node = ("instance-ip", str(uuid))
-    yield _node(*node, uuid=uuid, instance_ip_address=str(address))
-    yield _link("instance-ip-virtual-machine-interface", node, port)
-    yield _link("instance-ip-virtual-network", node, vn)
+    own = ("instance-ip", str(uuid))
+    yield node(*own, uuid=uuid, instance_ip_address=str(address))
+    yield link("instance-ip-virtual-machine-interface", own, port)
+    yield link("instance-ip-virtual-network", own, vn)

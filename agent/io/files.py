@@ -46,12 +46,20 @@ def _line(text: str, place: tuple[str, ...]) -> int | None:
     """The line of the last key of `place` that is in the text, from 1."""
     node, line = yaml.compose(text, Loader=yaml.SafeLoader), None
     for name in place:
-        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
-        found = next(((key, value) for key, value in pairs if key.value == name), None)
+        found = next((pair for at, pair in _children(node) if at == name), None)
         if found is None:
             break
         line, node = found[0].start_mark.line + 1, found[1]
     return line
+
+
+def _children(node: yaml.Node | None) -> list[tuple[str, tuple[yaml.Node, yaml.Node]]]:
+    """What is in a node: where it begins and what it is, by key; by number in a list."""
+    if isinstance(node, yaml.MappingNode):
+        return [(key.value, (key, value)) for key, value in node.value]
+    if isinstance(node, yaml.SequenceNode):
+        return [(str(at), (one, one)) for at, one in enumerate(node.value, 1)]
+    return []
 
 
 def _not_yaml(source: str, error: Exception) -> ConfigError:

@@ -6,6 +6,18 @@ that the same file always means the same objects.
 """
 
 from agent.topology.file import parse
+from agent.topology.policy_rows import (
+    DEFAULT_GROUP,
+    LOCAL,
+    AddressGroup,
+    Firewall,
+    Policies,
+    PolicySet,
+    RuleEnd,
+    SecurityGroup,
+    Service,
+    TrafficRule,
+)
 from agent.topology.reader import TopologyError
 from agent.topology.rows import (
     Controller,
@@ -19,13 +31,23 @@ from agent.topology.rows import (
 )
 
 __all__ = [
+    "DEFAULT_GROUP",
+    "LOCAL",
+    "AddressGroup",
     "Controller",
+    "Firewall",
     "GracefulRestart",
     "Host",
     "Network",
     "NetworkSubnet",
+    "Policies",
+    "PolicySet",
+    "RuleEnd",
+    "SecurityGroup",
+    "Service",
     "Topology",
     "TopologyError",
+    "TrafficRule",
     "Vm",
     "parse",
     "uuid_of",

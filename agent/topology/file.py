@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, ip_address
+from itertools import combinations
 from typing import Any
 
+from agent.topology.firewall_file import firewall, match_types, numbers, tags, tags_of
+from agent.topology.policy_file import names, policies, security_groups
+from agent.topology.policy_rows import DEFAULT_GROUP, LOCAL, Policies, RuleEnd, TrafficRule
 from agent.topology.reader import (
     Reader,
     TopologyError,
@@ -82,10 +87,10 @@ def _host_routes(reader: Reader) -> tuple[tuple[str, str], ...]:
     return routes
 
 
-def _network(name: str, content: object, index: int) -> Network:
+def _network(name: str, content: object, index: int, policies: Collection[str]) -> Network:
     known = (
         "subnet subnets gateway dns dhcp vxlan_id forwarding_mode"
-        " flood_unknown_unicast dhcp_options host_routes"
+        " flood_unknown_unicast dhcp_options host_routes policies tags"
     )
     reader = Reader(content, ("networks", name), known)
     return Network(
@@ -97,6 +102,8 @@ def _network(name: str, content: object, index: int) -> Network:
         reader.get("flood_unknown_unicast", flag, False),
         reader.pairs("dhcp_options"),
         _host_routes(reader),
+        reader.get("policies", names("policy", policies), ()),
+        reader.get("tags", tags, ()),
     )
 
 
@@ -133,8 +140,15 @@ def _hosts(reader: Reader) -> dict[str, Host]:
     return found
 
 
-def _vm(name: str, content: object, hosts: list[str], networks: Mapping[str, Network]) -> Vm:
-    reader = Reader(content, ("vms", name), "host network address address6 mac")
+def _vm(
+    name: str,
+    content: object,
+    hosts: list[str],
+    networks: Mapping[str, Network],
+    groups: Collection[str],
+) -> Vm:
+    known = "host network address address6 mac security_groups tags disable_policy port_security"
+    reader = Reader(content, ("vms", name), known)
     host = reader.get("host", text, hosts[0])
     if host not in hosts:
         raise reader.error("host", f"no host {host!r}; known: {', '.join(hosts)}")
@@ -153,8 +167,23 @@ def _vm(name: str, content: object, hosts: list[str], networks: Mapping[str, Net
     digest = hashlib.sha256(name.encode()).digest()
     mac = reader.get("mac", station, Mac(b"\x02" + digest[:5]))
     tap = f"tap{str(port)[:11]}"
+    secure = reader.get("port_security", flag, True)
+    wanted = reader.get("security_groups", names("security group", groups))
+    if not secure and wanted:
+        raise reader.error("security_groups", "a port without port_security is in none")
     return Vm(
-        name, host, network, uuid_of("virtual-machine", name), port, tap, mac, address, address6
+        name,
+        host,
+        network,
+        uuid_of("virtual-machine", name),
+        port,
+        tap,
+        mac,
+        address,
+        address6,
+        () if not secure else (DEFAULT_GROUP,) if wanted is None else wanted,
+        reader.get("tags", tags, ()),
+        secure and not reader.get("disable_policy", flag, False),
     )
 
 
@@ -220,16 +249,56 @@ def _encapsulations(value: object) -> tuple[str, ...]:
     return tuple(one_of(*_ENCAPSULATIONS)(one) for one in sequence(value))
 
 
+def _joined(
+    networks: Mapping[str, Network], policies: Mapping[str, tuple[TrafficRule, ...]]
+) -> Iterator[frozenset[str]]:
+    """The pairs of networks between which a policy that both have lets something pass."""
+    for one, other in combinations(networks.values(), 2):
+        both = [name for name in one.policies if name in other.policies]
+        rules = [rule for name in both for rule in policies[name] if rule.passes]
+        if any(_meets(rule, one.name, other.name) for rule in rules):
+            yield frozenset((one.name, other.name))
+
+
+def _meets(rule: TrafficRule, one: str, other: str) -> bool:
+    """Whether a rule has both networks, the one here and the other there."""
+    ends = [{one, other} if end.network in ("", LOCAL) else {end.network} for end in _ends(rule)]
+    return any({first, second} == {one, other} for first in ends[0] for second in ends[1])
+
+
+def _ends(rule: TrafficRule) -> tuple[RuleEnd, RuleEnd]:
+    return rule.source, rule.destination
+
+
+def _policies(
+    reader: Reader, networks: Mapping[str, Network], vms: Mapping[str, Vm], found: Policies
+) -> Policies:
+    """With the firewall, and with numbers for all tags."""
+    wall = firewall(reader, networks)
+    named = [one for row in networks.values() for one in row.tags]
+    named += [one for row in vms.values() for one in row.tags]
+    tag_numbers, types = numbers([*named, *tags_of(wall)], match_types(wall))
+    return replace(found, firewall=wall, tags=tag_numbers, tag_types=types)
+
+
 def parse(content: object) -> Topology:
     """Check a loaded topology file; TopologyError says what is wrong and where."""
-    known = "name hosts networks vms encapsulations controllers connect graceful_restart fabric_mtu"
+    known = (
+        "name hosts networks vms encapsulations controllers connect graceful_restart fabric_mtu"
+        " policies security_groups firewall"
+    )
     reader = Reader(content, (), known)
     hosts = _hosts(reader)
+    named = [name for name, _ in reader.named("policies")]
     networks = {
-        name: _network(name, value, index)
+        name: _network(name, value, index, named)
         for index, (name, value) in enumerate(reader.named("networks"))
     }
-    vms = {name: _vm(name, value, list(hosts), networks) for name, value in reader.named("vms")}
+    found = Policies(policies(reader, networks), security_groups(reader))
+    vms = {
+        name: _vm(name, value, list(hosts), networks, found.groups)
+        for name, value in reader.named("vms")
+    }
     return Topology(
         reader.get("name", text, "topology"),
         hosts,
@@ -237,7 +306,8 @@ def parse(content: object) -> Topology:
         vms,
         reader.get("encapsulations", _encapsulations, _ENCAPSULATIONS),
         _controllers(reader, hosts),
-        _connect(reader, networks),
+        (*_connect(reader, networks), *_joined(networks, found.networks)),
         _graceful_restart(reader),
         reader.get("fabric_mtu", number("bytes", 576, 65535), 1500),
+        _policies(reader, networks, vms, found),
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
-from typing import Any
+from typing import Any, TypeVar
 
 from agent.errors import ConfigError
 from agent.values import Mac, Prefix, prefix
 
+T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}")
 
@@ -74,6 +75,20 @@ class Reader:
     def pairs(self, key: str) -> tuple[tuple[str, str], ...]:
         """The (name, value) pairs of a mapping, as texts."""
         return tuple((str(name), str(value)) for name, value in self.get(key, mapping, {}).items())
+
+
+def converted(place: tuple[str, ...], convert: Callable[[Any], T], value: object) -> T:
+    """A value of the file that has no reader of its own."""
+    try:
+        return convert(value)
+    except ValueError as error:
+        raise TopologyError(place, str(error)) from None
+
+
+def listed(content: object, place: tuple[str, ...], known: str) -> list[Reader]:
+    """A list of mappings; each has its place, counted from 1."""
+    entries = converted(place, sequence, content)
+    return [Reader(one, (*place, str(at)), known) for at, one in enumerate(entries, 1)]
 
 
 def text(value: object) -> str:

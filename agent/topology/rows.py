@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address
 from uuid import UUID, uuid5
 
+from agent.topology.policy_rows import DEFAULT_GROUP, Policies
 from agent.values import Mac, Prefix
 
 _NAMESPACE = UUID("6f1d0e42-3c55-5e0b-9a57-6b1f7a0b9b10")
@@ -29,7 +30,10 @@ class NetworkSubnet:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A virtual network. `dhcp_options` and `host_routes` are (name, value) pairs in text."""
+    """A virtual network. `dhcp_options` and `host_routes` are (name, value) pairs in text.
+
+    `policies` are the names of those that it has, in their order.
+    """
 
     name: str
     uuid: UUID
@@ -39,11 +43,16 @@ class Network:
     flood_unknown_unicast: bool
     dhcp_options: tuple[tuple[str, str], ...]
     host_routes: tuple[tuple[str, str], ...]
+    policies: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Vm:
-    """A VM with one interface: `tap` is the host side device, `uuid` the VM, `port` the VMI."""
+    """A VM with one interface: `tap` is the host side device, `uuid` the VM, `port` the VMI.
+
+    Without `policy` nothing decides on what it sends and gets.
+    """
 
     name: str
     host: str
@@ -54,6 +63,9 @@ class Vm:
     mac: Mac
     address: IPv4Address
     address6: IPv6Address | None
+    security_groups: tuple[str, ...] = (DEFAULT_GROUP,)
+    tags: tuple[str, ...] = ()
+    policy: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +101,8 @@ class Topology:
     """Everything the file names, by name.
 
     Without `controllers` each host stands alone. `connect` are groups of networks whose
-    routes controllers exchange; `graceful_restart` is None when it is off; `fabric_mtu` is
+    routes controllers exchange, by wish or because a policy lets something pass between
+    them; `graceful_restart` is None when it is off; `fabric_mtu` is
     in bytes without the Ethernet header.
     """
 
@@ -102,6 +115,7 @@ class Topology:
     connect: tuple[frozenset[str], ...]
     graceful_restart: GracefulRestart | None
     fabric_mtu: int = 1500
+    policies: Policies = field(default_factory=Policies)
 
     def on_host(self, host: str) -> list[Vm]:
         """The VMs of one host, in file order."""
