@@ -3,13 +3,14 @@
 from libc.stdint cimport int16_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
-cdef extern from "classifier.h" nogil:
+cdef extern from "classifier/classifier.h" nogil:
+    const uint32_t CLS_NONE
+    const uint32_t CLS_EMPTY_SET
+    const uint32_t CLS_ANY_GROUP
     enum:
-        CLS_NONE
-        CLS_EMPTY_SET
-        CLS_ANY_GROUP
         CLS_LISTS
         CLS_RULES
+        CLS_NAME_MAX
         CLS_SET_MEMBERS
         CLS_MIRRORS
         FLOW_INET
@@ -92,6 +93,7 @@ cdef extern from "classifier.h" nogil:
 
 
 cdef class Classifier:
+    """`table` is what C callers match against; it lives as long as this object."""
     cdef classifier *table
     cdef dict _numbers
     cdef dict _rules
@@ -99,5 +101,6 @@ cdef class Classifier:
     cdef object _retired
     cdef uint32_t _next_rule
 
-    cdef uint32_t network_set(self, object names) except? 0xffffffff
-    cdef uint32_t number_set(self, cls_kind kind, object members) except? 0xffffffff
+    cdef uint32_t _number_set(self, cls_kind kind, object numbers) except? 0
+    cdef tuple _take_rules(self, object lines)
+    cdef int _give_rules(self, tuple numbers) except -1

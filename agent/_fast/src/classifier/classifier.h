@@ -25,6 +25,7 @@ enum {
     CLS_SET_MEMBERS = 4096,   /* of one set */
     CLS_SETS = 1 << 24,
     CLS_NAMES = 1 << 24,
+    CLS_NAME_MAX = 4096,      /* bytes */
     CLS_MIRRORS = 2           /* the datapath mirrors a flow to two places at most */
 };
 
