@@ -41,7 +41,7 @@ from agent.oper.table import Table
 from agent.oper.territory import Local, Made
 from agent.oper.tree_labels import local_labels, tree_labels, tree_space
 from agent.oper.vmi import vmi
-from agent.oper.vn import vn
+from agent.oper.vn import GLOBAL, vn
 from agent.oper.vrf_facts import VrfFacts, vrf_facts
 from agent.oper.wanted import Wanted
 from agent.rib import Rib
@@ -78,6 +78,7 @@ class _Batch:
     local: dict[Key, Row | None] = field(default_factory=dict)
 
 
+_NONE: Mapping[str, Any] = {}
 _WITHOUT_OUTPUT = (
     demand.wanted_arp,
     fabric.fabric,
@@ -403,6 +404,11 @@ class Compiler:
     def flow_ports(self) -> dict[UUID, FlowPort]:
         """What the plugged VMIs that are configured say of their flows."""
         return dict(self._flows.ports)
+
+    def global_properties(self) -> Mapping[str, Any]:
+        """The properties of the global vrouter configuration; empty while there is none."""
+        found = self.graph.node(GLOBAL)
+        return found.properties if found else _NONE
 
     def gateways(self) -> list[Gateway]:
         """The simple gateways."""
