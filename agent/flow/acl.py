@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from agent._fast.classifier import MISSES, Classifier, Line, Place, Probe
 from agent.oper.flow_rows import Acl, Action, Endpoint, Rule
@@ -150,6 +151,11 @@ class AclTable:
     def name(self, number: int) -> str:
         """The name that has a number, "" when none has."""
         return self._by_number.get(number, "")
+
+    def rule(self, number: int, uuid: UUID | None) -> Rule | None:
+        """The rule of a UUID in the list that has a number."""
+        acl = self._acl(number)
+        return next((rule for rule in acl.rules if rule.uuid == uuid), None) if acl else None
 
     def problem(self, name: str) -> str:
         """Why a list is in force without its rules; "" when it is not."""
