@@ -14,7 +14,8 @@ class _Geometry(Protocol):
 class _Mapping(Protocol):
     """A mapped flow table: agent.shm.FlowTable."""
 
-    geometry: _Geometry
+    @property
+    def geometry(self) -> _Geometry: ...
     @property
     def buffer(self) -> bytes | bytearray | memoryview | mmap: ...
     def check(self) -> None: ...
