@@ -145,3 +145,12 @@ def test_explains_each_rule_that_it_looks_at(world: World) -> None:
         (lines[4], ""),
     ]
     assert list(world.table.explain(number + 1, PROBE)) == []
+
+
+def test_a_rule_is_found_by_its_list_and_uuid(world: World) -> None:
+    line = rule(Action.DENY)
+    number = world.table.put(acl("web", line))
+    assert world.table.rule(number, line.uuid) == line
+    assert world.table.rule(number, UUID(int=101)) is None
+    assert world.table.rule(number, None) is None
+    assert world.table.rule(number + 1, line.uuid) is None
