@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
-from uuid import UUID
 
 from agent._fast.classifier import MISSES, Classifier, Line, Place, Probe
 from agent.oper.flow_rows import Acl, Action, Endpoint, Rule
@@ -157,12 +156,6 @@ class AclTable:
         """The rule of a UUID in the list that has a number."""
         acl = self._acl(number)
         return next((rule for rule in acl.rules if rule.uuid == uuid), None) if acl else None
-
-    def rule(self, number: int, uuid: UUID | None) -> Rule | None:
-        """The first rule of a list that has this UUID, None when there is none."""
-        acl = self._acl(number)
-        rules = () if acl is None else acl.rules
-        return next((rule for rule in rules if rule.uuid == uuid), None)
 
     def problem(self, name: str) -> str:
         """Why a list is in force without its rules; "" when it is not."""
