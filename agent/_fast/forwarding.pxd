@@ -207,6 +207,7 @@ cdef extern from "dp.h" nogil:
         flow_holds hold
         flow_graves graves
         bint mss_adjust
+        bint flows_on
         bint capture
         captured *caught
         captured **caught_end

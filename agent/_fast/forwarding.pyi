@@ -153,7 +153,9 @@ class Datapath:
     headers written here; both must stay mapped as long as this object lives (it holds
     the buffers). `seed` makes the hashes for UDP source ports and ECMP unpredictable;
     pass random 32 bits, or a constant in tests. `mss_adjust` lowers the MSS of the
-    VMs' TCP SYNs to what the tunnels carry.
+    VMs' TCP SYNs to what the tunnels carry. With `flow_lookup`, packets of vifs and
+    nexthops with policy meet the flow table; without, they are forwarded and counted
+    (`unchecked`).
     Raises ValueError when sizes are impossible, MemoryError.
     """
 
@@ -171,6 +173,7 @@ class Datapath:
         hold_limit: int = 8192,
         seed: int = 0,
         mss_adjust: bool = True,
+        flow_lookup: bool = False,
     ) -> None: ...
 
     # --- interfaces
@@ -446,7 +449,7 @@ class Datapath:
         Returns how many bytes at the start of `frames` are done with, and the reply frames to
         them (at most `room` bytes): vr_response and vr_flow_response for each message, MULTI
         on all but the last of a frame. Stops before anything else: another message or
-        operation, fields out of order or missing, netlink's own types, an incomplete frame.
+        operation, fields out of order, netlink's own types, an incomplete frame.
         """
 
     def flow_request(self, message: bytes) -> bytes | None:

@@ -1,5 +1,5 @@
 /* Frames that tunnels bring: MPLS over UDP and GRE, VXLAN, and errors about ours. */
-#include "dp.h"
+#include "flow_path.h"
 
 enum { VXLAN_VNI_VALID = 0x08, VXLAN_ROUTER_ALERT = 0x01, GRE_OPTIONS = 0xb000 };
 enum { TREE_LABEL_MIN = 1024, ICMP_HEADER_LEN = 8 };
@@ -155,7 +155,7 @@ static void vxlan_input(struct datapath *dp, struct packet *p)
 }
 
 /* Length of a GRE header that carries MPLS, 0: not ours. */
-static uint32_t gre_length(struct packet *p)
+static uint32_t gre_length(const struct packet *p)
 {
     if (!has_bytes(p, p->l4, GRE_LEN))
         return 0;
@@ -165,6 +165,18 @@ static uint32_t gre_length(struct packet *p)
         return 0;
     uint32_t length = GRE_LEN + 4u * (uint32_t)__builtin_popcount(flags & GRE_OPTIONS);
     return has_bytes(p, p->l4, length) ? length : 0;
+}
+
+bool is_tunnelled(const struct packet *p)
+{
+    if (p->l3_type != TYPE_IP4 || is_later_fragment(p))
+        return false;
+    if (p->proto == PROTO_GRE)
+        return gre_length(p) != 0;
+    if (p->proto != PROTO_UDP || !has_bytes(p, p->l4, UDP_LEN))
+        return false;
+    uint16_t port = get16(p->buf + p->l4 + 2);
+    return is_mpls_port(port) || port == PORT_VXLAN;
 }
 
 static bool checksum_is_bad(struct packet *p)
@@ -180,12 +192,10 @@ static bool checksum_is_bad(struct packet *p)
 /* Is this one of our tunnels' packets? Its inner part enters; else nothing happened. */
 static bool tunnel_input(struct datapath *dp, struct packet *p)
 {
-    bool gre = p->proto == PROTO_GRE && gre_length(p);
-    bool udp = p->proto == PROTO_UDP && has_bytes(p, p->l4, UDP_LEN);
-    uint16_t port = udp ? get16(p->buf + p->l4 + 2) : 0;
-    uint16_t offset = get16(p->buf + p->l3 + 6) & 0x1fff;
-    if (offset || !(gre || is_mpls_port(port) || port == PORT_VXLAN))
+    if (!is_tunnelled(p))
         return false;
+    bool gre = p->proto == PROTO_GRE, udp = !gre;
+    uint16_t port = udp ? get16(p->buf + p->l4 + 2) : 0;
     if (p->is_fragment) {
         dp_drop(dp, p, DROP_FRAGMENTS);
         return true;

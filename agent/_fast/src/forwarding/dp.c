@@ -1,6 +1,6 @@
 /* The router's life, its small tables, and the counting of drops. */
 #define _GNU_SOURCE
-#include "dp.h"
+#include "flow_path.h"
 #include "fragment.h"
 #include "mirror.h"
 
@@ -59,8 +59,9 @@ struct datapath *dp_new(uint32_t vifs, uint32_t vrfs, uint32_t nexthops, uint32_
     dp->caught_end = &dp->caught;
     dp->fragments = fragment_new();
     dp->mirrors = mirrors_new();
-    if (!dp->fragments || !dp->mirrors || !dp->vifs || !dp->vrfs || !dp->nexthops || !dp->labels || !dp->vnis || !add_discard(dp)
-        || !open_events(dp)) {
+    bool tables = dp->vifs && dp->vrfs && dp->nexthops && dp->labels && dp->vnis;
+    bool waits = dp->fragments && dp->mirrors && hold_init(dp);
+    if (!tables || !waits || !add_discard(dp) || !open_events(dp)) {
         dp_free(dp);
         return NULL;
     }
@@ -150,6 +151,7 @@ void dp_reset(struct datapath *dp)
 
 void dp_free(struct datapath *dp)
 {
+    hold_free(dp);
     dp->flows.total = 0;            /* the tables' memory may be gone already */
     if (dp->fragments)
         fragment_forget(dp);

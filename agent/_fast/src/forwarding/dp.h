@@ -118,6 +118,7 @@ struct datapath {
     bool mss_adjust, capture;
     bool flows_on;                  /* packets with policy meet the flow table */
     struct parked_list **held;      /* by flow: packets that wait for its action, or NULL */
+    uint64_t held_bytes;
     struct captured *caught, **caught_end;
     int epoll, wake;
     atomic_bool running, stopping;
@@ -206,7 +207,6 @@ void enter_nexthop(struct datapath *dp, struct packet *p, struct nexthop *nh);
 /* Came in on a guest's (or the agent's) vif, not by a tunnel or the wire. */
 bool from_guest(const struct packet *p);
 bool is_gateway(struct datapath *dp, const struct nexthop *nh);
-void enter_policy(struct datapath *dp, struct packet *p);
 
 /* nexthop_set.c */
 int nexthop_set(struct datapath *dp, const struct nexthop *config, const int32_t *nh_list,

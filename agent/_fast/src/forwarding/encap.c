@@ -1,5 +1,5 @@
 /* Tunnels out: MPLS over UDP and GRE, VXLAN, mirror UDP; sizes and fragments. */
-#include "dp.h"
+#include "flow_path.h"
 
 enum { OUTER_TTL = 64, FIRST_PORT = 49152, PORTS = 16383, IP4_DF = 0x4000, LABEL_BOTTOM = 0x100 };
 
@@ -102,8 +102,15 @@ static uint16_t source_port(struct datapath *dp, struct packet *p, const struct 
 {
     if (nh->flags & NHF_UDP)
         return __builtin_bswap16(nh->tun_sport);
+    uint8_t *entry = flow_of(dp, p);
+    uint16_t kept = entry ? shm_load16(entry + FE_UDP_PORT) : 0;
+    if (kept)
+        return kept;
     uint64_t hash = packet_flow_hash(p, dp->seed, 0);
-    return (uint16_t)(FIRST_PORT + (hash * PORTS >> 32));
+    uint16_t port = (uint16_t)(FIRST_PORT + (hash * PORTS >> 32));
+    if (entry)
+        store16(entry + FE_UDP_PORT, port);
+    return port;
 }
 
 static uint16_t outer_id(struct datapath *dp, const struct packet *p, bool gre)
@@ -184,7 +191,7 @@ static void send_oversize(struct datapath *dp, struct packet *p, struct nexthop 
     if (whole && p->is_mcast) {
         dp_drop(dp, p, DROP_MCAST_DF_BIT);
     } else if (whole) {
-        trap(dp, p, p->vrf, TRAP_HANDLE_DF, room - before, UINT32_MAX);
+        trap(dp, p, p->vrf, TRAP_HANDLE_DF, room - before, p->flow - 1);
     } else {
         packet_trim(p);
         fragment_ip4(dp, p, room - before, send_piece, nh);

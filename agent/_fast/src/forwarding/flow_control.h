@@ -11,7 +11,8 @@ struct datapath;
 enum { FLOW_REPLY = 124, FLOW_PAYLOAD = FLOW_REPLY - 24, FLOW_FRAME_MAX = 1 << 17 };
 
 /* Executes the frames at the start of `in` that hold nothing but vr_flow_req messages with
- * FLOW_SET, fields complete and in order, and writes one reply frame for each message: code
+ * FLOW_SET, fields in order from the first on,
+ * and writes one reply frame for each message: code
  * and vr_flow_response, MULTI on all but a request's last. Stops at a frame that is anything
  * else, incomplete, or whose replies might not fit; `used` bytes of `in` are done with.
  * The caller holds the lock. Returns the bytes written, at most `room`. */

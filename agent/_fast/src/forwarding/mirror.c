@@ -220,6 +220,7 @@ static void copy_frame(struct datapath *dp, struct packet *p, uint32_t start, ui
     struct copying copying = {mirror, meta_length ? meta : NO_META,
                               meta_length ? meta_length : sizeof NO_META};
     copy->is_mirror = copy->policy_done = 1;
+    copy->flow = 0;
     packet_move_to(copy, start);
     packet_seal(copy);
     if (segmentable(copy))

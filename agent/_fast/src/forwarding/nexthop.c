@@ -1,17 +1,7 @@
 /* What each kind of nexthop does to a packet (datapath-behaviour.md 3). */
-#include "dp.h"
+#include "flow_path.h"
 
 enum { BFD_STATE = 0xc0 };
-
-/* Policy: the one place where packets of vifs and nexthops with a policy flag meet the
- * flow table. They pass without a flow; how many did is counted. */
-void enter_policy(struct datapath *dp, struct packet *p)
-{
-    if (p->policy_done)
-        return;
-    p->policy_done = 1;
-    dp->unchecked++;
-}
 
 static bool is_bfd(const struct packet *p)
 {
@@ -154,22 +144,8 @@ static void composite(struct datapath *dp, struct packet *p, struct nexthop *nh)
         replicate(dp, p, nh);
 }
 
-void enter_nexthop(struct datapath *dp, struct packet *p, struct nexthop *nh)
+static void pass_nexthop(struct datapath *dp, struct packet *p, struct nexthop *nh)
 {
-    if (p->ttl == 0) {
-        trap(dp, p, p->vrf, TRAP_ZERO_TTL, 0, 0);
-        return;
-    }
-    if (!nh || !(nh->flags & NHF_VALID)) {
-        dp_drop(dp, p, DROP_INVALID_NH);
-        return;
-    }
-    if (++p->depth > DEPTH_LIMIT) {
-        dp_drop(dp, p, DROP_PKT_LOOP);
-        return;
-    }
-    if ((nh->flags & (NHF_POLICY | NHF_FLOW_LOOKUP)) && p->l4)
-        enter_policy(dp, p);
     switch (nh->type) {
     case NH_RECEIVE: receive_here(dp, p, nh); break;
     case NH_ENCAP: encap(dp, p, nh); break;
@@ -184,4 +160,38 @@ void enter_nexthop(struct datapath *dp, struct packet *p, struct nexthop *nh)
         break;
     default: dp_drop(dp, p, DROP_INVALID_NH);
     }
+}
+
+void leave_policy(struct datapath *dp, struct packet *p, struct nexthop *nh)
+{
+    if (!nh || !(nh->flags & NHF_VALID))
+        dp_drop(dp, p, DROP_INVALID_NH);
+    else if (p->is_rerouted && nh->vrf != p->vrf)
+        route_input(dp, p);
+    else
+        pass_nexthop(dp, p, nh);
+}
+
+void enter_nexthop(struct datapath *dp, struct packet *p, struct nexthop *nh)
+{
+    if (p->ttl == 0) {
+        trap(dp, p, p->vrf, TRAP_ZERO_TTL, 0, 0);
+        return;
+    }
+    if (!nh || !(nh->flags & NHF_VALID)) {
+        dp_drop(dp, p, DROP_INVALID_NH);
+        return;
+    }
+    if (++p->depth > DEPTH_LIMIT) {
+        dp_drop(dp, p, DROP_PKT_LOOP);
+        return;
+    }
+    if (!(nh->flags & (NHF_POLICY | NHF_FLOW_LOOKUP)) || p->policy_done) {
+        pass_nexthop(dp, p, nh);
+        return;
+    }
+    p->stage = AT_NEXTHOP;
+    p->stage_nh = nh->id;
+    if (flow_input(dp, p, nh))
+        leave_policy(dp, p, nh);
 }

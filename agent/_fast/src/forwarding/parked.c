@@ -35,6 +35,7 @@ bool park(struct datapath *dp, struct parked_list *list, struct packet *p, int r
         list->first = parked;
     list->last = parked;
     list->count++;
+    list->bytes += length;
     packet_give(&dp->pool, p);
     return true;
 }
@@ -46,6 +47,7 @@ void parked_pop(struct parked_list *list)
     if (!list->first)
         list->last = NULL;
     list->count--;
+    list->bytes -= parked->length;
     free(parked);
 }
 
@@ -89,6 +91,7 @@ void parked_join(struct parked_list *to, struct parked_list *from)
         to->first = from->first;
     to->last = from->last;
     to->count += from->count;
+    to->bytes += from->bytes;
     *from = (struct parked_list){0};
 }
 

@@ -9,7 +9,7 @@
 struct datapath;
 struct parked;
 
-struct parked_list { struct parked *first, *last; uint32_t count; };
+struct parked_list { struct parked *first, *last; uint32_t count; uint64_t bytes; };
 
 /* Takes the packet; false: no memory, the packet was dropped (`reason` counts it). */
 bool park(struct datapath *dp, struct parked_list *list, struct packet *p, int reason);

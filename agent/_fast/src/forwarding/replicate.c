@@ -1,6 +1,6 @@
 /* Composite nexthops: copies for broadcast trees, one choice for ECMP
  * (datapath-behaviour.md 3 and 7). */
-#include "dp.h"
+#include "flow_path.h"
 
 static struct nexthop *part_of(struct datapath *dp, const struct nexthop *whole, uint32_t i)
 {
@@ -157,23 +157,34 @@ static struct nexthop *member(struct datapath *dp, const struct nexthop *whole, 
     return nh && (nh->flags & NHF_VALID) ? nh : NULL;
 }
 
-void choose_ecmp(struct datapath *dp, struct packet *p, struct nexthop *nh)
+/* By the packet's hash; past slots that are empty. -1: there is no member. */
+static int64_t hashed_member(struct datapath *dp, struct packet *p, const struct nexthop *nh)
 {
-    dp_count_vrf(dp, p->vrf, VS_ECMP_COMPOSITES);
     uint32_t hash = packet_flow_hash(p, dp->seed, nh->ecmp_hash), active = 0;
     for (uint32_t i = 0; i < nh->count; i++)
         active += member(dp, nh, i) != NULL;
-    if (active == 0) {
+    if (active == 0)
+        return -1;
+    uint32_t slot = hash % nh->count;
+    if (member(dp, nh, slot))
+        return slot;
+    uint32_t nth = hash % active;
+    for (slot = 0; !member(dp, nh, slot) || nth > 0; slot++)
+        nth -= member(dp, nh, slot) != NULL;
+    return slot;
+}
+
+void choose_ecmp(struct datapath *dp, struct packet *p, struct nexthop *nh)
+{
+    dp_count_vrf(dp, p->vrf, VS_ECMP_COMPOSITES);
+    int64_t slot = flow_member(dp, p, nh);
+    if (slot < 0 && (slot = hashed_member(dp, p, nh)) >= 0)
+        flow_keep_member(dp, p, (uint32_t)slot);
+    if (slot < 0) {
         dp_drop(dp, p, DROP_DISCARD);
         return;
     }
-    uint32_t slot = hash % nh->count;
-    if (!member(dp, nh, slot)) {
-        uint32_t nth = hash % active;
-        for (slot = 0; !member(dp, nh, slot) || nth > 0; slot++)
-            nth -= member(dp, nh, slot) != NULL;
-    }
     if (!(nh->flags & NHF_LU_ECMP))
         p->label = (uint32_t)nh->components[slot].label & LABEL_NONE;
-    enter_nexthop(dp, p, member(dp, nh, slot));
+    enter_nexthop(dp, p, member(dp, nh, (uint32_t)slot));
 }

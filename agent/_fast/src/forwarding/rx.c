@@ -1,5 +1,6 @@
 /* Where a received frame goes, by the type of its vif (datapath-behaviour.md 4). */
-#include "dp.h"
+#include "flow_path.h"
+#include "mirror.h"
 
 /* Take the outer tag out of the frame at the data's start. */
 static void pop_tag(struct packet *p)
@@ -34,6 +35,7 @@ static bool enter_service(struct datapath *dp, struct packet *p)
         return true;
     if (p->vlan < SERVICE_VLANS && vif->vlans && vif->vlans[p->vlan].vrf != VRF_NONE) {
         p->vrf = vif->vlans[p->vlan].vrf;
+        p->tag_nh = vif->vlans[p->vlan].nh + 1;
         pop_tag(p);
     }
     if (p->is_mcast && p->l3_type != TYPE_ARP) {
@@ -43,6 +45,18 @@ static bool enter_service(struct datapath *dp, struct packet *p)
     return true;
 }
 
+static void guest_forward(struct datapath *dp, struct packet *p)
+{
+    if (p->is_rerouted)
+        route_input(dp, p);
+    else if (p->in->flags & VIFF_L2)
+        bridge_input(dp, p);
+    else if (wanted_by_agent(p))
+        trap(dp, p, p->vrf, TRAP_L3_PROTOCOLS, 0, 0);
+    else if (p->l3_type != TYPE_ARP || p->vlan != 0xffff || !arp_input(dp, p, false))
+        to_router(dp, p);
+}
+
 /* A frame of a guest, or of the agent in a guest's name. */
 static void guest_input(struct datapath *dp, struct packet *p)
 {
@@ -50,14 +64,20 @@ static void guest_input(struct datapath *dp, struct packet *p)
         learn_mac_ip(dp, p);
     if (is_ip(p) && packet_parse_ip(p) >= 0)
         p->l4 = 0;
-    if ((p->in->flags & VIFF_POLICY) && !p->is_mcast && p->vlan == 0xffff && is_ip(p))
-        enter_policy(dp, p);
-    if (p->in->flags & VIFF_L2)
-        bridge_input(dp, p);
-    else if (wanted_by_agent(p))
-        trap(dp, p, p->vrf, TRAP_L3_PROTOCOLS, 0, 0);
-    else if (p->l3_type != TYPE_ARP || p->vlan != 0xffff || !arp_input(dp, p, false))
-        to_router(dp, p);
+    p->stage = AT_GUEST;
+    if ((p->in->flags & VIFF_POLICY) && !p->is_mcast && p->vlan == 0xffff
+        && !flow_input(dp, p, NULL))
+        return;
+    guest_forward(dp, p);
+}
+
+void leave_flow(struct datapath *dp, struct packet *p)
+{
+    switch (p->stage) {
+    case AT_GUEST: guest_forward(dp, p); break;
+    case AT_UNDERLAY: route_input(dp, p); break;
+    default: leave_policy(dp, p, dp_nexthop(dp, p->stage_nh));
+    }
 }
 
 static void receive_guest(struct datapath *dp, struct packet *p)
@@ -73,6 +93,7 @@ static void receive_tagged(struct datapath *dp, struct vif *sub, struct packet *
     p->in = sub;
     p->vrf = sub->vrf;
     count_in(sub, p);
+    mirror_vif(dp, p, sub, true);
     receive_guest(dp, p);
 }
 
@@ -142,6 +163,7 @@ void receive(struct datapath *dp, struct vif *vif, struct packet *p)
         receive_tagged(dp, sub, p);
         return;
     }
+    mirror_vif(dp, p, vif, true);
     switch (vif->type) {
     case VIF_PHYSICAL:
     case VIF_HOST:

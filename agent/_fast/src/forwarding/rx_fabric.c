@@ -1,5 +1,5 @@
 /* The underlay side: frames of the fabric and of the host's own stack. */
-#include "dp.h"
+#include "flow_path.h"
 
 bool is_underlay(const struct packet *p)
 {
@@ -62,9 +62,9 @@ void receive_underlay(struct datapath *dp, struct packet *p)
         if (!arp_input(dp, p, false))
             cross_connect(dp, p);
     } else if (is_routable(dp, p)) {
-        if ((p->in->flags & VIFF_POLICY) && packet_parse_ip(p) < 0)
-            enter_policy(dp, p);
-        route_input(dp, p);
+        p->stage = AT_UNDERLAY;
+        if (!(p->in->flags & VIFF_POLICY) || flow_input(dp, p, NULL))
+            route_input(dp, p);
     } else {
         cross_connect(dp, p);
     }

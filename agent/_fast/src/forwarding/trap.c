@@ -1,5 +1,5 @@
 /* Frames for the agent: outer Ethernet, agent header, the frame (pkt0-services.md 2, 3). */
-#include "dp.h"
+#include "flow_path.h"
 #include "hold.h"
 
 static bool may_cut(const struct packet *p, int reason)
@@ -10,6 +10,8 @@ static bool may_cut(const struct packet *p, int reason)
         return true;
     case TRAP_NEXTHOP:
     case TRAP_RESOLVE:
+    case TRAP_FLOW_MISS:
+    case TRAP_FLOW_HOLD:
     case TRAP_MAC_LEARN:
     case TRAP_MAC_MOVE:
         return segmentable(p);
@@ -18,13 +20,13 @@ static bool may_cut(const struct packet *p, int reason)
     }
 }
 
-void trap(struct datapath *dp, struct packet *p, uint16_t vrf, int reason, uint32_t param,
-          uint32_t param1)
+/* Headers of pkt0 in front of the frame; NULL: the packet was dropped. */
+static uint8_t *push_headers(struct datapath *dp, struct packet *p, uint16_t vrf, int reason)
 {
     struct vif *agent = dp->agent;
     if (!agent) {
         dp_drop(dp, p, DROP_TRAP_NO_IF);
-        return;
+        return NULL;
     }
     /* The innermost Ethernet frame; what came by an L3 tunnel goes up as received. */
     packet_move_to(p, p->eth ? p->eth : p->frame);
@@ -35,7 +37,7 @@ void trap(struct datapath *dp, struct packet *p, uint16_t vrf, int reason, uint3
     uint8_t *out = packet_push(p, PKT0_LEN);
     if (!out) {
         dp_drop(dp, p, DROP_PUSH);
-        return;
+        return NULL;
     }
     memset(out, 0, PKT0_LEN);
     memcpy(out, agent->mac, 6);
@@ -44,9 +46,32 @@ void trap(struct datapath *dp, struct packet *p, uint16_t vrf, int reason, uint3
     put16(out + 14, (uint16_t)p->in->idx);
     put16(out + 16, vrf);
     put16(out + 18, (uint16_t)reason);
+    return out;
+}
+
+void trap(struct datapath *dp, struct packet *p, uint16_t vrf, int reason, uint32_t param,
+          uint32_t param1)
+{
+    uint8_t *out = push_headers(dp, p, vrf, reason);
+    if (!out)
+        return;
     put32(out + 20, param);
     put32(out + 24, param1);
-    device_send(dp, agent, p);
+    device_send(dp, dp->agent, p);
+}
+
+void trap_flow(struct datapath *dp, struct packet *p, int reason, const struct flow_trap *flow)
+{
+    uint8_t *out = push_headers(dp, p, p->vrf, reason);
+    if (!out)
+        return;
+    put32(out + 20, flow->index);
+    put32(out + 24, flow->nexthop);
+    put32(out + 28, flow->before.bytes);
+    put32(out + 32, flow->before.packets);
+    put32(out + 36, flow->before.oflow);
+    out[40] = flow->gen_id;
+    device_send(dp, dp->agent, p);
 }
 
 void trap_copy(struct datapath *dp, struct packet *p, uint16_t vrf, int reason, uint32_t param,

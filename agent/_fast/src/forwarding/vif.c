@@ -1,5 +1,6 @@
 /* Interfaces: what messages set, and sending through types that are not devices. */
 #define _GNU_SOURCE
+#include "mirror.h"
 #include "vif_extras.h"
 
 #include <errno.h>
@@ -268,6 +269,7 @@ void vif_send(struct datapath *dp, struct vif *vif, struct packet *p)
         dp_drop(dp, p, DROP_INVALID_PACKET);
         return;
     }
+    mirror_vif(dp, p, vif, false);
     if (vif->type == VIF_VLAN_SUB) {
         struct vif *parent = vif->parent >= 0 ? dp_vif(dp, (uint32_t)vif->parent) : NULL;
         if (!parent || !push_tag(p, vif->ovlan_id)) {
