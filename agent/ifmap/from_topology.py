@@ -24,6 +24,12 @@ from agent.ifmap.parts import (
     vrf_name,
 )
 from agent.ifmap.policy_objects import group_name, network_list, policy_objects, tag_links
+from agent.ifmap.topology_addresses import (
+    borrowed,
+    global_properties,
+    network_properties,
+    port_properties,
+)
 from agent.inputs import GraphLink, GraphNode
 from agent.topology import Network, NetworkSubnet, Topology, Vm, uuid_of
 
@@ -47,10 +53,11 @@ def objects(topology: Topology, host: str) -> Objects:
         raise ConfigError(f"topology {topology.name!r} has no host {host!r}; it has: {known}")
     parts = [*_globals(topology, host), *policy_objects(topology)]
     for network in topology.networks.values():
-        parts += _network(network)
+        parts += _network(topology, network)
         parts += network_list(topology, network)
     for vm in topology.on_host(host):
-        parts += _vm(vm, host)
+        parts += _vm(topology, vm)
+    parts += borrowed(topology, topology.on_host(host))
     return Objects(
         tuple(part for part in parts if isinstance(part, GraphNode)),
         tuple(part for part in parts if isinstance(part, GraphLink)),
@@ -67,6 +74,7 @@ def _globals(topology: Topology, host: str) -> Parts:
         encapsulation_priorities={"encapsulation": list(topology.encapsulations)},
         vxlan_network_identifier_mode="automatic",
         forwarding_mode="l2_l3",
+        **global_properties(topology),
     )
     yield node("network-ipam", IPAM, ipam_subnet_method="user-defined-subnet")
     yield link("global-system-config-virtual-router", system, router)
@@ -88,7 +96,7 @@ def _graceful_restart(topology: Topology) -> dict[str, Any]:
     return {"graceful_restart_parameters": parameters}
 
 
-def _network(network: Network) -> Parts:
+def _network(topology: Topology, network: Network) -> Parts:
     vn = ("virtual-network", network_name(network.name))
     instance = ("routing-instance", vrf_name(network.name))
     yield node(
@@ -102,6 +110,7 @@ def _network(network: Network) -> Parts:
         },
         flood_unknown_unicast=network.flood_unknown_unicast,
         display_name=network.name,
+        **network_properties(topology, network.name),
     )
     yield node(*instance, routing_instance_is_default=True)
     yield link("virtual-network-routing-instance", vn, instance)
@@ -132,7 +141,7 @@ def _subnet(subnet: NetworkSubnet, network: Network) -> dict[str, Any]:
     return value
 
 
-def _vm(vm: Vm, host: str) -> Parts:
+def _vm(topology: Topology, vm: Vm) -> Parts:
     machine = ("virtual-machine", str(vm.uuid))
     port = ("virtual-machine-interface", f"{PROJECT}:{vm.port}")
     vn = ("virtual-network", network_name(vm.network))
@@ -143,8 +152,9 @@ def _vm(vm: Vm, host: str) -> Parts:
         virtual_machine_interface_mac_addresses={"mac-address": [str(vm.mac)]},
         virtual_machine_interface_disable_policy=not vm.policy,
         display_name=vm.name,
+        **port_properties(topology, vm),
     )
-    router = ("virtual-router", f"{SYSTEM}:{host}")
+    router = ("virtual-router", f"{SYSTEM}:{vm.host}")
     yield link("virtual-router-virtual-machine", router, machine)
     yield link("virtual-machine-interface-virtual-machine", port, machine)
     yield link("virtual-machine-interface-virtual-network", port, vn)

@@ -9,6 +9,8 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, ip_a
 from itertools import combinations
 from typing import Any
 
+from agent.topology.address_file import KEYS as ADDRESS_KEYS
+from agent.topology.address_file import addresses
 from agent.topology.firewall_file import firewall, match_types, numbers, tags, tags_of
 from agent.topology.policy_file import names, policies, security_groups
 from agent.topology.policy_rows import DEFAULT_GROUP, LOCAL, Policies, RuleEnd, TrafficRule
@@ -285,7 +287,7 @@ def parse(content: object) -> Topology:
     """Check a loaded topology file; TopologyError says what is wrong and where."""
     known = (
         "name hosts networks vms encapsulations controllers connect graceful_restart fabric_mtu"
-        " policies security_groups firewall"
+        f" policies security_groups firewall {ADDRESS_KEYS}"
     )
     reader = Reader(content, (), known)
     hosts = _hosts(reader)
@@ -310,4 +312,5 @@ def parse(content: object) -> Topology:
         _graceful_restart(reader),
         reader.get("fabric_mtu", number("bytes", 576, 65535), 1500),
         _policies(reader, networks, vms, found),
+        addresses(reader, networks, vms),
     )

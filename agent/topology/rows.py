@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address
 from uuid import UUID, uuid5
 
+from agent.topology.address_rows import Addresses
 from agent.topology.policy_rows import DEFAULT_GROUP, Policies
 from agent.values import Mac, Prefix
 
@@ -116,6 +117,7 @@ class Topology:
     graceful_restart: GracefulRestart | None
     fabric_mtu: int = 1500
     policies: Policies = field(default_factory=Policies)
+    addresses: Addresses = field(default_factory=Addresses)
 
     def on_host(self, host: str) -> list[Vm]:
         """The VMs of one host, in file order."""
