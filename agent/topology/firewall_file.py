@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from agent.topology.policy_file import COMMON, ToEnd, names, services, traffic_rule
+from agent.topology.policy_file import COMMON, ToEnd, is_anyone, names, services, traffic_rule
 from agent.topology.policy_rows import AddressGroup, Firewall, PolicySet, RuleEnd, TrafficRule
 from agent.topology.reader import Reader, cidr, converted, listed, sequence, text
 
@@ -98,7 +98,7 @@ def _end(networks: Collection[str], groups: Collection[str]) -> ToEnd:
         if isinstance(value, list):
             return RuleEnd(tags=tags(value))
         name = text(value)
-        if name == "any":
+        if is_anyone(name, [*networks, *groups]):
             return RuleEnd()
         if "=" in name:
             return RuleEnd(tags=(tag(name),))

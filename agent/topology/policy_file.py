@@ -91,6 +91,13 @@ def traffic_rule(reader: Reader, source: RuleEnd, destination: RuleEnd) -> Traff
     )
 
 
+def is_anyone(name: str, known: Collection[str], words: tuple[str, ...] = ("any",)) -> bool:
+    """Whether an end is `any`; ValueError where a word is also what something is called."""
+    if name in words and name in known:
+        raise ValueError(f"{name!r} is a word here; give what is called so another name")
+    return name == "any"
+
+
 def policies(reader: Reader, networks: Collection[str]) -> dict[str, tuple[TrafficRule, ...]]:
     """`policies`: rules between networks and prefixes."""
     to_end = _end_of_policy(networks)
@@ -106,7 +113,7 @@ def policies(reader: Reader, networks: Collection[str]) -> dict[str, tuple[Traff
 def _end_of_policy(networks: Collection[str]) -> ToEnd:
     def convert(value: object) -> RuleEnd:
         name = text(value)
-        if name == "any":
+        if is_anyone(name, networks, ("any", LOCAL)):
             return RuleEnd()
         if "/" in name:
             return RuleEnd(prefix=cidr(name))
@@ -161,7 +168,7 @@ def _group(name: str, reader: Reader, default: int, to_end: ToEnd) -> SecurityGr
 def _end_of_group(groups: Collection[str]) -> ToEnd:
     def convert(value: object) -> RuleEnd:
         name = text(value)
-        if name == "any":
+        if is_anyone(name, groups):
             return RuleEnd()
         if "/" in name:
             return RuleEnd(prefix=cidr(name))
