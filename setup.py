@@ -25,8 +25,8 @@ from agent.sandesh.compiler.gen_cython import generate
 FAST = Path("agent/_fast")
 LINKED = {
     "flow_world": ("lpm", "classifier"),
-    "flow_pairs": ("lpm", "classifier", "flow_world"),
-    "flow_scan": ("flow_table", "lpm", "classifier", "flow_world", "flow_pairs"),
+    "flow_pairs": ("lpm", "classifier", "flow_world", "packet"),
+    "flow_scan": ("flow_table", "lpm", "classifier", "flow_world", "flow_pairs", "packet"),
 }
 """Kernels that call C functions of other kernels' folders."""
 HARDENED = [
@@ -66,7 +66,7 @@ def extension(source: Path) -> Extension:
         ".".join(source.with_suffix("").parts),
         [str(source), *sorted(map(str, sources))],
         depends=sorted(map(str, [*own_headers, *headers])),
-        include_dirs=[str(folders[0]), str(FAST / "src")],
+        include_dirs=[str(folders[0]), str(FAST / "src"), *map(str, folders[1:])],
         extra_compile_args=flags,
         extra_link_args=SANITIZED[-2:-1] if sanitize else ["-Wl,-z,relro,-z,now"],
     )
