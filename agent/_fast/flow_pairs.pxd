@@ -1,4 +1,4 @@
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
 cdef extern from "flow.h" nogil:
@@ -62,6 +62,8 @@ cdef extern from "flow_pairs/pairs.h" nogil:
         uint32_t vif
         uint16_t vrf
         uint8_t state
+        uint8_t tries
+        uint8_t asked
         uint8_t end
 
     cdef struct pairs:
@@ -99,3 +101,7 @@ cdef extern from "flow_pairs/pairs.h" nogil:
 cdef class FlowPairs:
     cdef pairs *raw
     cdef readonly object world
+    cdef object _out
+    cdef uint32_t moment(self, double now) except? 0
+    cdef flow_pair *pair_at(self, Py_ssize_t pair) noexcept
+    cdef dict describe_side(self, flow_pair *pair, int which)

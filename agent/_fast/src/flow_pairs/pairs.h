@@ -36,7 +36,7 @@ enum side_flag {
 struct pair_side {
     uint64_t bytes, packets;  /* since the flow began, the low 48 and 40 bits as in the table */
     uint32_t index;           /* of its entry, FLOW_NONE while there is none */
-    uint32_t next_of_key;     /* chain of the hash: pair number << 1 | side */
+    uint32_t next_of_key;     /* chain of the hash: (pair number << 1 | side) + 1, 0: its end */
     uint32_t last_seen;       /* when `bytes` last grew, or when it was made */
     uint16_t tcp_flags;       /* as the scanner last read them */
     uint8_t gen_id, flags;    /* enum side_flag */
@@ -53,15 +53,19 @@ struct flow_pair {
     uint64_t serial;          /* never given twice */
     uint64_t created;         /* ms */
     uint32_t next, previous;  /* of the work list that it is in */
-    uint32_t request;         /* sequence number of the request that is under way */
-    uint32_t due;             /* ms: when a short flow or a delay is over */
+    uint32_t due;             /* ms: when a short flow or a delay is over; when it was installed */
+    uint32_t epoch;           /* of its last decision, see touched.c */
     uint32_t vif, label, tunnel_source;  /* of the trapped packet, to decide anew */
     uint32_t charged[FLOW_SIDES];        /* ports whose limits count it, FLOW_NONE: none */
     uint16_t vrf;
     uint8_t smac[6], dmac[6];
     uint8_t tunnel, is_l2;
-    uint8_t state, list, asked, tries; /* asked: which request is under way */
-    uint8_t end, again;       /* enum pair_end; decide anew as soon as the answer is there */
+    uint8_t state, list, tries;
+    uint8_t asked;            /* the kind of request that is under way */
+    uint8_t end;              /* enum pair_end */
+    uint8_t keyed;            /* bit for each side: in the hash */
+    bool linked;              /* in the lists of what it reads */
+    bool counted_short;       /* among its port's refused flows */
 };
 
 struct pairs;
