@@ -201,10 +201,9 @@ def _link_local(name: str, content: object) -> LinkLocal:
     reader = Reader(content, ("link_local_services", name), known)
     place = (*reader.place, "servers")
     servers = tuple(converted(place, _address, one) for one in reader.get("servers", sequence, []))
-    server_name = reader.get("server_name", text, "")
+    port, server_name = reader.need("port", _port), reader.get("server_name", text, "")
     if name != _OWN_SERVICE and not servers and not server_name:
         raise TopologyError(reader.place, "give 'servers', or a 'server_name'")
-    port = reader.need("port", _port)
     return LinkLocal(
         name,
         reader.need("address", _address),
