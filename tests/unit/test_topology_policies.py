@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -167,6 +168,15 @@ def test_the_firewall(found: Topology) -> None:
         service_group="mail",
         passes=False,
     )
+
+
+def test_the_file_of_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
+    text = page.partition("```yaml\n")[2].partition("```")[0]
+    shop = parse_topology(text, "policy.md")
+    assert shop.connect == (frozenset(("red", "blue")),)
+    assert (shop.vms["tap1"].policy, shop.vms["tap1"].security_groups) == (False, ())
+    assert len(shop.policies.firewall.policies["tiers"]) == 4
 
 
 def test_without_any_of_it_only_the_default_group_is_there() -> None:
