@@ -15,9 +15,9 @@ void cls_block_free(struct cls_block *block)
             free(block->addresses[where][family].keys);
             free(block->addresses[where][family].rows);
         }
-        for (int field = 0; field < SET_FIELDS; field++) {
-            free(block->sets[where][field].ids);
-            free(block->sets[where][field].rows);
+        for (int kind = CLS_NETWORKS; kind <= CLS_TAGS; kind++) {
+            free(block->sets[where][kind].slots);
+            free(block->sets[where][kind].rows);
         }
     }
     free(block);
@@ -40,12 +40,17 @@ SEARCH(search16, uint16_t)
 SEARCH(search32, uint32_t)
 SEARCH(search128, address_t)
 
-static bool any(const uint64_t *live, uint32_t words)
+enum left { NONE, FEW, MANY };
+
+/* Few: no word has more than one rule left. */
+static enum left how_many(const uint64_t *live, uint32_t words)
 {
-    uint64_t all = 0;
-    for (uint32_t at = 0; at < words; at++)
+    uint64_t all = 0, more = 0;
+    for (uint32_t at = 0; at < words; at++) {
         all |= live[at];
-    return all;
+        more |= live[at] & (live[at] - 1);
+    }
+    return more ? MANY : all ? FEW : NONE;
 }
 
 static void keep(uint64_t *live, const uint64_t *row, uint32_t words)
@@ -70,25 +75,20 @@ static void keep_address(uint64_t *live, const struct cls_cuts *cuts, uint8_t fa
     keep(live, cuts->rows + row * words, words);
 }
 
-static void add_row(uint64_t *into, const struct cls_ids *ids, size_t row, uint32_t words)
+static void add_row(uint64_t *into, const uint64_t *row, uint32_t words)
 {
     for (uint32_t at = 0; at < words; at++)
-        into[at] |= ids->rows[row * words + at];
+        into[at] |= row[at];
 }
 
 /* Add the row of `id`, when rules ask for it. */
 static void add_id(uint64_t *into, const struct cls_ids *ids, uint64_t id, uint32_t words)
 {
-    size_t low = 0, high = ids->count;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (ids->ids[middle] < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low < ids->count && ids->ids[low] == id)
-        add_row(into, ids, low + 1, words);
+    uint32_t at = ids_slot(ids, id);
+    while (ids->slots[at].row && ids->slots[at].id != id)
+        at = (at + 1) & ids->mask;
+    if (ids->slots[at].row)
+        add_row(into, ids->rows + ids->slots[at].row * words, words);
 }
 
 /* Of the members and the ids the fewer are looked up among the others. */
@@ -96,16 +96,14 @@ static void keep_members(uint64_t *live, const struct cls_ids *ids, struct cls_m
                          uint32_t words)
 {
     uint64_t found[BLOCK_WORDS];
-    if (!ids->count)
-        return;
     memcpy(found, ids->rows, words * sizeof *found);
-    if (members.count <= ids->count) {
+    if (members.count <= ids->mask) {
         for (size_t at = 0; at < members.count; at++)
             add_id(found, ids, members.items[at], words);
     } else {
-        for (uint32_t at = 0; at < ids->count; at++)
-            if (cls_members_have(members, ids->ids[at]))
-                add_row(found, ids, at + 1, words);
+        for (uint32_t at = 0; at <= ids->mask; at++)
+            if (ids->slots[at].row && cls_members_have(members, ids->slots[at].id))
+                add_row(found, ids->rows + ids->slots[at].row * words, words);
     }
     keep(live, found, words);
 }
@@ -113,28 +111,39 @@ static void keep_members(uint64_t *live, const struct cls_ids *ids, struct cls_m
 static void keep_sets(uint64_t *live, const struct cls_block *block,
                       const struct cls_probe *probe, enum cls_where where)
 {
-    const struct cls_ids *sets = block->sets[where];
-    keep_members(live, &sets[FIELD_NETWORKS], probe->networks[where], block->words);
-    keep_members(live, &sets[FIELD_GROUPS], probe->groups[where], block->words);
-    keep_members(live, &sets[FIELD_TAGS], probe->tags[where], block->words);
+    for (int kind = CLS_NETWORKS; kind <= CLS_TAGS; kind++)
+        if (block->sets[where][kind].mask)
+            keep_members(live, &block->sets[where][kind], probe_set(probe, where, kind),
+                         block->words);
+}
+
+static void keep_addresses(uint64_t *live, const struct cls_block *block,
+                           const struct cls_probe *probe)
+{
+    for (int where = 0; where < CLS_ENDS; where++)
+        keep_address(live, &block->addresses[where][probe->family], probe->family,
+                     probe->address[where], block->words);
 }
 
 bool cls_block_live(const struct cls_block *block, const struct cls_probe *probe,
-                uint64_t live[BLOCK_WORDS])
+                    uint64_t live[BLOCK_WORDS])
 {
     uint32_t words = block->words;
     size_t kind = block->kind[probe->family][probe->proto];
     memcpy(live, block->kinds + kind * words, words * sizeof *live);
     if (probe->has_ports)
         keep_port(live, &block->ports[CLS_DST], probe->port[CLS_DST], words);
-    if (!any(live, words))
-        return false;
-    if (probe->has_ports)
-        keep_port(live, &block->ports[CLS_SRC], probe->port[CLS_SRC], words);
-    for (int where = 0; where < CLS_ENDS; where++) {
-        keep_address(live, &block->addresses[where][probe->family], probe->family,
-                     probe->address[where], words);
-        keep_sets(live, block, probe, where);
+    enum left left = how_many(live, words);
+    if (left == MANY) {
+        keep_addresses(live, block, probe);
+        left = how_many(live, words);
     }
-    return any(live, words);
+    if (left == MANY) {
+        keep_sets(live, block, probe, CLS_SRC);
+        keep_sets(live, block, probe, CLS_DST);
+        if (probe->has_ports)
+            keep_port(live, &block->ports[CLS_SRC], probe->port[CLS_SRC], words);
+        left = how_many(live, words);
+    }
+    return left;
 }

@@ -180,13 +180,13 @@ static bool make_addresses(struct work *work, enum cls_where where, int family)
 /* The one member that a rule asks a set for; false: it asks for none. Of tags the first
  * stands for all. */
 static bool wanted_member(const struct work *work, const struct cls_endpoint *end,
-                          enum cls_set_field field, uint64_t *wanted)
+                          enum cls_kind kind, uint64_t *wanted)
 {
-    if (field == FIELD_NETWORKS) {
+    if (kind == CLS_NETWORKS) {
         *wanted = end->network;
         return end->network != CLS_NONE;
     }
-    if (field == FIELD_GROUPS) {
+    if (kind == CLS_GROUPS) {
         *wanted = end->group;
         return end->group != CLS_ANY_GROUP;
     }
@@ -196,57 +196,49 @@ static bool wanted_member(const struct work *work, const struct cls_endpoint *en
     return true;
 }
 
-static int by_number(const void *one, const void *other)
+/* The slot that has the id, or the free one where it belongs. */
+static struct cls_slot *find_slot(const struct cls_ids *ids, uint64_t id)
 {
-    uint64_t left = *(const uint64_t *)one, right = *(const uint64_t *)other;
-    return (left > right) - (left < right);
+    uint32_t at = ids_slot(ids, id);
+    while (ids->slots[at].row && ids->slots[at].id != id)
+        at = (at + 1) & ids->mask;
+    return &ids->slots[at];
 }
 
-/* The different members that rules ask for, rising, in `ids`; how many. */
-static size_t collect_ids(const struct work *work, enum cls_where where,
-                          enum cls_set_field field, uint64_t ids[BLOCK_RULES])
+/* How many rules ask for a member; 0: the field is not restricted. */
+static size_t count_asking(const struct work *work, enum cls_where where, enum cls_kind kind)
 {
-    size_t count = 0, kept = 0;
+    uint64_t wanted;
+    size_t count = 0;
     for (size_t at = 0; at < work->count; at++)
-        if (wanted_member(work, &rule_of(work, at)->end[where], field, &ids[count]))
-            count++;
-    qsort(ids, count, sizeof *ids, by_number);
-    for (size_t at = 0; at < count; at++)
-        if (!kept || ids[at] != ids[kept - 1])
-            ids[kept++] = ids[at];
-    return kept;
+        count += wanted_member(work, &rule_of(work, at)->end[where], kind, &wanted);
+    return count;
 }
 
-static size_t row_of(const uint64_t *ids, size_t count, uint64_t id)
+static bool make_ids(struct work *work, enum cls_where where, enum cls_kind kind)
 {
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (ids[middle] < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low + 1;
-}
-
-static bool make_ids(struct work *work, enum cls_where where, enum cls_set_field field)
-{
-    struct cls_ids *made = &work->block->sets[where][field];
-    uint64_t ids[BLOCK_RULES], wanted = 0;
-    size_t count = collect_ids(work, where, field, ids);
-    size_t words = work->block->words;
-    if (!count)
+    struct cls_ids *made = &work->block->sets[where][kind];
+    size_t asking = count_asking(work, where, kind), slots = 2, words = work->block->words;
+    uint32_t rows = 1;
+    if (!asking)
         return true;
-    made->ids = hold(work, count * sizeof *ids);
-    made->rows = hold(work, (count + 1) * words * sizeof *made->rows);
-    if (!made->ids || !made->rows)
+    while (slots < 2 * asking)
+        slots *= 2;
+    made->slots = hold(work, slots * sizeof *made->slots);
+    made->rows = hold(work, (asking + 1) * words * sizeof *made->rows);
+    if (!made->slots || !made->rows)
         return false;
-    memcpy(made->ids, ids, count * sizeof *ids);
-    made->count = (uint32_t)count;
+    made->mask = (uint32_t)slots - 1;
     for (size_t at = 0; at < work->count; at++) {
-        bool asks = wanted_member(work, &rule_of(work, at)->end[where], field, &wanted);
-        set_bit(made->rows + (asks ? row_of(ids, count, wanted) : 0) * words, at);
+        uint64_t wanted = 0;
+        size_t row = 0;
+        if (wanted_member(work, &rule_of(work, at)->end[where], kind, &wanted)) {
+            struct cls_slot *slot = find_slot(made, wanted);
+            if (!slot->row)
+                *slot = (struct cls_slot){ .id = wanted, .row = rows++ };
+            row = slot->row;
+        }
+        set_bit(made->rows + row * words, at);
     }
     return true;
 }
@@ -268,22 +260,48 @@ static void kind_row(const struct work *work, int family, unsigned proto, uint64
     }
 }
 
+/* Protocols where the answer of some rule may change. */
+static void proto_cuts(const struct work *work, bool cuts[257])
+{
+    memset(cuts, 0, 257 * sizeof *cuts);
+    cuts[0] = true;
+    for (size_t at = 0; at < work->count; at++) {
+        const struct cls_rule *rule = rule_of(work, at);
+        const struct cls_draft_service *services = services_of(work, rule);
+        for (uint32_t service = 0; service < rule->services.count; service++) {
+            cuts[services[service].proto[0] & 0xff] = true;
+            cuts[(services[service].proto[1] & 0xff) + 1] = true;
+        }
+    }
+}
+
+/* Where the row is among those made so far; it is added when it is new. */
+static size_t intern_row(uint64_t *rows, size_t *used, const uint64_t *row, size_t words)
+{
+    size_t at = 0;
+    while (at < *used && memcmp(rows + at * words, row, words * sizeof *row))
+        at++;
+    if (at == *used)
+        memcpy(rows + (*used)++ * words, row, words * sizeof *row);
+    return at;
+}
+
 /* Many protocols have the same row: it is kept once. */
 static bool make_kinds(struct work *work)
 {
     struct cls_block *block = work->block;
-    size_t words = block->words, used = 0;
+    size_t words = block->words, used = 0, at = 0;
     uint64_t row[BLOCK_WORDS];
+    bool cuts[257];
     uint64_t *rows = malloc(FAMILIES * 256 * words * sizeof *rows);
     if (!rows)
         return false;
+    proto_cuts(work, cuts);
     for (unsigned kind = 0; kind < FAMILIES * 256; kind++) {
-        size_t at = 0;
-        kind_row(work, kind / 256, kind % 256, row);
-        while (at < used && memcmp(rows + at * words, row, words * sizeof *row))
-            at++;
-        if (at == used)
-            memcpy(rows + used++ * words, row, words * sizeof *row);
+        if (cuts[kind % 256]) {
+            kind_row(work, kind / 256, kind % 256, row);
+            at = intern_row(rows, &used, row, words);
+        }
         block->kind[kind / 256][kind % 256] = (uint16_t)at;
     }
     block->kinds = hold(work, used * words * sizeof *rows);
@@ -303,8 +321,8 @@ static bool make_filters(struct work *work)
         for (int family = 0; family < FAMILIES; family++)
             if (!make_addresses(work, where, family))
                 return false;
-        for (int field = 0; field < SET_FIELDS; field++)
-            if (!make_ids(work, where, field))
+        for (int kind = CLS_NETWORKS; kind <= CLS_TAGS; kind++)
+            if (!make_ids(work, where, kind))
                 return false;
     }
     return true;

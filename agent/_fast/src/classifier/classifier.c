@@ -65,35 +65,26 @@ static address_t load_address(const uint8_t *address, bool wide)
     return (address_t)__builtin_bswap64(high) << 64 | __builtin_bswap64(low);
 }
 
-static struct cls_members load_set(const struct classifier *table, enum cls_kind kind,
-                                   uint32_t number)
-{
-    const struct cls_intern_entry *entry = cls_intern_get(&table->sets, number);
-    if (!entry || entry->kind != kind)
-        return (struct cls_members){ NULL, 0 };
-    return (struct cls_members){ entry->bytes, entry->length / sizeof(uint64_t) };
-}
-
-static void load_end(const struct classifier *table, const struct cls_end *end,
-                     struct cls_probe *probe, enum cls_where where)
+static void load_end(const struct cls_end *end, struct cls_probe *probe, enum cls_where where)
 {
     probe->address[where] = load_address(end->address, probe->family == INET6);
-    probe->networks[where] = load_set(table, CLS_NETWORKS, end->networks);
-    probe->groups[where] = load_set(table, CLS_GROUPS, end->groups);
-    probe->tags[where] = load_set(table, CLS_TAGS, end->tags);
+    probe->set[where][CLS_NETWORKS] = end->networks;
+    probe->set[where][CLS_GROUPS] = end->groups;
+    probe->set[where][CLS_TAGS] = end->tags;
 }
 
 static void load_packet(const struct classifier *table, const struct cls_packet *packet,
                         struct cls_probe *probe)
 {
+    probe->sets = &table->sets;
     probe->family = packet->family == FLOW_INET6 ? INET6 : INET4;
     probe->proto = packet->proto;
     probe->has_ports = packet->proto == PROTO_TCP || packet->proto == PROTO_UDP
                        || packet->proto == PROTO_SCTP;
     probe->port[CLS_SRC] = packet->sport;
     probe->port[CLS_DST] = packet->dport;
-    load_end(table, &packet->src, probe, CLS_SRC);
-    load_end(table, &packet->dst, probe, CLS_DST);
+    load_end(&packet->src, probe, CLS_SRC);
+    load_end(&packet->dst, probe, CLS_DST);
 }
 
 static void add_mirror(struct cls_verdict *verdict, int16_t mirror)

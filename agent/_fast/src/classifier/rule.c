@@ -41,9 +41,12 @@ static bool in_spans(const struct cls_span *spans, size_t count, address_t addre
 }
 
 static bool in_tag_sets(const struct cls_list *list, struct cls_run run,
-                        struct cls_members members)
+                        const struct cls_probe *probe, enum cls_where where)
 {
+    if (!run.count)
+        return false;
     const uint64_t *words = (const uint64_t *)list->tags.items + run.at;
+    struct cls_members members = probe_set(probe, where, CLS_TAGS);
     size_t at = 0;
     while (at < run.count) {
         size_t count = (size_t)words[at++];
@@ -54,6 +57,13 @@ static bool in_tag_sets(const struct cls_list *list, struct cls_run run,
     return false;
 }
 
+static bool has_tags(const struct cls_list *list, struct cls_run run,
+                     const struct cls_probe *probe, enum cls_where where)
+{
+    return have_all(probe_set(probe, where, CLS_TAGS),
+                    (const uint64_t *)list->tags.items + run.at, run.count);
+}
+
 static bool address_holds(const struct cls_list *list, const struct cls_endpoint *end,
                           const struct cls_probe *probe, enum cls_where where)
 {
@@ -62,7 +72,7 @@ static bool address_holds(const struct cls_list *list, const struct cls_endpoint
     struct cls_run run = end->spans[probe->family];
     const struct cls_span *spans = (const struct cls_span *)list->spans[probe->family].items;
     return in_spans(spans + run.at, run.count, probe->address[where])
-           || in_tag_sets(list, end->tag_sets, probe->tags[where]);
+           || in_tag_sets(list, end->tag_sets, probe, where);
 }
 
 /* The reasons of an end follow each other in the same order for both. */
@@ -72,12 +82,13 @@ static enum cls_miss check_end(const struct cls_list *list, const struct cls_end
     int shift = where == CLS_SRC ? 0 : MISS_DST_ADDRESS - MISS_SRC_ADDRESS;
     if (!address_holds(list, end, probe, where))
         return MISS_SRC_ADDRESS + shift;
-    if (end->network != CLS_NONE && !cls_members_have(probe->networks[where], end->network))
+    if (end->network != CLS_NONE
+        && !cls_members_have(probe_set(probe, where, CLS_NETWORKS), end->network))
         return MISS_SRC_NETWORK + shift;
-    if (end->group != CLS_ANY_GROUP && !cls_members_have(probe->groups[where], end->group))
+    if (end->group != CLS_ANY_GROUP
+        && !cls_members_have(probe_set(probe, where, CLS_GROUPS), end->group))
         return MISS_SRC_GROUP + shift;
-    if (!have_all(probe->tags[where], (const uint64_t *)list->tags.items + end->tags.at,
-                  end->tags.count))
+    if (end->tags.count && !has_tags(list, end->tags, probe, where))
         return MISS_SRC_TAGS + shift;
     return MISS_NOTHING;
 }
@@ -118,7 +129,8 @@ static enum cls_miss check_services(const struct cls_list *list, struct cls_run 
 /* Whether both ends have a tag of this type in common. Tags rise, so a type's are a run. */
 static bool shares_tag(const struct cls_probe *probe, uint16_t type)
 {
-    struct cls_members one = probe->tags[CLS_SRC], other = probe->tags[CLS_DST];
+    struct cls_members one = probe_set(probe, CLS_SRC, CLS_TAGS);
+    struct cls_members other = probe_set(probe, CLS_DST, CLS_TAGS);
     for (size_t at = 0; at < one.count; at++) {
         uint64_t of = one.items[at] >> TAG_TYPE_SHIFT;
         if (of > type)

@@ -3,6 +3,7 @@
 #define VROUTER_CLASSIFIER_RULE_H
 
 #include "draft.h"
+#include "intern.h"
 
 typedef unsigned __int128 address_t; /* as a number; an IPv4 address is below 2^32 */
 
@@ -52,14 +53,17 @@ struct cls_list {
     size_t bytes;
 };
 
-/* A packet made ready: addresses as numbers, sets as arrays. */
+/* Members of a set, rising. */
 struct cls_members {
     const uint64_t *items;
     size_t count;
 };
+
+/* A packet made ready: addresses are numbers; sets are looked up when a rule asks for them. */
 struct cls_probe {
     address_t address[CLS_ENDS];
-    struct cls_members networks[CLS_ENDS], groups[CLS_ENDS], tags[CLS_ENDS];
+    const struct cls_intern *sets;
+    uint32_t set[CLS_ENDS][CLS_TAGS + 1]; /* by enum cls_kind */
     uint16_t port[CLS_ENDS];
     uint8_t family; /* INET4 or INET6 */
     uint8_t proto;
@@ -71,7 +75,17 @@ static inline const struct cls_rule *list_rule(const struct cls_list *list, size
     return (const struct cls_rule *)list->rules.items + at;
 }
 
-/* Whether rising `members` hold `wanted`. */
+/* The members of the packet's set of this kind; none of a number that is no such set. */
+static inline struct cls_members probe_set(const struct cls_probe *probe, enum cls_where where,
+                                           enum cls_kind kind)
+{
+    const struct cls_intern_entry *entry = cls_intern_get(probe->sets, probe->set[where][kind]);
+    if (!entry || entry->kind != kind)
+        return (struct cls_members){ NULL, 0 };
+    return (struct cls_members){ entry->bytes, entry->length / sizeof(uint64_t) };
+}
+
+/* Whether the members hold `wanted`. */
 bool cls_members_have(struct cls_members members, uint64_t wanted);
 
 /* Whether the rule holds for the packet (MISS_NOTHING), or the first reason why not. */
