@@ -44,7 +44,7 @@ static bool find(struct scanner *s, uint32_t index, struct flow_found *found)
         return false;
     }
     memset(found, 0, sizeof *found);
-    memcpy(found->key, copy + FLOW_AT_KEY, flow_key_length(copy));
+    memcpy(found->key, copy + FLOW_AT_KEY, flow_entry_key_length(copy));
     found->index = index;
     found->reverse = shm_load32(copy + FLOW_AT_REVERSE);
     found->src_nexthop = shm_load32(copy + FLOW_AT_SRC_NEXTHOP);

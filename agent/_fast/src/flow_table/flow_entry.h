@@ -54,7 +54,7 @@ static inline uint64_t flow_packets(const unsigned char *entry)
 }
 
 /* How many bytes of the key count, by its family: the length byte of an evicted entry is 0. */
-static inline unsigned flow_key_length(const unsigned char *entry)
+static inline unsigned flow_entry_key_length(const unsigned char *entry)
 {
     uint8_t family = shm_load8(entry + FLOW_AT_KEY);
     return family == FLOW_INET ? FLOW_KEY_INET : family == FLOW_INET6 ? FLOW_KEY : 0;
@@ -66,7 +66,7 @@ static inline bool flow_sound(const unsigned char *entry, uint32_t index, uint32
     uint16_t flags = shm_load16(entry + FLOW_AT_FLAGS);
     uint8_t length = shm_load8(entry + FLOW_AT_KEY_LENGTH);
     uint32_t reverse = shm_load32(entry + FLOW_AT_REVERSE);
-    unsigned wanted = flow_key_length(entry);
+    unsigned wanted = flow_entry_key_length(entry);
     return shm_load32(entry + SHM_INDEX) == index && shm_load16(entry + FLOW_AT_ACTION) <= FLOW_NAT
         && wanted && (length == wanted || (!length && (flags & FLOW_EVICTED)))
         && (flags & (FLOW_NEW | FLOW_EVICTED)) != (FLOW_NEW | FLOW_EVICTED)
