@@ -180,7 +180,7 @@ cdef extern from "world.h" nogil:
         const int32_t *labels
         uint32_t member_count
 
-    struct landing:
+    ctypedef struct c_landing "struct landing":
         uint32_t nexthop
         uint32_t vif
         uint32_t vrf
@@ -227,6 +227,7 @@ cdef extern from "world.h" nogil:
     void world_touch_list(world *, uint32_t)
     int world_put_vrf(world *, uint32_t, const char *, size_t)
     void world_drop_vrf(world *, uint32_t)
+    bint world_has_vrf(const world *, uint32_t)
     int world_meta(world *, uint32_t, uint32_t, uint32_t, uint32_t *)
     int world_put_route(world *, uint32_t, uint8_t, const uint8_t *, unsigned, uint32_t,
                         uint32_t, uint32_t)
@@ -239,7 +240,7 @@ cdef extern from "world.h" nogil:
     void world_drop_label(world *, uint32_t)
     int world_put_vni(world *, uint32_t, uint32_t)
     void world_drop_vni(world *, uint32_t)
-    bint world_landing(const world *, uint8_t, uint32_t, landing *)
+    bint world_landing(const world *, uint8_t, uint32_t, c_landing *)
     int world_set_services(world *, const link_local_service *, size_t)
     void world_set_host(world *, const uint8_t *, uint32_t, uint32_t)
     void world_set_limits(world *, const world_limits *)
@@ -253,6 +254,9 @@ cdef extern from "world.h" nogil:
 
 
 cdef extern from "decide.h" nogil:
+    enum:
+        STEP_LIST
+
     struct flow_before:
         int8_t ecmp[2]
         uint16_t bound_port

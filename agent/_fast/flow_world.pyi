@@ -8,10 +8,16 @@ from typing import NamedTuple
 from agent._fast.classifier import Classifier
 from agent.sandesh.vrouter import VrMplsReq, VrNexthopReq, VrRouteReq, VrVxlanReq
 
+STEPS: tuple[str, ...]
+"""Kinds of step, in the order of decide.h."""
+
+CHECKS: tuple[str, ...]
+"""What lists are asked for: "network", "out_groups", "reverse_firewall" and so on."""
+
 NO_VRF: int
 """The VRF of a port that is in none."""
 
-FLOW_MESSAGE: int
+MESSAGE_SIZE: int
 """Bytes of every encoded vr_flow_req."""
 
 class PortKind(IntEnum):
@@ -124,7 +130,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a decision: `kind` and `check` are names of decide.h in lower case."""
+    """One step of a decision; `kind` is one of STEPS, numbers are those of decide.h.
+
+    `check` is one of CHECKS for a "list", else "". `port` and numbers that say nothing are
+    0xffffffff. `length` is that of a prefix, in bits; of "rpf" and "result" it is the side.
+    """
 
     kind: str
     number: int

@@ -39,7 +39,7 @@ enum step_kind {
     STEP_REVERSE_ROUTE,  /* number: VRF; other: nexthop or FLOW_NONE; address/length: prefix */
     STEP_ECMP,           /* number: member; other: its nexthop */
     STEP_OUT_PORT,       /* number: vif; other: VRF */
-    STEP_OUT_TUNNEL,     /* number: nexthop; address: far end */
+    STEP_OUT_TUNNEL,     /* number: nexthop; other: far end, host order */
     STEP_VRF_TRANSLATE,  /* number: VRF; other: rule */
     STEP_SNAT, STEP_DNAT, /* address: the new one; number: port */
     STEP_LINK_LOCAL,     /* address: server; number: port */

@@ -111,6 +111,7 @@ void world_touch_list(struct world *, uint32_t list);
 /* `name` orders VRFs where several floating IPs lead equally far. */
 int world_put_vrf(struct world *, uint32_t vrf, const char *name, size_t length);
 void world_drop_vrf(struct world *, uint32_t vrf);
+bool world_has_vrf(const struct world *, uint32_t vrf);
 
 /* What is known of remote addresses: sets of the classifier, interned. A meta lives as long
  * as the world; metas are few (combinations of networks, groups and tags). */
