@@ -88,8 +88,9 @@ void dp_lock(struct datapath *dp)
 static void settle(struct datapath *dp)
 {
     fragment_settle(dp);
-    flow_reclaim(dp);
     device_flush(dp);
+    trap_settle(dp);
+    flow_reclaim(dp);
     if (!dp->idle || (!dp->graves.count && !fragment_pending(dp)))
         return;
     dp->idle = false;

@@ -87,6 +87,13 @@ struct outbox {
     bool watched;                   /* the loop waits for room in the socket */
 };
 
+/* Traps of flows that were not sent this turn. */
+enum { LOST_TRAPS = 2 * BACKLOG_MAX };
+struct lost_traps {
+    struct lost_trap { uint32_t index; uint8_t gen_id; } trap[LOST_TRAPS];
+    uint32_t count;
+};
+
 struct captured { struct captured *next; uint32_t vif, len; uint8_t vnet[VNET_LEN], data[]; };
 
 struct datapath {
@@ -112,6 +119,7 @@ struct datapath {
     struct flow_holds hold;
     struct flow_graves graves;
     struct outbox outbox;
+    struct lost_traps lost;
     struct fragments *fragments;
     struct mirrors *mirrors;
     uint16_t ip_id;
@@ -257,6 +265,7 @@ void trap_copy(struct datapath *dp, struct packet *p, uint16_t vrf, int reason, 
 
 /* A frame for the agent could not be sent: a flow that waits for its answer is given up. */
 void trap_lost(struct datapath *dp, const uint8_t *data, uint32_t length);
+void trap_settle(struct datapath *dp);
 
 /* learn.c */
 void learn_mac(struct datapath *dp, struct packet *p);

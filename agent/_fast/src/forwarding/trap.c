@@ -87,17 +87,28 @@ void trap_copy(struct datapath *dp, struct packet *p, uint16_t vrf, int reason, 
 }
 
 /* A trap that told of a new flow: the agent will never answer, so the flow's next packet must
- * find no entry and be trapped in its turn. */
+ * find no entry and be trapped in its turn. The entry may be in use at this moment, so it goes
+ * at the end of the turn. */
 void trap_lost(struct datapath *dp, const uint8_t *data, uint32_t length)
 {
-    if (length < PKT0_LEN)
+    struct lost_traps *lost = &dp->lost;
+    if (length < PKT0_LEN || lost->count == LOST_TRAPS)
         return;
     const uint8_t *header = data + ETH_LEN;
     uint16_t reason = get16(header + 4);
-    uint32_t index = get32(header + 6);
-    uint8_t *entry = index <= INT32_MAX ? flow_active(dp, (int32_t)index) : NULL;
-    if ((reason != TRAP_FLOW_MISS && reason != TRAP_FLOW_HOLD) || !entry
-        || entry[FE_GEN] != header[26] || shm_load16(entry + FE_ACTION) != ACTION_HOLD)
-        return;
-    flow_remove(dp, index, DROP_FLOW_UNUSABLE);
+    if (reason == TRAP_FLOW_MISS || reason == TRAP_FLOW_HOLD)
+        lost->trap[lost->count++] = (struct lost_trap){get32(header + 6), header[26]};
+}
+
+void trap_settle(struct datapath *dp)
+{
+    struct lost_traps *lost = &dp->lost;
+    for (uint32_t i = 0; i < lost->count; i++) {
+        uint32_t index = lost->trap[i].index;
+        uint8_t *entry = index <= INT32_MAX ? flow_active(dp, (int32_t)index) : NULL;
+        if (entry && entry[FE_GEN] == lost->trap[i].gen_id
+            && shm_load16(entry + FE_ACTION) == ACTION_HOLD)
+            flow_remove(dp, index, DROP_FLOW_UNUSABLE);
+    }
+    lost->count = 0;
 }
