@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Mapping
 from ipaddress import IPv4Address
 from typing import Any
 from uuid import UUID
@@ -22,71 +21,36 @@ from agent.inputs import (
     TrafficSeen,
 )
 from agent.objects import DatapathMessage, Desired, Key, Kind
-from agent.oper import demand, enumerations, export, fabric, shared, vgw, vmi_objects, vrf, world
-from agent.oper.datapath import Nexthop, Output, Row
+from agent.oper import demand, enumerations, export, fabric, shared, vgw, vrf, world
+from agent.oper.datapath import Nexthop
 from agent.oper.desired import Dump, desired
-from agent.oper.direction import Direction
-from agent.oper.enumerations import ENUMERATIONS, EXPORTED
+from agent.oper.enumerations import ENUMERATIONS
 from agent.oper.export import Exported, Exports
 from agent.oper.flow_rows import Acl, FlowPort, LinkLocalService
-from agent.oper.flow_state import FLOW_FUNCTIONS, FlowState
+from agent.oper.flow_state import FlowState
 from agent.oper.ids import ALLOCATOR, FREED, INDEX, LIMITS, Ids
-from agent.oper.incremental import Call, Changed, Engine, Failure, InputRead
+from agent.oper.incremental import Call, Engine, InputRead
 from agent.oper.lookup import ConfiguredVmi, vm_by_uuid, vmis_of_vm
 from agent.oper.multicast import TREE_SPACE
-from agent.oper.portrows import PortRows, RowChanges
+from agent.oper.portrows import PortRows
 from agent.oper.remote import Counters, RemoteRoutes
+from agent.oper.results import Delta as Delta
+from agent.oper.results import Results
 from agent.oper.rows import Fabric, Gateway, Vmi, Vn, Vrf
 from agent.oper.table import Table
-from agent.oper.territory import Local, Made
+from agent.oper.territory import Local
 from agent.oper.tree_labels import local_labels, tree_labels, tree_space
-from agent.oper.vmi import vmi
 from agent.oper.vn import GLOBAL, vn
-from agent.oper.vrf_facts import VrfFacts, vrf_facts
 from agent.oper.wanted import Wanted
 from agent.rib import Rib
-from agent.routes import PublishedRoute, RouteAttributes, RouteBatch
+from agent.routes import PublishedRoute, RouteBatch
 from agent.values import Mac
 
 ROUTES_A_BATCH = 512
 """How many changed routes a commit takes over, so that none takes long."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """What a batch changed: for ksync the desired objects, for services the VMI rows.
-
-    For flows the access lists by name and the rows by port, None for one that is gone; all
-    link-local services when one of them changed, else None; and the routes, each with what a
-    controller says of it (None: a local one).
-    """
-
-    changed: tuple[Desired, ...] = ()
-    removed: tuple[Key, ...] = ()
-    vmis: tuple[Vmi, ...] = ()
-    unplugged: tuple[Vmi, ...] = ()
-    acls: Mapping[str, Acl | None] = field(default_factory=dict)
-    flow_ports: Mapping[UUID, FlowPort | None] = field(default_factory=dict)
-    routes: Sequence[tuple[DatapathMessage, RouteAttributes | None]] = ()
-    link_local_services: tuple[LinkLocalService, ...] | None = None
-
-
-@dataclass(slots=True)
-class _Batch:
-    outputs: list[tuple[Call, Output]] = field(default_factory=list)
-    rows: RowChanges = field(default_factory=RowChanges)
-    local: dict[Key, Row | None] = field(default_factory=dict)
-
-
 _NONE: Mapping[str, Any] = {}
-_WITHOUT_OUTPUT = (
-    demand.wanted_arp,
-    fabric.fabric,
-    vrf_facts,
-    shared.groups,
-    *EXPORTED,
-    *FLOW_FUNCTIONS,
-)
 
 
 class Compiler:
@@ -115,6 +79,16 @@ class Compiler:
         self._exports = Exports()
         self._holdings = shared.Holdings(engine)
         self._flows = FlowState()
+        self._results = Results(
+            engine,
+            self._ids,
+            self._wanted,
+            self._remote,
+            self._rows,
+            self._exports,
+            self._holdings,
+            self._flows,
+        )
         self._limits = {kind: LIMITS[kind] for kind in (Kind.LABEL, Kind.VRF)}
         self._tree_slot: int | None = None
         self._attach()
@@ -322,62 +296,7 @@ class Compiler:
                 self._engine.touch(world.BY_UUID, change)
         self._remote.collect(ROUTES_A_BATCH)
         self._rows.give_way(self._settings.address.ip if self._settings.address else None)
-        batch = _Batch()
-        while changes := self._engine.commit():
-            for changed in changes:
-                self._take(changed, batch)
-            rows = list(self._wanted.take(batch.outputs))
-            batch.outputs.clear()
-            self._remote.local(rows)
-            batch.local |= rows
-        self._rows.settle()
-        return self._delta(batch)
-
-    def _take(self, changed: Changed, batch: _Batch) -> None:
-        (function, args), value = changed.call, changed.value
-        if function is vmi_objects.output:
-            row, value = value if isinstance(value, tuple) else (None, None)
-            self._rows.take(args[0], row or self._failed(changed), batch.rows)
-        elif function is demand.direction_output:
-            found, value = value if isinstance(value, tuple) else (None, None)
-            self._remote.directed(args[0], found if isinstance(found, Direction) else None)
-        elif function is vrf_facts:
-            self._remote.facts(args[0], value if isinstance(value, VrfFacts) else None)
-        elif function is shared.groups:
-            self._holdings.take(value if isinstance(value, dict) else {})
-        elif function in EXPORTED:
-            self._exports.take(changed.call, value if isinstance(value, tuple) else ())
-        elif function in FLOW_FUNCTIONS:
-            self._flows.take(changed)
-        if function not in _WITHOUT_OUTPUT:
-            output = value if isinstance(value, Output) else Output()
-            batch.outputs.append((changed.call, output))
-
-    def _failed(self, changed: Changed) -> Vmi | None:
-        """The row of a VMI whose objects could not be made: inactive, with the reason."""
-        row = self._value(vmi, *changed.call.args)
-        if isinstance(row, Vmi) and isinstance(changed.value, Failure):
-            return vmi_objects.inactive(row, changed.value.reason)
-        return None
-
-    def _delta(self, batch: _Batch) -> Delta:
-        made: Made = {}
-        for key, row in batch.local.items():
-            made[key] = None if row is None else desired(row)
-            if row is not None:
-                self._ids.handed(key)
-        self._remote.make(made)
-        flows = self._flows.changes()
-        return Delta(
-            tuple(one for one in made.values() if one is not None),
-            tuple(key for key, one in made.items() if one is None),
-            tuple(batch.rows.changed.values()),
-            tuple(batch.rows.unplugged),
-            flows.acls,
-            flows.ports,
-            self._remote.paths(made),
-            flows.services,
-        )
+        return self._results.renew()
 
     # Rows for services and tools
 
