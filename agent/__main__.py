@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from agent import __version__
-from agent.daemon import Sources, replay, run
+from agent.daemon import Sources, explain, replay, run
 from agent.daemon.configuration import parse
 from agent.daemon.recorder import Recorder
 from agent.errors import ConfigError
@@ -24,7 +24,8 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="vrouter-agent",
         description="Keep the vrouter datapath of this host as its configuration says.",
-        epilog="`vrouter-agent replay FILE` plays a recording again; see its own --help.",
+        epilog="`vrouter-agent replay FILE` plays a recording again, `vrouter-agent explain` says "
+        "what becomes of a flow; each has its own --help.",
     )
     parser.add_argument(
         "--config",
@@ -73,11 +74,14 @@ def _recorder(arguments: argparse.Namespace, texts: Texts) -> Recorder | None:
 def main(words: list[str] | None = None) -> int:
     """Run the agent; 0 after a clean end, 22 (EINVAL) for a wrong configuration.
 
-    `replay` as the first word plays a recording instead, see `agent.daemon.replay.main`.
+    With `replay` or `explain` as the first word another command is run, see
+    `agent.daemon.replay` and `agent.daemon.explain`.
     """
     words = sys.argv[1:] if words is None else words
     if words[:1] == ["replay"]:
         return replay.main(words[1:])
+    if words[:1] == ["explain"]:
+        return explain.main(words[1:])
     arguments = _arguments(words)
     config = arguments.config
     if config is None and DEFAULT_CONFIG.exists():

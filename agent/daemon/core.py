@@ -17,8 +17,9 @@ import structlog
 from agent.daemon.control import ControlPlane
 from agent.daemon.gateways import Gateways
 from agent.daemon.host import host_name, host_settings, standalone_host
+from agent.flow import FlowEngine
 from agent.ifmap.from_topology import Objects, objects
-from agent.inputs import ContainerPort, Link, PluggedPort, SimpleGateway
+from agent.inputs import ContainerPort, DropNewFlows, Link, PluggedPort, SimpleGateway
 from agent.ksync import Dumped, InSync, Lost, Opening, Refused, Released, Session
 from agent.ksync.events import Event as DatapathEvent
 from agent.objects import Desired, Key, Kind
@@ -62,6 +63,7 @@ class Core:
             jitter=_entropy(seed, "datapath").random,
         )
         self.trapped = TrappedPackets(self.compiler, _entropy(seed, "services").randbytes(16))
+        self.flows = FlowEngine(settings, self.compiler, pid=pid)
         self.store = PortStore(
             float(settings.get("DEFAULT", "stale_interface_cleanup_timeout", int))
         )
@@ -102,6 +104,7 @@ class Core:
             log.warning("no source of configuration", host=host_name(settings), hint=hint)
         self._gateways.configure(settings.gateways)
         self._control.configure(servers, now)
+        self.flows.configure(settings)
 
     def _fill(self, wanted: Objects) -> None:
         graph = self.compiler.graph
@@ -124,6 +127,11 @@ class Core:
     def listed(self) -> None:
         """All links that exist and all ports that were stored are known."""
         self._listed = True
+
+    def limit_flows(self, vifs: Sequence[int], *, drop: bool) -> None:
+        """The VMs behind these vifs have as many flows as they may (`drop`), or fewer again."""
+        for vif in vifs:
+            self.compiler.learned(DropNewFlows(vif, drop))
 
     def learned(self, facts: Sequence[Learned]) -> None:
         """Services learned from packets."""
@@ -219,8 +227,10 @@ class Core:
         delta = self.compiler.commit()
         self._due.update((one.key, one) for one in delta.changed)
         self._due.update(dict.fromkeys(delta.removed))
+        self.flows.follow(delta)
         if not self._held:
             self._apply(now)
+            self._decide_flows()
         frames: list[bytes] = []
         if self._has_news():
             self._control.join()
@@ -228,6 +238,11 @@ class Core:
             frames = self._services_follow(now)
         self._control.tell()
         return frames
+
+    def _decide_flows(self) -> None:
+        """Flows are decided on as soon as their world is whole."""
+        if self._listed and self._progress.configured and not self.pending:
+            self.flows.ready()
 
     def _has_news(self) -> bool:
         """Whether anything but routes of controllers changed; those come by the thousand."""

@@ -17,10 +17,12 @@ import uvloop
 
 from agent.daemon.configuration import Sources, parse
 from agent.daemon.core import Core
+from agent.daemon.flows import FlowShell
 from agent.daemon.host import host_settings
 from agent.daemon.operational import Operational
 from agent.daemon.recorder import Recorder
 from agent.errors import ConfigError
+from agent.flow.question import parse as parse_question
 from agent.inputs import HostSettings, Link
 from agent.io.dhcp_relay import RelaySocket
 from agent.io.garbage import GarbageCollector
@@ -68,13 +70,15 @@ class Daemon:
             source=_source(settings),
             context=_tls(settings),
         )
-        self._pkt0 = TrapLoop(sources.run_dir, core.trapped, self._learned)
+        self._flows = FlowShell(sources.run_dir, DATAPATH_SOCKET, core.flows, self._flows_limited)
+        self._pkt0 = TrapLoop(sources.run_dir, core.trapped, self._learned, self._flows.traps)
         self._relay = _relay(host_settings(settings, topology), self._pkt0)
         self._links = LinkMonitor(self._links_changed)
         self._ports = PortApi(
             core.store,
             Operational(core.compiler),
             self._schedule,
+            lambda words: core.flows.explain(parse_question(words)),
             directory=Path(settings.get("DEFAULT", "agent_base_directory", str)) / "ports",
             host=settings.get("DEFAULT", "rest_ip", str),
             port=settings.get("DEFAULT", "rest_port", int),
@@ -121,11 +125,13 @@ class Daemon:
         self._core.listed()
         self._control.start()
         self._ksync.start()
+        self._flows.start()
 
     async def _close(self) -> None:
         await self._ports.stop()
         await self._control.close()
         await self._ksync.close()
+        await self._flows.close()
         if self._timer is not None:
             self._timer.cancel()
         if self._relay is not None:
@@ -158,6 +164,10 @@ class Daemon:
         self._core.links(changed, gone)
         self._schedule()
 
+    def _flows_limited(self, vifs: Sequence[int], drop: bool) -> None:
+        self._core.limit_flows(vifs, drop=drop)
+        self._schedule()
+
     def _learned(self, facts: Sequence[Learned]) -> None:
         self._core.learned(facts)
         self._schedule()
@@ -168,6 +178,7 @@ class Daemon:
 
     def _datapath_said(self, events: Sequence[DatapathEvent]) -> None:
         self._core.datapath_said(events, time.monotonic())
+        self._flows.datapath_said(events)
         for event in events:
             if isinstance(event, InSync):
                 self._pkt0.socket.pair()
@@ -188,6 +199,7 @@ class Daemon:
         now = time.monotonic()
         self._pkt0.send(self._core.turn(now))
         self._ksync.kick()
+        self._flows.kick()
         self._control.kick()
         if self._core.pending:
             self._schedule()

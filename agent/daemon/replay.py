@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import structlog
 
 from agent.daemon.compare import differences, text
+from agent.daemon.core import Core
 from agent.daemon.player import Player
 from agent.daemon.state import Row, digest, state
 from agent.errors import AgentError, BugError, RecordingError, UsageError
@@ -59,6 +60,7 @@ class Result:
     `ended`: the recording was played to its proper end.
     """
 
+    core: Core
     rows: list[Row] = field(default_factory=list)
     digest: str = ""
     events: int = 0
@@ -80,12 +82,13 @@ def replay(file: BinaryIO, until: Until | None = None) -> Result:
     What a call raised, it raised when it was recorded: it is written to standard error, and
     the next event is played, as the agent went on then.
     """
-    reader, result = Reader(file.read), Result()
+    reader = Reader(file.read)
     recorded = iter(reader)
     first = next(recorded, None)
     if first is None or not isinstance(first.event, Started):
         raise reader.problem or RecordingError("the recording has no beginning", 0)
     player = Player(first.event, first.now)
+    result = Result(player.core)
     _play(player, _those(recorded, until or Until(), first.now), first, result)
     result.problem = reader.problem
     result.rows = state(player.core)

@@ -86,7 +86,12 @@ class Taps:
         def turn(now: float) -> tuple[Event, float]:
             return events.Turn(self.outputs.sum), now
 
+        def limited(vifs: Sequence[int], *, drop: bool) -> tuple[Event, float]:
+            kind = events.FlowsLimited if drop else events.FlowsUnlimited
+            return kind(tuple(vifs)), self._clock()
+
         self._before(core, "links", links)
+        self._before(core, "limit_flows", limited)
         self._before(core, "listed", lambda: (events.Listed(), self._clock()))
         self._before(core, "learned", lambda _: (events.Learned(), self._clock()))
         self._before(core, "datapath_said", lambda _, now: (events.DatapathSaid(), now))

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -19,6 +19,9 @@ from agent.rest.files import Stamp
 
 log = structlog.get_logger(__name__)
 
+Explain = Callable[[Mapping[str, str]], Mapping[str, object]]
+"""Answers a question about a flow. ConfigError says what is wrong with the question."""
+
 
 def interface_exists(name: str) -> bool:
     """Whether the host has a network interface of that name now."""
@@ -30,7 +33,8 @@ def interface_exists(name: str) -> bool:
 
 
 class PortApi:
-    """The `Backend` of the resources. `changed` is called whenever `store.changes()` may have some.
+    """The `Backend` of the resources. `changed` is called whenever `store.changes()` may have some,
+    `explain` for a question about a flow.
 
     With `check_interfaces`, stored ports whose interface is gone are not taken over at start.
     """
@@ -40,6 +44,7 @@ class PortApi:
         store: PortStore,
         view: OperationalView,
         changed: Callable[[], None],
+        explain: Explain,
         *,
         directory: Path,
         host: str,
@@ -50,6 +55,7 @@ class PortApi:
         self.store = store
         self.view = view
         self._changed = changed
+        self._explain = explain
         self._files = PortFiles(directory)
         self._server = HttpServer(build_app(self), host=host, port=port, limits=limits)
         self._exists = interface_exists if check_interfaces else None
@@ -102,6 +108,9 @@ class PortApi:
     async def apply(self, actions: Sequence[FileAction]) -> None:
         self._after_change()
         await self._files.execute(actions)
+
+    def explain(self, question: Mapping[str, str]) -> Mapping[str, object]:
+        return self._explain(question)
 
     def failed(self, error: BaseException) -> None:
         log.error("port API request failed", exc_info=error)

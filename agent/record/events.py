@@ -106,6 +106,18 @@ class ControllersSaid(Event, frozen=True, tag=15):
     """What the controllers had told was handed on."""
 
 
+class FlowsLimited(Event, frozen=True, tag=16):
+    """The VMs behind these vifs have as many flows as they may."""
+
+    vifs: tuple[int, ...]
+
+
+class FlowsUnlimited(Event, frozen=True, tag=17):
+    """The VMs behind these vifs have room for more flows again."""
+
+    vifs: tuple[int, ...]
+
+
 # The port API
 
 
@@ -288,6 +300,8 @@ AnyEvent = (
     | Learned
     | DatapathSaid
     | ControllersSaid
+    | FlowsLimited
+    | FlowsUnlimited
     | PortsStored
     | PortsPlugged
     | PortUnplugged

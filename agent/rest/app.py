@@ -59,6 +59,7 @@ def _routes(backend: Backend, max_body: int) -> dict[str, resources.Resource]:
         "/vm/{vm:key}": resources.Vm(backend, max_body),
         "/vm/{vm:key}/{vmi:key}": resources.VmInterface(backend, max_body),
         "/vm-cfg/{name:path}": resources.VmConfig(backend, max_body),
+        "/explain/flow": resources.FlowExplanation(backend, max_body),
         "/enable-port/{uuid:key}": resources.LinkState(backend, max_body, up=True),
         "/disable-port/{uuid:key}": resources.LinkState(backend, max_body, up=False),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from agent.rest.files import FileAction, Stamp
@@ -30,6 +30,11 @@ class Backend(Protocol):
         A file that cannot be written or removed is logged and counted, never raised: the
         port is in use either way.
         """
+
+    def explain(self, question: Mapping[str, str]) -> Mapping[str, object]:
+        """Why the flow that `question` names is forwarded or dropped. ConfigError says what
+        is wrong with the question."""
+        ...
 
     def failed(self, error: BaseException) -> None:
         """Log an error that no handler expected."""

@@ -7,6 +7,7 @@ from uuid import UUID
 import falcon
 from falcon.asgi import Request, Response
 
+from agent.errors import ConfigError
 from agent.rest.answers import Record, port_answer, vm_answer, vm_config_answer
 from agent.rest.backend import Backend
 from agent.rest.body import Rejected, encode, encode_pretty
@@ -168,3 +169,14 @@ class LinkState(Resource):
         except Rejected as error:
             return _refuse(resp, f"{{{error}}}")
         await self._done(resp, actions)
+
+
+class FlowExplanation(Resource):
+    """`/explain/flow`: why a flow is forwarded or dropped; not an API of the C++ agent."""
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        words = {name: str(value) for name, value in req.params.items()}
+        try:
+            resp.data = encode_pretty(dict(self._backend.explain(words)))
+        except ConfigError as error:
+            _refuse(resp, str(error), falcon.HTTP_400)

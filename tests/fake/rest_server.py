@@ -177,6 +177,7 @@ def rest_server(
             store,
             view,
             lambda: told.extend(store.changes()),
+            dict,
             directory=directory,
             host="127.0.0.1",
             port=0,

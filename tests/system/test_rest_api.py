@@ -595,7 +595,8 @@ from agent.rest import PortStore
 
 async def main():
     store = PortStore()
-    api = PortApi(store, None, store.changes, directory=Path(sys.argv[1]), host="127.0.0.1", port=0)
+    where = Path(sys.argv[1])
+    api = PortApi(store, None, store.changes, dict, directory=where, host="127.0.0.1", port=0)
     await api.start()
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)

@@ -1,0 +1,97 @@
+"""`vrouter-agent explain`: why a flow is forwarded or dropped, by a live agent or a recording."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import structlog
+
+from agent.daemon.replay import Until, replay
+from agent.errors import AgentError, UsageError
+from agent.flow.explain import lines
+from agent.flow.question import parse
+
+EINVAL = 22
+_AGENT = "http://127.0.0.1:9091"
+_TIMEOUT = 10.0
+_MOST_ANSWER = 4 << 20
+
+
+def _arguments(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="vrouter-agent explain",
+        description="Say step by step what becomes of a flow, and which rule decides.",
+        epilog="Exit code: 0 the flow is allowed, 1 it is dropped, 22 there is no answer.",
+    )
+    what = parser.add_subparsers(dest="what", required=True, metavar="flow")
+    flow = what.add_parser("flow", help="a flow, by the addresses and ports of its first packet")
+    flow.add_argument("source", metavar="SRC", help="address of the sender")
+    flow.add_argument("destination", metavar="DST", help="address that it sends to")
+    flow.add_argument("protocol", metavar="PROTO", help="tcp, udp, icmp, icmp6, sctp or a number")
+    flow.add_argument("source_port", metavar="SPORT", nargs="?", default="", help="source port")
+    flow.add_argument("destination_port", metavar="DPORT", nargs="?", default="")
+    flow.add_argument("--port", default="", metavar="UUID", help="the port that it is about")
+    where = flow.add_mutually_exclusive_group()
+    where.add_argument("--agent", default=_AGENT, metavar="URL", help=f"default: {_AGENT}")
+    where.add_argument("--recording", type=Path, metavar="FILE", help="ask a recorded agent")
+    flow.add_argument(
+        "--until", type=Until.parse, metavar="N|+S", help="of the recording only so much"
+    )
+    flow.add_argument("--json", action="store_true", help="the answer as JSON")
+    return parser.parse_args(words)
+
+
+def main(words: list[str]) -> int:
+    """Run the command; its exit code."""
+    arguments = _arguments(words)
+    names = ("source", "destination", "protocol", "source_port", "destination_port", "port")
+    question = {name: value for name in names if (value := getattr(arguments, name))}
+    try:
+        if arguments.recording is not None:
+            answer = _recorded(arguments.recording, arguments.until, question)
+        else:
+            answer = _live(arguments.agent, question)
+    except AgentError as error:
+        print(f"vrouter-agent explain: {error}", file=sys.stderr)
+        return EINVAL
+    print(json.dumps(answer, indent=2) if arguments.json else "\n".join(lines(answer)))
+    return 0 if answer["allowed"] else 1
+
+
+def _recorded(path: Path, until: Until | None, question: Mapping[str, str]) -> Mapping[str, Any]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    asked = parse(question)
+    try:
+        with path.open("rb") as file:
+            core = replay(file, until).core
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    return core.flows.explain(asked)
+
+
+def _live(url: str, question: Mapping[str, str]) -> Mapping[str, Any]:
+    where = urlsplit(url)
+    if where.scheme != "http" or not where.hostname:
+        raise UsageError(f"--agent {url}: expected http://HOST:PORT")
+    connection = http.client.HTTPConnection(where.hostname, where.port or 9091, timeout=_TIMEOUT)
+    try:
+        connection.request("GET", f"/explain/flow?{urlencode(question)}")
+        answer = connection.getresponse()
+        body = json.loads(answer.read(_MOST_ANSWER))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise AgentError(f"no answer of the agent at {url}: {error}; is it running?") from None
+    finally:
+        connection.close()
+    if answer.status != http.client.OK:
+        raise AgentError(str(body.get("error", body)))
+    if not isinstance(body, dict):
+        raise AgentError(f"the agent at {url} answered {body!r}")
+    return body
