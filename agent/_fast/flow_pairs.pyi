@@ -13,7 +13,8 @@ class FlowPairs:
     under way at the same time; `share`: pairs that one interface may have in set-up while others
     wait; `queue`: trapped packets that wait for an interface's turn. `timeout`: seconds until
     an unanswered request is sent again; `short_time`: how long a flow that is refused stays
-    in the table. `records`: ended flows that are kept until they are taken.
+    in the table. `records`: ended flows that are kept until they are taken. `seed`: of the
+    hash of keys; nobody who sends packets may know it.
     """
 
     world: World
@@ -30,6 +31,7 @@ class FlowPairs:
         short_time: float = 5.0,
         records: int = 4096,
         pid: int = 0,
+        seed: int = 0,
     ) -> None:
         """ValueError for numbers that cannot be."""
 
@@ -46,6 +48,10 @@ class FlowPairs:
     @property
     def pending(self) -> bool:
         """Whether `turn` has something to do now."""
+
+    @property
+    def sendable(self) -> bool:
+        """Whether `take_output` has something to send now."""
 
     def tick(self, now: float) -> None:
         """Time-outs, retries and the end of short flows that are due."""
@@ -73,15 +79,9 @@ class FlowPairs:
     def reset(self, now: float) -> None:
         """The datapath's table is empty (it began anew): all pairs end, indices are forgotten."""
 
-    # -- changes from outside
-    def port_gone(self, vif: int, now: float) -> int:
-        """An interface was removed: its flows are deleted; how many."""
-
+    # -- changes from outside; those of the world are found by `turn`
     def end(self, pair: int, now: float) -> bool:
         """Delete a flow on request; False when there is none."""
-
-    def set_vm(self, vif: int, vm: int, max_flows: int = 0) -> None:
-        """Interface `vif` belongs to VM number `vm`, which may have `max_flows` flows (0: any)."""
 
     def take_signals(self) -> list[tuple[int, bool]]:
         """VMs whose limit was reached (True: drop new flows) or that fell below 90 % (False)."""
@@ -105,6 +105,13 @@ class FlowPairs:
     def flows_of(self, vif: int) -> int:
         """Flows (two a pair) that the limits of an interface count."""
 
+    def dropped_of(self, vif: int) -> int:
+        """Trapped packets of an interface that found its queue full."""
+
+    @property
+    def in_flight(self) -> int:
+        """Requests without an answer."""
+
     @property
     def counters(self) -> dict[str, int]:
         """What happened so far, by name."""
@@ -127,6 +134,7 @@ class FlowRecord:
     why: str
     reason: int
     action: int
+    flags: int
     vif: int
     vrf: int
     bytes: tuple[int, int]
