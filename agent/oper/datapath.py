@@ -51,6 +51,8 @@ class VifFlag(IntFlag):
     NONE = 0
     POLICY = 0x1
     SERVICE = 0x4
+    MIRROR_RX = 0x8
+    MIRROR_TX = 0x10
     L3 = 0x40
     L2 = 0x80
     DHCP = 0x100
@@ -80,6 +82,7 @@ class NexthopFlag(IntFlag):
     VALID = 0x1
     POLICY = 0x2
     TUNNEL_GRE = 0x8
+    TUNNEL_UDP = 0x10
     MCAST = 0x20
     TUNNEL_UDP_MPLS = 0x40
     TUNNEL_VXLAN = 0x80
@@ -89,8 +92,17 @@ class NexthopFlag(IntFlag):
     COMPOSITE_EVPN = 0x1000
     COMPOSITE_ENCAP = 0x2000
     UNKNOWN_UC_FLOOD = 0x10000
+    TUNNEL_SIP_COPY = 0x20000
     ETREE_ROOT = 0x200000
     L3_VXLAN = 0x2000000
+
+
+class MirrorFlag(IntFlag):
+    """mirr_flags."""
+
+    NONE = 0
+    DYNAMIC = 0x1
+    HW_ASSISTED = 0x4
 
 
 class InetFlag(IntFlag):
@@ -127,7 +139,11 @@ class Peer(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Vif:
-    """A vif. `nexthop` is the index of its flow key nexthop, `cross_connect` an OS index."""
+    """A vif. `nexthop` is the index of its flow key nexthop, `cross_connect` an OS index.
+
+    `mirror` is the index of the mirror to which its packets are copied, with metadata for
+    what comes in and what goes out.
+    """
 
     key: Key
     index: int
@@ -145,6 +161,9 @@ class Vif:
     cross_connect: int | None = None
     refs: tuple[Key, ...] = ()
     fat_flows: tuple[FatFlow, ...] = ()
+    mirror: int | None = None
+    mirrored_in: bytes = b""
+    mirrored_out: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +172,8 @@ class Nexthop:
 
     `members` are the nexthops of a composite (HOLE for a place that is kept free) and
     `labels` what goes with each; `hash_fields` are the bits of an ECMP composite. `ends`
-    are the outer source and destination of a tunnel, `rewrite` the inner destination MAC
-    of one that routes.
+    are the outer source and destination of a tunnel, `ports` those of one that carries
+    copies to an analyzer, `rewrite` the inner destination MAC of one that routes.
     """
 
     key: Key
@@ -171,6 +190,7 @@ class Nexthop:
     hash_fields: int = 0
     ends: tuple[IPv4Address, IPv4Address] | None = None
     rewrite: Mac | None = None
+    ports: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +235,19 @@ class VrfAssign:
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """Where copies of packets go: a nexthop, or what the NIC makes of a VLAN."""
+
+    key: Key
+    index: int
+    flags: MirrorFlag
+    nexthop: int = 0
+    vni: int = 0
+    vlan: int = 0
+    refs: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One peer's path to a prefix or a MAC address of a VRF.
 
@@ -252,7 +285,7 @@ class Route:
         return refs if self.mac is None else (*refs, route_key(self.vrf, self.mac))
 
 
-Object: TypeAlias = Vif | Nexthop | Label | VxlanId | VrfEntry | VrfAssign
+Object: TypeAlias = Vif | Nexthop | Label | VxlanId | VrfEntry | VrfAssign | Mirror
 """What exactly one function of `oper` owns; routes may have several who offer them."""
 Row: TypeAlias = Object | Route
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
+from agent.oper.analyzers import targets
 from agent.oper.datapath import Output
 from agent.oper.direction import Direction, Spec, direction
 from agent.oper.fabric import UNDERLAY, fabric
 from agent.oper.incremental import Failure, Source, View
+from agent.oper.mirror import tunnel_of
 from agent.oper.multicast import GROUPS, ways
 from agent.oper.tunnel import Tunnel, next_hop, tunnel
 
@@ -25,6 +27,8 @@ def tunnels(view: View) -> tuple[Tunnel, ...]:
         both = view.attempt(ways, name)
         if not isinstance(both, Failure):
             found |= dict.fromkeys(which for part in both for which, _ in part)
+    copies = (tunnel_of(one) for one in view(targets))
+    found |= dict.fromkeys(which for which in copies if which is not None)
     return tuple(found)
 
 
@@ -53,4 +57,7 @@ def wanted_arp(view: View) -> tuple[tuple[int, IPv4Address], ...]:
         one = view.attempt(direction, spec)
         if isinstance(one, Direction):
             asked |= dict.fromkeys(one.asked)
+    for target in view(targets):
+        if not target.instance and not target.vni:
+            asked[view(next_hop, target.address)] = None
     return tuple((UNDERLAY.index, address) for address in asked if address is not None)

@@ -19,6 +19,8 @@ from agent.oper.datapath import (
     Family,
     InetFlag,
     Label,
+    Mirror,
+    MirrorFlag,
     Nexthop,
     NexthopFlag,
     NexthopType,
@@ -44,6 +46,7 @@ from agent.routes import InetKey
 from agent.sandesh.vrouter import (
     SandeshOp,
     VrInterfaceReq,
+    VrMirrorReq,
     VrMplsReq,
     VrNexthopReq,
     VrRouteReq,
@@ -93,6 +96,9 @@ def _vif(row: Vif) -> DatapathMessage:
         vifr_ip6_l=lower,
         vifr_qos_map_index=-1,
         vifr_cross_connect_idx=() if row.cross_connect is None else (row.cross_connect,),
+        vifr_mir_id=row.mirror or 0,
+        vifr_in_mirror_md=row.mirrored_in,
+        vifr_out_mirror_md=row.mirrored_out,
         vifr_fat_flow_protocol_port=fat.protocol_port,
         vifr_fat_flow_src_prefix_h=fat.source_high,
         vifr_fat_flow_src_prefix_l=fat.source_low,
@@ -127,8 +133,19 @@ def _nexthop(row: Nexthop) -> DatapathMessage:
         nhr_tun_dip=destination,
         nhr_rw_dst_mac=rewrite,
         nhr_pbb_mac=rewrite,
-        nhr_encap_crypt_oif_id=_NO_CRYPT_VIF if row.ends else 0,
+        nhr_encap_crypt_oif_id=_NO_CRYPT_VIF if row.ends and not row.ports else 0,
+        nhr_tun_sport=_port_as_loaded(row.ports[0]) if row.ports else 0,
+        nhr_tun_dport=_port_as_loaded(row.ports[1]) if row.ports else 0,
     )
+
+
+def _port_as_loaded(port: int) -> int:
+    """A port in network order, as the signed number of the message."""
+    return int.from_bytes(port.to_bytes(2, "big"), "little", signed=True)
+
+
+def _port_from_loaded(number: int) -> int:
+    return int.from_bytes((number & 0xFFFF).to_bytes(2, "little"), "big")
 
 
 @message.register
@@ -160,6 +177,18 @@ def _vrf_assign(row: VrfAssign) -> DatapathMessage:
         var_vlan_id=row.tag,
         var_vif_vrf=row.vrf,
         var_nh_id=row.nexthop,
+    )
+
+
+@message.register
+def _mirror(row: Mirror) -> DatapathMessage:
+    return VrMirrorReq(
+        h_op=_ADD,
+        mirr_index=row.index,
+        mirr_nhid=row.nexthop,
+        mirr_flags=int(row.flags),
+        mirr_vni=row.vni,
+        mirr_vlan=row.vlan,
     )
 
 
@@ -231,6 +260,7 @@ class Dump:
         self._routes: list[VrRouteReq] = []
         self._vrfs: set[int] = set()
         self._tags: list[VrVrfAssignReq] = []
+        self._mirrors: list[VrMirrorReq] = []
         for one in messages:
             self._sort(one)
 
@@ -250,6 +280,8 @@ class Dump:
             self._vrfs.add(one.vrf_idx)
         elif isinstance(one, VrVrfAssignReq):
             self._tags.append(one)
+        elif isinstance(one, VrMirrorReq):
+            self._mirrors.append(one)
 
     @property
     def has_ports(self) -> bool:
@@ -266,6 +298,8 @@ class Dump:
         for label in sorted(self._labels, key=lambda one: one.mr_label):
             known = nexthop.label_recognition(label.mr_nhid)
             yield Seed(Kind.LABEL, label.mr_label, (known,))
+        for mirror in sorted(self._mirrors, key=lambda one: one.mirr_index):
+            yield Seed(Kind.MIRROR, mirror.mirr_index, (_copies(mirror),))
         yield from self._vrf_seeds()
 
     def _vrf_seeds(self) -> Iterator[Seed]:
@@ -323,6 +357,9 @@ class Dump:
         vif = one.nhr_encap_oif_id[0] if one.nhr_encap_oif_id else None
         if one.nhr_type == NexthopType.RECEIVE and vif is not None:
             return nexthop.receive_recognition(vif, one.nhr_flags)
+        if one.nhr_type == NexthopType.TUNNEL and one.nhr_flags & NexthopFlag.TUNNEL_UDP:
+            to, port = ip4_from_loaded(one.nhr_tun_dip), _port_from_loaded(one.nhr_tun_dport)
+            return nexthop.mirror_recognition(one.nhr_vrf, to, port)
         if one.nhr_type == NexthopType.TUNNEL:
             far = ip4_from_loaded(one.nhr_tun_dip)
             return nexthop.tunnel_recognition(far, one.nhr_flags, one.nhr_rw_dst_mac)
@@ -377,6 +414,12 @@ class Dump:
                 continue
             if len(to) in (4, 16) and len(via.nhr_encap) >= 6:
                 yield TrafficSeen(vif, ip_address(to), Mac(via.nhr_encap[:6]))
+
+
+def _copies(mirror: VrMirrorReq) -> Hashable:
+    if mirror.mirr_flags & MirrorFlag.HW_ASSISTED:
+        return nexthop.assisted_recognition(mirror.mirr_vlan)
+    return nexthop.copy_recognition(mirror.mirr_nhid, mirror.mirr_vni)
 
 
 def _vif_of(via: VrNexthopReq) -> int | None:

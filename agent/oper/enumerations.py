@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from agent.oper import demand, export, fabric, shared, vgw, vmi_objects, vn_objects, vrf, world
+from agent.oper import (
+    analyzers,
+    demand,
+    export,
+    fabric,
+    mirror,
+    shared,
+    vgw,
+    vmi_objects,
+    vn_objects,
+    vrf,
+    world,
+)
 from agent.oper.acl import acl
 from agent.oper.flow_port import flow_port
 from agent.oper.incremental import Call, View
@@ -73,6 +85,13 @@ def tunnels(view: View) -> tuple[Call, ...]:
     return tuple(Call(demand.tunnel_output, (which,)) for which in view(demand.tunnels))
 
 
+def mirrors(view: View) -> tuple[Call, ...]:
+    """Where packets are copied to."""
+    ways = (Call(mirror.way_output, (one,)) for one in view(analyzers.targets))
+    entries = (Call(mirror.output, (one,)) for one in view(analyzers.analyzers))
+    return (*ways, *entries)
+
+
 def exports(view: View) -> tuple[Call, ...]:
     """What controllers are told."""
     ports = (Call(export.port_routes, (uuid,)) for uuid in view(plugged))
@@ -110,6 +129,7 @@ ENUMERATIONS = (
     facts,
     directions,
     tunnels,
+    mirrors,
     exports,
     access_lists,
     flow_ports,

@@ -22,9 +22,15 @@ from agent.oper.incremental import Source, View
 
 # Nexthops: 0 the datapath's discard, 1 discard, 2 a hole, 3 L2 receive. VRFs: 0 fabric,
 # 1 fabric policy. Vifs: 0 fabric, 1 vhost0, 2 pkt0. Labels below 16 are reserved.
-FIRST = {Kind.VIF: 3, Kind.NEXTHOP: 4, Kind.LABEL: 16, Kind.VRF: 2}
+FIRST = {Kind.VIF: 3, Kind.NEXTHOP: 4, Kind.LABEL: 16, Kind.VRF: 2, Kind.MIRROR: 0}
 # How many there are while the datapath has not told otherwise (facts datapath-behaviour.md 9).
-LIMITS = {Kind.VIF: 4352, Kind.NEXTHOP: 524288, Kind.LABEL: 5120, Kind.VRF: 4096}
+LIMITS = {
+    Kind.VIF: 4352,
+    Kind.NEXTHOP: 524288,
+    Kind.LABEL: 5120,
+    Kind.VRF: 4096,
+    Kind.MIRROR: 255,
+}
 
 
 class ExhaustedError(AgentError):
@@ -53,7 +59,7 @@ class _Space:
 
 
 class Ids:
-    """The numbers of this host's vifs, nexthops, labels and VRFs.
+    """The numbers of this host's vifs, nexthops, labels, VRFs and mirrors.
 
     `freed(kind)` is called when a number becomes free after claims were refused.
     """

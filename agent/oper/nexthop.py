@@ -54,6 +54,21 @@ def tag_recognition(vif: int, tag: int) -> Hashable:
     return "tag", vif, tag
 
 
+def mirror_recognition(vrf: int, address: IPv4Address, port: int) -> Hashable:
+    """A nexthop for copies: by where they go."""
+    return "mirror", vrf, address, port
+
+
+def copy_recognition(nexthop: int, vni: int) -> Hashable:
+    """A mirror: by the nexthop and the VNI to which it copies."""
+    return "copies", nexthop, vni
+
+
+def assisted_recognition(vlan: int) -> Hashable:
+    """A mirror that the NIC makes: by its VLAN."""
+    return "assisted", vlan
+
+
 def receive_recognition(vif: int, flags: int) -> Hashable:
     """A receive nexthop: by vif and policy."""
     return "receive", vif, int(flags) & _POLICY
@@ -252,6 +267,38 @@ def tunnel(
         refs=(vif.key,),
         ends=(source, far),
         rewrite=rewrite,
+    )
+
+
+def mirror(
+    view: View,
+    fabric: Vif,
+    ends: tuple[IPv4Address, IPv4Address],
+    ports: tuple[int, int],
+    vrf: Vrf,
+    via: Nexthop | None,
+) -> Nexthop:
+    """For copies to an analyzer in a VRF, by the nexthop that leads to it; not valid without.
+
+    In the VRF of a network copies seem to come from who sent the packet.
+    """
+    far, port = ends[1], ports[1]
+    key = _key("mirror", vrf.name, str(far), port)
+    flags = NexthopFlag.TUNNEL_UDP | NexthopFlag.ETREE_ROOT
+    flags |= NexthopFlag.VALID if via else NexthopFlag.NONE
+    flags |= NexthopFlag.TUNNEL_SIP_COPY if vrf.index else NexthopFlag.NONE
+    vif = via.vif if via is not None and via.vif is not None else fabric.index
+    return Nexthop(
+        key,
+        ids.index(view, key, lambda: [mirror_recognition(vrf.index, far, port)]),
+        NexthopType.TUNNEL,
+        flags,
+        vrf=vrf.index,
+        vif=vif,
+        encap=via.encap if via else bytes(6) + fabric.mac + _ETHERTYPE_IP,
+        refs=((via.key if via else fabric.key), *([vrf_key(vrf.name)] if vrf.index else [])),
+        ends=ends,
+        ports=ports,
     )
 
 

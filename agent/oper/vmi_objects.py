@@ -26,6 +26,7 @@ from agent.oper.fat_flows import fat_flows
 from agent.oper.incremental import View
 from agent.oper.link_local import metadata_route
 from agent.oper.marks import etree_leaf
+from agent.oper.mirror import Copying, copying
 from agent.oper.port_nexthops import Bound, VmiNexthops, nexthops
 from agent.oper.ports import attachment
 from agent.oper.preference import LOW, PathPreference, path_preference
@@ -85,7 +86,7 @@ def _vif(view: View, row: Vmi, made: VmiNexthops | None) -> Vif:
     )
     if made is None or row.vn is None or row.vrf is None:
         return vif
-    return replace(
+    vif = replace(
         vif,
         flags=_flags(view, row, row.vn, made),
         vrf=row.vrf.index,
@@ -93,6 +94,20 @@ def _vif(view: View, row: Vmi, made: VmiNexthops | None) -> Vif:
         nexthop=made.flow_key.index if made.flow_key else 0,
         refs=(vrf_key(row.vrf.name),),
         fat_flows=view(fat_flows, row.uuid),
+    )
+    copied = view(copying, row.uuid)
+    return vif if copied is None else _copied(vif, copied)
+
+
+def _copied(vif: Vif, copied: Copying) -> Vif:
+    """The vif with what says that its packets are copied."""
+    return replace(
+        vif,
+        flags=vif.flags | copied.flags,
+        mirror=copied.mirror.index,
+        mirrored_in=copied.received,
+        mirrored_out=copied.sent,
+        refs=(*vif.refs, copied.mirror.key),
     )
 
 

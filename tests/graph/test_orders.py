@@ -244,6 +244,8 @@ def test_a_changed_property_recomputes_only_its_readers() -> None:
         "prefixes.static_routes": 1,
         "address_pairs.address_pairs": 1,
         "fat_flows.fat_flows": 1,
+        "analyzers.port_analyzer": 1,
+        "mirror.copying": 1,
         "vrf_assign.vrf_assign": 1,
         "alias_ip.alias_ips": 1,
         "floating_ip.floating_ips": 1,
