@@ -11,9 +11,9 @@ from uuid import UUID, uuid5
 
 from agent.ifmap import NodeRef, uuid_of
 from agent.inputs import GraphNode
-from agent.oper.acl_parts import acted, condition, swapped, text
+from agent.oper.acl_parts import actions, condition, rule, text
 from agent.oper.firewall import FIREWALL_POLICY, firewall_policy
-from agent.oper.flow_rows import Acl, Action, Rule
+from agent.oper.flow_rows import Acl, Rule
 from agent.oper.incremental import View
 from agent.oper.world import BadConfig, items, member, neighbours, node
 
@@ -96,7 +96,9 @@ def _rules(entry: object, uuid: UUID, of: _Template) -> tuple[Rule, ...]:
     direction = text(entry, "direction") or ">"
     if direction not in (">", "<>"):
         raise BadConfig(f"direction: {direction!r} is neither > nor <>")
-    rule = acted(Rule(uuid, Action(0)), member(entry, "action-list"), decides=of.decides)
-    rule = condition(rule, member(entry, "match-condition"), of.local)
-    other = swapped(rule)
-    return (rule, other) if direction == "<>" and other != rule else (rule,)
+    does = actions(member(entry, "action-list"), decides=of.decides)
+    when = condition(member(entry, "match-condition"), of.local)
+    conditions = [when]
+    if direction == "<>" and when.swapped != when:
+        conditions.append(when.swapped)
+    return tuple(rule(uuid, does, each) for each in conditions)

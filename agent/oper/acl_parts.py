@@ -5,7 +5,8 @@ What cannot be used raises `BadConfig`: the rule is left out, and never becomes 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import NamedTuple
+from uuid import UUID
 
 from agent.oper.flow_rows import ANY_PORTS, ANY_PROTOCOL, Action, Endpoint, Rule, Service
 from agent.oper.world import BadConfig, items, member, number, subnet
@@ -32,13 +33,15 @@ _WITH_PORTS = frozenset((6, 17, 132, 136))
 _ICMP, _ICMP6 = 1, 58
 _ETHERTYPES = {"": 0, "ipv4": 4, "ipv6": 6}
 _ANYONE = ("", "any", "local", "-1")
-_SIMPLE = {
-    "": Action(0),
-    "pass": Action.PASS,
-    "deny": Action.DENY,
-    "reject": Action.DENY | Action.REJECT,
-}
-_FLAGS = {"log": Action.LOG, "alert": Action.ALERT, "host-based-service": Action.HBS}
+# As bits: a list may have thousands of rules, and flags are slow to put together.
+_PASS, _DENY = Action.PASS.value, Action.DENY.value
+_MIRROR, _VRF, _QOS = Action.MIRROR.value, Action.VRF.value, Action.QOS.value
+_SIMPLE = {"": 0, "pass": _PASS, "deny": _DENY, "reject": _DENY | Action.REJECT.value}
+_FLAGS = (
+    ("log", Action.LOG.value),
+    ("alert", Action.ALERT.value),
+    ("host-based-service", Action.HBS.value),
+)
 _MOST_GROUP = (1 << 32) - 1
 _MOST_PORT, _MOST_PROTOCOL = ANY_PORTS[1], ANY_PROTOCOL[1]
 
@@ -130,21 +133,46 @@ def _group(name: str, place: str) -> int | None:
     return int(name)
 
 
-def condition(rule: Rule, value: object, local: str) -> Rule:
-    """The rule with what a MatchConditionType says."""
+class Condition(NamedTuple):
+    """What a packet must be for a rule to hold."""
+
+    source: Endpoint
+    destination: Endpoint
+    services: tuple[Service, ...]
+    ethertype: int
+
+    @property
+    def swapped(self) -> Condition:
+        """The condition for the other direction: endpoints and ports change sides."""
+        turned = (
+            Service(one.protocols, one.destination_ports, one.source_ports) for one in self.services
+        )
+        return Condition(self.destination, self.source, tuple(turned), self.ethertype)
+
+
+def condition(value: object, local: str) -> Condition:
+    """A MatchConditionType; `local` is the network that its list belongs to, or ""."""
     family = ethertype(value)
     which = protocols(text(value, "protocol") or "any", family)
-    return replace(
-        rule,
-        source=endpoint(member(value, "src-address"), "src-address", local),
-        destination=endpoint(member(value, "dst-address"), "dst-address", local),
-        services=(service(which, member(value, "src-port"), member(value, "dst-port")),),
-        ethertype=family,
+    return Condition(
+        endpoint(member(value, "src-address"), "src-address", local),
+        endpoint(member(value, "dst-address"), "dst-address", local),
+        (service(which, member(value, "src-port"), member(value, "dst-port")),),
+        family,
     )
 
 
-def acted(rule: Rule, value: object, *, decides: bool = True) -> Rule:
-    """The rule with what an ActionListType says.
+class Actions(NamedTuple):
+    """What a rule does, with the names that it does it by."""
+
+    flags: Action
+    mirror: str = ""
+    vrf: str = ""
+    qos: str = ""
+
+
+def actions(value: object, *, decides: bool = True) -> Actions:
+    """An ActionListType.
 
     A rule of a list that decides ends the walk: it passes what it does not deny. A rule that
     has nothing to do is none.
@@ -152,26 +180,22 @@ def acted(rule: Rule, value: object, *, decides: bool = True) -> Rule:
     name = text(value, "simple-action")
     if name not in _SIMPLE:
         raise BadConfig(f"simple-action: {name!r} is neither pass nor deny")
+    bits = _SIMPLE[name]
     mirror = text(value, "mirror-to", "analyzer-name")
     vrf, qos = text(value, "assign-routing-instance"), text(value, "qos-action")
-    said = [(Action.MIRROR, bool(mirror)), (Action.VRF, bool(vrf)), (Action.QOS, bool(qos))]
-    said += [(action, member(value, flag) is True) for flag, action in _FLAGS.items()]
-    actions = _SIMPLE[name]
-    for action, given in said:
-        actions |= action if given else Action(0)
-    if not actions and not items(value, "apply-service"):
+    for given, bit in ((mirror, _MIRROR), (vrf, _VRF), (qos, _QOS)):
+        bits |= bit if given else 0
+    for flag, bit in _FLAGS:
+        bits |= bit if member(value, flag) is True else 0
+    if not bits and not items(value, "apply-service"):
         raise BadConfig("action-list: says nothing to do")
     if not decides:
-        actions &= ~Action.PASS
-    elif Action.DENY not in actions:
-        actions |= Action.PASS
-    return replace(rule, actions=actions, mirror=mirror, vrf=vrf, qos=qos)
+        bits &= ~_PASS
+    elif not bits & _DENY:
+        bits |= _PASS
+    return Actions(Action(bits), mirror, vrf, qos)
 
 
-def swapped(rule: Rule) -> Rule:
-    """The rule for the other direction: endpoints and ports change sides."""
-    turned = (
-        replace(one, source_ports=one.destination_ports, destination_ports=one.source_ports)
-        for one in rule.services
-    )
-    return replace(rule, source=rule.destination, destination=rule.source, services=tuple(turned))
+def rule(uuid: UUID, does: Actions, when: Condition) -> Rule:
+    """The rule of both."""
+    return Rule(uuid, does.flags, *when, mirror=does.mirror, vrf=does.vrf, qos=does.qos)

@@ -13,8 +13,16 @@ from uuid import UUID
 
 from agent.ifmap import NodeRef, uuid_of
 from agent.inputs import GraphNode
-from agent.oper.acl_parts import acted, prefixes, protocols, service, text
-from agent.oper.flow_rows import Action, Endpoint, Rule, Service
+from agent.oper.acl_parts import (
+    Condition,
+    actions,
+    prefixes,
+    protocols,
+    rule,
+    service,
+    text,
+)
+from agent.oper.flow_rows import Endpoint, Rule, Service
 from agent.oper.incremental import View
 from agent.oper.tag import port_tags, tag
 from agent.oper.vn import GLOBAL
@@ -83,17 +91,15 @@ def _directed(view: View, ref: NodeRef, found: GraphNode) -> Iterator[Rule]:
     uuid = uuid_of(found)
     if uuid is None:
         raise BadConfig("id-perms: no UUID")
-    rule = acted(Rule(uuid, Action(0)), member(found.properties, "action-list"))
+    does = actions(member(found.properties, "action-list"))
     one, two = (_endpoint(view, found, name) for name in ("endpoint-1", "endpoint-2"))
-    rule = replace(
-        rule,
-        services=_services(view, ref, found),
-        match_tag_types=_match_tag_types(found),
-    )
-    if ">" in direction:
-        yield replace(rule, source=one, destination=two)
+    services, types = _services(view, ref, found), _match_tag_types(found)
+    ways = [(one, two)] if ">" in direction else []
     if direction == "<" or (direction == "<>" and one != two):
-        yield replace(rule, source=two, destination=one)
+        ways.append((two, one))
+    for source, destination in ways:
+        made = rule(uuid, does, Condition(source, destination, services, 0))
+        yield replace(made, match_tag_types=types) if types else made
 
 
 def _endpoint(view: View, found: GraphNode, place: str) -> Endpoint:

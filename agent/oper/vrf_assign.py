@@ -51,10 +51,9 @@ def _rule(entry: object, uuid: UUID) -> Rule:
     vrf = text(entry, "routing-instance")
     if not vrf:
         raise BadConfig("routing-instance: is missing")
-    rule = Rule(
-        uuid, Action.PASS | Action.VRF, vrf=vrf, ignore_acl=member(entry, "ignore-acl") is True
-    )
-    return condition(rule, member(entry, "match-condition"), "")
+    when = condition(member(entry, "match-condition"), "")
+    ignored = member(entry, "ignore-acl") is True
+    return Rule(uuid, Action.PASS | Action.VRF, *when, vrf=vrf, ignore_acl=ignored)
 
 
 def _port(view: View, uuid: UUID) -> GraphNode | None:

@@ -72,7 +72,7 @@ def attributes(
 def member(value: object, *path: str) -> Any:
     """The content at `path` of nested members; None where something is missing."""
     for name in path:
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):
             return None
         value = value.get(name)
     return value

@@ -7,6 +7,8 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.ifmap import NodeRef
 from agent.inputs import GraphLink, GraphNode
@@ -281,7 +283,9 @@ def test_a_changed_rule_recomputes_itself_and_its_list() -> None:
     delta = compiler.commit()
     assert set(delta.acls) == {NAME}
     assert (delta.changed, delta.vmis, delta.flow_ports) == ((), (), {})
-    assert Counter(compiler.recomputed) - before == {"firewall.firewall_rule": 1, "acl.acl": 1}
+    counts = Counter(compiler.recomputed) - before
+    assert (counts["firewall.firewall_rule"], counts["acl.acl"]) == (1, 1)
+    assert set(counts) <= {"firewall.firewall_rule", "acl.acl", "analyzers.list_analyzers"}
 
 
 def test_a_changed_group_reaches_the_rules_that_name_it() -> None:
@@ -296,3 +300,44 @@ def test_a_changed_group_reaches_the_rules_that_name_it() -> None:
     assert row is not None
     assert [one.uuid for one in row.rules] == [uuid("r2")]
     assert len(row.problems) == 1
+
+
+_WORDS = """
+any subnet ip-prefix ip-prefix-len tags tag-ids address-group virtual-network protocol protocol-id
+src-ports dst-ports start-port simple-action tag-list tag-type firewall-service sequence log
+"""
+_JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=6) | st.just("ag"),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(_WORDS.split()), inner, max_size=5)
+    ),
+    max_leaves=10,
+)
+_MEMBERS = ["action_list", "direction", "endpoint_1", "endpoint_2", "service", "match_tags"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(_MEMBERS), _JUNK),
+    st.dictionaries(st.sampled_from(_MEMBERS), _JUNK),
+    _JUNK,
+    _JUNK,
+    _JUNK,
+)
+def test_whatever_is_configured_nothing_fails(
+    first: dict[str, Any], second: dict[str, Any], members: Any, listed: Any, tag_id: Any
+) -> None:
+    rules = [("1", firewall_rule("r", **first)), ("2", firewall_rule("r2", **second))]
+    more = [
+        node("address-group", "ag", address_group_prefix=members),
+        node("service-group", "sg", service_group_firewall_service_list=listed),
+        GraphLink("firewall-rule-service-group", ("firewall-rule", "r"), ("service-group", "sg")),
+        node("tag", "t", tag_id=tag_id, tag_type_name=tag_id),
+        GraphLink("address-group-tag", ("address-group", "ag"), ("tag", "t")),
+        GraphLink("virtual-machine-interface-tag", PORT, ("tag", "t")),
+    ]
+    compiler, _ = run([everywhere(*rules) | more])
+    row = compiler.acls()[NAME]
+    assert len(row.rules) + len(row.problems) <= 4
+    assert compiler.flow_ports()[VM.port].policy.firewall == (NAME,)
