@@ -159,7 +159,7 @@ static address_t number_of(const uint8_t *address, unsigned size)
 }
 
 bool cls_draft_prefix(struct cls_list *list, enum cls_where where, uint8_t family,
-                  const uint8_t *address, unsigned bits)
+                      const uint8_t *address, unsigned bits)
 {
     struct cls_rule *rule = last_rule(list);
     unsigned size = family == FLOW_INET ? 4 : 16;

@@ -44,9 +44,9 @@ bool cls_draft_network(struct cls_list *, enum cls_where, const char *name, size
 void cls_draft_group(struct cls_list *, enum cls_where, uint32_t group);
 /* The end has all these tags. */
 bool cls_draft_tags(struct cls_list *, enum cls_where, const uint64_t *tags, size_t count);
-/* `bits` of an address of 4 or 16 bytes by `family`; others are ignored. */
+/* The first `bits` of an address of 4 or 16 bytes by `family`. */
 bool cls_draft_prefix(struct cls_list *, enum cls_where, uint8_t family, const uint8_t *address,
-                  unsigned bits);
+                      unsigned bits);
 /* Ends that have all these tags; nobody has all tags of an empty set. */
 bool cls_draft_tag_set(struct cls_list *, enum cls_where, const uint64_t *tags, size_t count);
 
