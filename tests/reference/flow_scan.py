@@ -166,3 +166,17 @@ def find(
         chain.append(index)
         index = struct.unpack_from("<I", table, index * entry_size + 16)[0]
     return next((index for index in chain if matches(index)), -1)
+
+
+def combine(total: int, counter: int, bits: int) -> int:
+    """A 64-bit total whose low `bits` mirror a counter that wraps (facts 11)."""
+    mask = (1 << bits) - 1
+    wrapped = (total & mask) > counter
+    return (total & ~mask) + (wrapped << bits) | counter
+
+
+def fold(total: int, counter: int, bits: int) -> int:
+    """The same for a counter read from the table: a step back by less than its low word is a
+    carry that the datapath has not stored yet."""
+    behind = (total & ((1 << bits) - 1)) - counter
+    return total if 0 < behind <= MASK else combine(total, counter, bits)

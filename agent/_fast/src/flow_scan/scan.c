@@ -126,20 +126,30 @@ static bool is_its_owners(const struct scanner *s, const struct flow_pair *pair,
     return (index ^ s->sweep_number) % KEY_CHECK_EVERY || !key_differs(pair, side, entry);
 }
 
+static void look_at_installed(struct scanner *s, uint32_t index, const unsigned char *entry,
+                              uint32_t owner, uint16_t flags, uint32_t now)
+{
+    const struct flow_pair *pair = pairs_at(s->pairs, owner >> 1);
+    if (!(flags & FLOW_ACTIVE) || (flags & FLOW_DELETE_MARKED)
+        || !is_its_owners(s, pair, owner & 1, index, entry))
+        suspect(s, index, entry, now);
+    else if (!fold(s, entry, owner, flags, now))
+        age(s, owner, now);
+}
+
+/* Of a pair that is being set up or ended a request is under way that says more; but one that
+ * ends cannot delete what the datapath has taken away already. */
 static void look_at_owned(struct scanner *s, uint32_t index, const unsigned char *entry,
                           uint32_t owner, uint32_t now)
 {
     const struct flow_pair *pair = pairs_at(s->pairs, owner >> 1);
     uint16_t flags = shm_load16(entry + FLOW_AT_FLAGS);
-    if (pair->state != PAIR_INSTALLED)
-        return; /* a request is under way that says more */
-    if (!(flags & FLOW_ACTIVE) || (flags & FLOW_DELETE_MARKED)
-        || !is_its_owners(s, pair, owner & 1, index, entry))
-        suspect(s, index, entry, now);
-    else if (flags & FLOW_EVICTED)
+    bool taken = (flags & FLOW_ACTIVE) && (flags & FLOW_EVICTED)
+              && shm_load8(entry + FLOW_AT_GEN) == pair->at[owner & 1].gen_id;
+    if (taken && (pair->state == PAIR_INSTALLED || pair->state == PAIR_ENDING))
         evicted(s, entry, owner, flags, now);
-    else if (!fold(s, entry, owner, flags, now))
-        age(s, owner, now);
+    else if (pair->state == PAIR_INSTALLED)
+        look_at_installed(s, index, entry, owner, flags, now);
 }
 
 static void look_at_unowned(struct scanner *s, uint32_t index, const unsigned char *entry,
