@@ -63,6 +63,12 @@ OURS = bytes((10, 0, 0, 1))
 def router() -> Rig:
     """Every kind of vif, nexthop, label and route."""
     rig = Rig().build()
+    furnish(rig)
+    return rig
+
+
+def furnish(rig: Rig) -> None:
+    """What the fuzzers' routers have beside two guests."""
     dp = rig.dp
     dp.vif_set(SUB, type=6, flags=0x1C0, vrf=1, parent=TAP1, vlan_id=10, ovlan_id=11)
     dp.vif_set(SERVICE, type=3, flags=0x1C4, vrf=1)
@@ -74,7 +80,6 @@ def router() -> Rig:
     dp.vif_set(STATS, type=7, flags=0xC0)
     nexthops(rig)
     lookups(rig)
-    return rig
 
 
 def nexthops(rig: Rig) -> None:
