@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import yaml
 
 from agent import topology
+from agent._fast.classifier import OUTCOMES, Classifier, End, Probe
+from agent.flow.acl import AclTable, Numbers
 from agent.ifmap.from_topology import objects
 from agent.oper.flow_rows import Acl, Action, Endpoint, PortPolicy, Service
 from tests.graph.policies import PROJECT
@@ -79,3 +81,74 @@ def test_the_firewalls_rules() -> None:
     )
     assert second.services == (Service((6, 6), destination_ports=(25, 25)), Service((47, 47)))
     assert second.actions == Action.DENY
+
+
+# What the classifier makes of them
+
+CLASSIFIER = Classifier()
+TABLE = AclTable(CLASSIFIER, Numbers(lambda _: None, lambda _: None, lambda _: None))
+NUMBERS = {name: TABLE.put(row) for name, row in COMPILER.acls().items()}
+TCP, UDP, ICMP = 6, 17, 1
+
+
+def end(address: str, network: str = "", groups: Any = (), tags: Any = ()) -> End:
+    return End(
+        ip_address(address).packed,
+        CLASSIFIER.networks([f"{PROJECT}:{network}"] if network else []),
+        CLASSIFIER.groups(groups),
+        CLASSIFIER.tags([IDS[tag] for tag in tags]),
+    )
+
+
+RED, BLUE = end("10.1.1.3", "red"), end("10.2.2.3", "blue")
+WEB = end("10.1.1.3", groups=[8000002])
+STRANGER = end("192.0.2.1")
+
+
+def judged(names: tuple[str, ...] | str, *packet: Any) -> str:
+    lists = (names,) if isinstance(names, str) else names
+    found = CLASSIFIER.match([NUMBERS[name] for name in lists], Probe(*packet))
+    if Action.DENY in Action(found.actions):
+        return "denied"
+    return "passed" if Action.PASS in Action(found.actions) else OUTCOMES[found.outcome]
+
+
+def passes(names: tuple[str, ...] | str, *packet: Any) -> bool:
+    return judged(names, *packet) == "passed"
+
+
+def test_the_classifier_takes_every_list_whole() -> None:
+    counted = {name: CLASSIFIER.rules(number) for name, number in NUMBERS.items()}
+    assert counted == {name: len(row.rules) for name, row in COMPILER.acls().items()}
+
+
+def test_what_passes_between_networks() -> None:
+    red = f"{PROJECT}:red:red"
+    assert passes(red, RED, BLUE, TCP, 40000, 80)
+    assert not passes(red, RED, BLUE, TCP, 40000, 81)
+    assert not passes(red, RED, BLUE, UDP, 40000, 80)
+    assert not passes(red, BLUE, RED, TCP, 40000, 80)
+    assert passes(red, RED, end("10.1.1.4", "red"), ICMP)
+    assert not passes(red, end("10.9.0.1", "red"), RED, TCP, 40000, 80)
+    assert not passes(red, STRANGER, RED, TCP, 40000, 80)
+
+
+def test_what_passes_into_a_group() -> None:
+    ingress = policy("red1").ingress
+    assert passes(ingress, STRANGER, RED, TCP, 40000, 80)
+    assert not passes(ingress, STRANGER, RED, TCP, 40000, 22)
+    assert passes(ingress, WEB, RED, TCP, 40000, 22)
+    assert passes(ingress, end("fd00::1", groups=[8000001]), end("fd00::2"), UDP, 1, 2)
+    assert not passes(ingress, end("fd00::1"), end("fd00::2"), TCP, 40000, 80)
+    assert passes(policy("red1").egress, RED, STRANGER, UDP, 1, 2)
+
+
+def test_what_passes_the_firewall() -> None:
+    wall = policy("red1").firewall
+    east = {"site=east"}
+    web, db = end("10.1.1.3", tags={"tier=web"}), end("10.2.2.3", tags={"tier=db", *east})
+    assert judged(wall, web, db, TCP, 40000, 3306) == "unmatched", "neither has a deployment"
+    office = end("10.8.0.1")
+    assert judged(wall, office, BLUE, TCP, 40000, 25) == "denied"
+    assert judged(wall, end("10.1.1.3", tags={"label=office"}), BLUE, 47) == "denied"
+    assert judged(wall, office, BLUE, TCP, 40000, 26) == "unmatched"
