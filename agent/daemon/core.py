@@ -230,7 +230,7 @@ class Core:
         self.flows.follow(delta)
         if not self._held:
             self._apply(now)
-            self._decide_flows()
+            self.flows.ready()
         frames: list[bytes] = []
         if self._has_news():
             self._control.join()
@@ -238,11 +238,6 @@ class Core:
             frames = self._services_follow(now)
         self._control.tell()
         return frames
-
-    def _decide_flows(self) -> None:
-        """Flows are decided on as soon as their world is whole."""
-        if self._listed and self._progress.configured and not self.pending:
-            self.flows.ready()
 
     def _has_news(self) -> bool:
         """Whether anything but routes of controllers changed; those come by the thousand."""
