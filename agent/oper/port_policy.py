@@ -10,6 +10,7 @@ from agent.oper.acl import ACCESS_LIST, acl_name, is_mirror
 from agent.oper.firewall import FirewallPolicies, firewall_policies
 from agent.oper.flow_rows import UNNUMBERED, PortPolicy
 from agent.oper.incremental import View
+from agent.oper.pools import lenders
 from agent.oper.ports import plugged
 from agent.oper.security_group import GroupLists, attached_groups, group_lists
 from agent.oper.tag import tags
@@ -95,7 +96,10 @@ def network_lists(view: View, ref: NodeRef) -> NetworkLists:
 
 
 def lists_in_use(view: View) -> tuple[tuple[NodeRef, ...], tuple[UUID, ...]]:
-    """The lists of all plugged ports, each once, and the ports with VRF-assign rules."""
+    """The lists of all plugged ports, each once, and the ports with VRF-assign rules.
+
+    Those of the networks that lend them addresses decide too.
+    """
     refs: dict[NodeRef, None] = {}
     own = []
     for uuid in view(plugged):
@@ -106,6 +110,9 @@ def lists_in_use(view: View) -> tuple[tuple[NodeRef, ...], tuple[UUID, ...]]:
         decides = (network.policy,) if network.policy else ()
         for part in (decides, network.mirror, *groups, *firewall):
             refs |= dict.fromkeys(part)
+        if view(has_policy, uuid):
+            lent = (view(network_lists, ref).policy for ref in view(lenders, uuid))
+            refs |= dict.fromkeys(ref for ref in lent if ref is not None)
         if lists.vrf_assign:
             own.append(uuid)
     return tuple(refs), tuple(own)

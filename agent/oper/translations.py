@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
+from agent.ifmap import NodeRef
+from agent.oper.acl import acl_name
 from agent.oper.alias_ip import alias_ips
 from agent.oper.floating_ip import floating_ips
 from agent.oper.flow_rows import PortTranslations
 from agent.oper.incremental import View
+from agent.oper.port_policy import has_policy, network_lists
 from agent.oper.vmi import vmi
 
 
 def port_translations(view: View, uuid: UUID) -> PortTranslations:
-    """The translations of a plugged VMI; none while it does not forward."""
+    """The translations of a plugged VMI, with the lists of the networks that lend the addresses.
+
+    None while it does not forward.
+    """
     row = view(vmi, uuid)
     return PortTranslations(
-        view(floating_ips, uuid), view(alias_ips, uuid), row.pairs if row else ()
+        tuple(
+            replace(one, acl=_decides(view, uuid, one.network)) for one in view(floating_ips, uuid)
+        ),
+        tuple(replace(one, acl=_decides(view, uuid, one.network)) for one in view(alias_ips, uuid)),
+        row.pairs if row else (),
     )
+
+
+def _decides(view: View, uuid: UUID, network: str) -> str:
+    """The list of a network by name; "" for none, and where the port has no policy."""
+    if not view(has_policy, uuid):
+        return ""
+    ref = view(network_lists, NodeRef("virtual-network", network)).policy
+    return acl_name(ref) if ref else ""

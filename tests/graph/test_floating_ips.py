@@ -357,3 +357,22 @@ def test_who_said_what_is_unknown_peers_are_ignored(site: Site) -> None:
     remote = inet_key("15.0.1.7/32")
     site.tell(batch({remote: via(way("10.0.0.2", 30))}, vrf=OUTSIDE_VRF), peer=ONE)
     assert route("15.0.1.7/32") in site
+
+
+def test_the_list_of_the_network_that_lends_decides() -> None:
+    acl = ("access-control-list", f"{OUTSIDE[1]}:net2")
+    entries = {"dynamic": False, "acl-rule": []}
+    perms = {"enable": True, "uuid": {"uuid-mslong": 1, "uuid-lslong": 2}}
+    listed = [
+        GraphNode(*acl, {"access-control-list-entries": entries, "id-perms": perms}),
+        GraphLink("virtual-network-access-control-list", OUTSIDE, acl),
+    ]
+    site = site_of(WORLD | alias(VM) | listed)
+    found = translations(site)
+    assert [one.acl for one in (*found.floating, *found.aliases)] == [acl[1], acl[1]]
+    assert acl[1] in site.compiler.acls()
+    assert acl[1] not in site_of(BASE | listed).compiler.acls()
+    unruled = with_property(
+        WORLD | listed, port_of(VM), virtual_machine_interface_disable_policy=True
+    )
+    assert [one.acl for one in translations(site_of(unruled)).floating] == [""]

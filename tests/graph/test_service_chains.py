@@ -122,11 +122,10 @@ def test_without_macs_of_its_own() -> None:
     assert part(site, Kind.NEXTHOP).nhr_encap[:12] == bytes(VM.mac) + bytes(VRRP_MAC)
 
 
-def test_both_families() -> None:
-    six = {"ipv6_service_chain_address": "fd00:64::5"}
-    assert route_key(LEFT, ip_network("fd00:64::5/128")) not in site_of(BASE | linked(**six))
-    parsed = inside(vms=1)
-    assert [vm.address6 for vm in parsed.vms.values()] == [None], "it follows the port's own"
+def test_an_address_of_a_family_that_the_port_has_not() -> None:
+    site = site_of(BASE | linked(ipv6_service_chain_address="fd00:64::5"))
+    assert route_key(LEFT, ip_network("fd00:64::5/128")) not in site
+    assert route_key(LEFT, ip_network(f"{CHAIN}/32")) in site
 
 
 def test_an_instance_without_an_address_has_its_vrf_all_the_same() -> None:
