@@ -46,45 +46,58 @@ static inline uint32_t shm_rotate(uint32_t x, int bits)
     return (x << bits) | (x >> (32 - bits));
 }
 
-/* Three little-endian words of up to 12 bytes, zero padded. */
-static inline void shm_words(const unsigned char *key, size_t length, uint32_t word[3])
+static inline uint32_t shm_word(const unsigned char *at)
 {
-    unsigned char block[12] = {0};
-    memcpy(block, key, length);
-    for (int i = 0; i < 3; i++)
-        word[i] = (uint32_t)block[4 * i] | (uint32_t)block[4 * i + 1] << 8
-                | (uint32_t)block[4 * i + 2] << 16 | (uint32_t)block[4 * i + 3] << 24;
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
-/* The tables' hash (facts shared-memory.md 8), seed 0. */
+/* One row of the mixing table (facts shared-memory.md 8), and one of the final table. */
+static inline void shm_mix(uint32_t *x, uint32_t *from, uint32_t added, int bits)
+{
+    *x -= *from;
+    *x ^= shm_rotate(*from, bits);
+    *from += added;
+}
+static inline void shm_finish(uint32_t *x, uint32_t with, int bits)
+{
+    *x ^= with;
+    *x -= shm_rotate(with, bits);
+}
+
+/* The tables' hash, seed 0. */
 static inline uint32_t shm_hash(const unsigned char *key, size_t length)
 {
-    static const int mix_rotate[6] = {4, 6, 8, 16, 19, 4};
-    static const int final_rotate[7] = {14, 11, 25, 16, 4, 14, 24};
-    uint32_t s[3], word[3];
-    s[0] = s[1] = s[2] = 0xdeadbeefu + (uint32_t)length;
+    uint32_t a, b, c, last[3] = {0};
+    a = b = c = 0xdeadbeefu + (uint32_t)length;
     if (length == 0)
-        return s[2];
+        return c;
     for (; length > 12; key += 12, length -= 12) {
-        shm_words(key, 12, word);
-        for (int i = 0; i < 3; i++)
-            s[i] += word[i];
-        for (int step = 0; step < 6; step++) {
-            int a = step % 3, b = (step + 1) % 3, c = (step + 2) % 3;
-            s[a] -= s[c];
-            s[a] ^= shm_rotate(s[c], mix_rotate[step]);
-            s[c] += s[b];
-        }
+        a += shm_word(key);
+        b += shm_word(key + 4);
+        c += shm_word(key + 8);
+        shm_mix(&a, &c, b, 4);
+        shm_mix(&b, &a, c, 6);
+        shm_mix(&c, &b, a, 8);
+        shm_mix(&a, &c, b, 16);
+        shm_mix(&b, &a, c, 19);
+        shm_mix(&c, &b, a, 4);
     }
-    shm_words(key, length, word);
-    for (int i = 0; i < 3; i++)
-        s[i] += word[i];
-    for (int step = 0; step < 7; step++) {
-        int a = (step + 2) % 3, b = (step + 1) % 3;
-        s[a] ^= s[b];
-        s[a] -= shm_rotate(s[b], final_rotate[step]);
-    }
-    return s[2];
+    size_t whole = length & ~(size_t)3;
+    for (size_t i = 0; i < whole; i += 4)
+        last[i / 4] = shm_word(key + i);
+    for (size_t i = whole; i < length; i++)
+        last[i / 4] |= (uint32_t)key[i] << (i % 4 * 8);
+    a += last[0];
+    b += last[1];
+    c += last[2];
+    shm_finish(&c, b, 14);
+    shm_finish(&a, c, 11);
+    shm_finish(&b, a, 25);
+    shm_finish(&c, b, 16);
+    shm_finish(&a, c, 4);
+    shm_finish(&b, a, 14);
+    shm_finish(&c, b, 24);
+    return c;
 }
 
 /* Does the entry carry this key now? */
