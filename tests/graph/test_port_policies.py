@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from agent.ifmap import NodeRef
 from agent.inputs import GraphLink
+from agent.oper import Compiler
 from agent.oper.flow_rows import UNNUMBERED, FlowPort, PortPolicy
+from agent.oper.incremental import View
 from tests.graph.policies import (
     PROJECT,
     access_list,
@@ -26,11 +29,12 @@ from tests.graph.policies import (
 )
 from tests.graph.test_access_lists import FULL, LIST, NET1, ONE, PORT, VM
 from tests.graph.test_orders import changed
-from tests.graph.worlds import START, World, config_of, full, move, put, run, worked
+from tests.graph.worlds import SETTINGS, START, World, config_of, full, move, put, run, worked
 
 GROUP = f"{PROJECT}:default"
 EGRESS, INGRESS = (f"{GROUP}:{side}-access-control-list" for side in ("egress", "ingress"))
 PARSED = worked(vms=10, networks=3)
+OF_PORTS = {"vmi", "flow_port", "port_policy", "port_limits", "translations", "export", "tag"}
 OTHER = ("security-group", f"{PROJECT}:other")
 DISABLED = changed(ONE, str(VM.port), **{"virtual-machine-interface-disable-policy": True})
 
@@ -182,10 +186,11 @@ def test_a_changed_list_recomputes_itself_and_nothing_of_its_ports() -> None:
     delta = compiler.commit()
     assert set(delta.acls) == {LIST}
     assert (delta.flow_ports, delta.changed, delta.vmis) == ({}, (), ())
-    # Besides: that it is still the one that decides, and that it mirrors nothing.
     counts = Counter(compiler.recomputed) - before
     assert counts["acl.acl"] == 1
-    assert set(counts) <= {"acl.acl", "acl.is_mirror", "analyzers.list_analyzers"}
+    # Besides, what else a list may ask for: that it decides, whom it mirrors to, and so on.
+    assert sum(counts.values()) < len(PARSED.vms)
+    assert not {name.partition(".")[0] for name in counts} & OF_PORTS
 
 
 def test_a_group_attached_to_a_port_touches_that_port() -> None:
@@ -231,3 +236,35 @@ def test_any_part_of_a_configuration_in_any_order_gives_the_same(
 def test_uuids_of_lists_are_those_of_their_nodes() -> None:
     compiler, _ = run([FULL | access_list(NET1, "net1", [rule()])])
     assert compiler.acls()[LIST].uuid == uuid(LIST)
+
+
+def test_a_policy_that_cannot_be_computed_closes_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault that no configuration is known to provoke."""
+
+    def fault(view: View, uuid: UUID) -> PortPolicy:
+        raise ZeroDivisionError(uuid)
+
+    monkeypatch.setattr("agent.oper.flow_port.port_policy", fault)
+    compiler = Compiler(SETTINGS)
+    move(compiler, World(), FULL)
+    delta = compiler.commit()
+    row = delta.flow_ports[VM.port]
+    assert row is not None
+    assert row.policy == PortPolicy(groups=(UNNUMBERED,)), "in a group, and no list passes anything"
+    assert [reason for reason in compiler.failures().values() if "ZeroDivisionError" in reason]
+
+
+def test_a_list_that_cannot_be_computed_denies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault that no configuration is known to provoke."""
+
+    def fault(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("agent.oper.acl.condition", fault)
+    compiler = Compiler(SETTINGS)
+    move(compiler, World(), FULL | access_list(NET1, "net1", [rule()]))
+    row = compiler.commit().acls[LIST]
+    assert row is not None
+    assert row.rules == ()
+    assert "ZeroDivisionError" in row.problems[0]
+    assert compiler.flow_ports()[VM.port].policy.network == LIST
