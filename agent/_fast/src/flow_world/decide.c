@@ -155,6 +155,7 @@ static void write_short(struct work *k)
     for (unsigned which = 0; which < FLOW_SIDES; which++) {
         struct flow_side *side = &k->decision->side[which];
         side->flags = FLOW_ACTIVE;
+        side->src_nexthop = 0;
         side->vrf = (uint16_t)k->packet->vrf;
         side->reason = (uint8_t)k->reason;
         side->ecmp = -1;
