@@ -225,7 +225,7 @@ static bool tunnel_input(struct datapath *dp, struct packet *p)
 }
 
 /* An ICMP error that quotes a packet of our tunnels. */
-static bool is_tunnel_error(struct packet *p)
+bool is_tunnel_error(const struct packet *p)
 {
     if (p->proto != PROTO_ICMP || p->is_fragment
         || !has_bytes(p, p->l4, ICMP_HEADER_LEN + IP4_LEN + UDP_LEN))

@@ -18,10 +18,11 @@ static bool is_neighbour_message(const struct packet *p)
     return p->buf[p->l4] == ND_NS || p->buf[p->l4] == ND_NA;
 }
 
-/* Does it end here, as a packet of our own tunnels does? What it carries has flows. */
+/* Does it end here, as packets of our own tunnels do, and errors about them? What a tunnel
+ * carries has flows. */
 static bool is_own_tunnel(struct datapath *dp, const struct packet *p, const struct nexthop *nh)
 {
-    if (!is_underlay(p) || !is_tunnelled(p))
+    if (!is_underlay(p) || p->l3_type != TYPE_IP4 || !(is_tunnelled(p) || is_tunnel_error(p)))
         return false;
     if (!nh) {
         const struct route *route = find_route4(dp, p->vrf, p->buf + p->l3 + 16);

@@ -38,6 +38,8 @@ void leave_flow(struct datapath *dp, struct packet *p);
 void leave_policy(struct datapath *dp, struct packet *p, struct nexthop *nh);
 /* decap.c: has it the outer headers of a tunnel that could be ours? */
 bool is_tunnelled(const struct packet *p);
+/* Is it an ICMP error about a packet of our tunnels? */
+bool is_tunnel_error(const struct packet *p);
 
 /* trap.c: a held packet for the agent, with what it must know of the entry. */
 struct flow_trap {
