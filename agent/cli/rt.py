@@ -138,7 +138,7 @@ def _dump_bridge(client: DatapathClient, options: argparse.Namespace) -> None:
     except OSError as error:
         raise UsageError(f"cannot read {table.btable_file_path}: {error.strerror}") from None
     with view:
-        rows = (entry for entry in view if entry.vrf == options.dump)
+        rows = view.select(options.dump)
         if options.json:
             tool.print_json([render_route.entry_json(entry) for entry in rows])
             return

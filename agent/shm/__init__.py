@@ -11,7 +11,7 @@ validated, and one that cannot be right is counted (`corrupt`, `torn`) and passe
 This package never writes to a table and never follows the datapath's pointers.
 """
 
-from agent.shm.bridge import BridgeEntry, BridgeFlag, BridgeTable
+from agent.shm.bridge import BridgeEntry, BridgeFlag, BridgeStatistics, BridgeTable
 from agent.shm.filter import FlowEnd, FlowFilter
 from agent.shm.flow import FlowAction, FlowEntry, FlowFlag, FlowKey, FlowScan, FlowTable, TcpFlag
 from agent.shm.geometry import Geometry, overflow_entries
@@ -23,6 +23,7 @@ __all__ = [
     "FLOW_DROP_REASONS",
     "BridgeEntry",
     "BridgeFlag",
+    "BridgeStatistics",
     "BridgeTable",
     "FlowAction",
     "FlowCounts",

@@ -7,12 +7,14 @@ unaligned fields; the key is MAC (6 bytes) and VRF (u16, host order).
 from __future__ import annotations
 
 import struct
+from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntFlag
 
 from agent._fast import bridge_table
 from agent.shm.geometry import BRIDGE_ENTRY_SIZE, NO_INDEX
-from agent.shm.mapping import Mapping, Scan
+from agent.shm.mapping import SLICE, TALLY_SLICE, Mapping, Scan
 from agent.values import Mac
 
 _ENTRY = struct.Struct("<8xIIIB6sH8xQIiH")
@@ -67,6 +69,19 @@ class BridgeScan(Scan):
     packets: int
 
 
+@dataclass(frozen=True, slots=True)
+class BridgeStatistics:
+    """Valid entries and the sum of their packets. `corrupt` and `broken_chains` cannot be right."""
+
+    valid: int
+    new_macs: int
+    moved: int
+    overflow: int
+    packets: int
+    corrupt: int
+    broken_chains: int
+
+
 class BridgeTable(Mapping[BridgeEntry]):
     """A read-only view of a bridge table."""
 
@@ -83,14 +98,37 @@ class BridgeTable(Mapping[BridgeEntry]):
         limit: int | None = None,
         mask: int = BridgeFlag.VALID,
         value: int = BridgeFlag.VALID,
+        vrf: int | None = None,
     ) -> BridgeScan:
         """Look at `count` entries from `start`; as `FlowTable.scan`."""
         stop, picked = self.window(start, count, limit)
         following, number, packets = bridge_table.scan(
-            self._buffer, start, stop, picked, mask=mask, value=value
+            self._buffer,
+            start,
+            stop,
+            picked,
+            mask=mask,
+            value=value,
+            vrf=-1 if vrf is None else vrf,
         )
         del picked[number:]
         return BridgeScan(following, picked, packets)
+
+    def select(self, vrf: int) -> Iterator[BridgeEntry]:
+        """Every sound entry of a VRF, in index order."""
+        start = 0
+        while start < self.geometry.entries:
+            found = self.scan(start, SLICE, vrf=vrf)
+            start = found.next_index
+            yield from self.rows(found.picked)
+
+    def statistics(self) -> BridgeStatistics:
+        """What all entries are, in numbers; each is checked, and so are all chains."""
+        counts = array("Q", bytes(8 * bridge_table.TALLY_WORDS))
+        for start in range(0, self.geometry.entries, TALLY_SLICE):
+            stop, _ = self.window(start, TALLY_SLICE, 0)
+            bridge_table.tally(self._buffer, self.geometry.main, start, stop, counts)
+        return BridgeStatistics(*counts)
 
     def entry(self, index: int) -> BridgeEntry | None:
         """The entry at `index` if it is valid and sound, else None. IndexError."""

@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv6Address
 from agent._fast import flow_table
 from agent.shm.filter import ANY, FlowFilter
 from agent.shm.geometry import FLOW_ENTRY_SIZE, NO_INDEX
-from agent.shm.mapping import SLICE, Buffer, Mapping, Scan
+from agent.shm.mapping import SLICE, TALLY_SLICE, Buffer, Mapping, Scan
 from agent.shm.statistics import FlowStatistics, no_counts
 from agent.values import Address
 
@@ -25,10 +25,6 @@ _KEY4 = struct.Struct("<BBH2s2sI4s4s")
 _KEY6 = struct.Struct("<BBH2s2sI16s16s")
 _ENTRY = struct.Struct("<8xIIIBBh44sBBH8xIiHHHHHBBIIIHBbBBHI8xIb")
 """Everything but pointers and padding, from byte 8 on: see FlowEntry._of."""
-
-
-TALLY_SLICE = 1 << 17
-"""Entries that are counted before it is checked again that the file is still whole."""
 
 
 class FlowFlag(IntFlag):
@@ -268,9 +264,7 @@ class FlowTable(Mapping[FlowEntry]):
         while start < self.geometry.entries:
             found = self.scan(start, SLICE, where=where)
             start = found.next_index
-            for index in found.picked:
-                if (row := self.entry(index)) is not None:
-                    yield row
+            yield from self.rows(found.picked)
 
     def statistics(self) -> FlowStatistics:
         """What all entries are, in numbers; each is checked, and so are all chains."""

@@ -7,7 +7,7 @@ import os
 import stat
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Generic, Self, TypeVar, cast
@@ -21,6 +21,8 @@ Buffer = bytes | bytearray | memoryview | mmap.mmap
 COPY_ATTEMPTS = 4
 SLICE = 4096
 """Entries that one compiled slice looks at when a whole table is walked."""
+TALLY_SLICE = 1 << 17
+"""Entries that are counted before it is checked again that the file is still whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +174,13 @@ class Mapping(ABC, Generic[Entry]):
         while start < self.geometry.entries:
             found = self.scan(start, SLICE)
             start = found.next_index
-            for index in found.picked:
-                if (row := self.entry(index)) is not None:
-                    yield row
+            yield from self.rows(found.picked)
+
+    def rows(self, picked: Iterable[int]) -> Iterator[Entry]:
+        """The entries at these indices that are in use and sound."""
+        for index in picked:
+            if (row := self.entry(index)) is not None:
+                yield row
 
     def window(self, start: int, count: int | None, limit: int | None) -> tuple[int, array[int]]:
         """Where a scan ends, and room for the indexes that it picks. WireError as `check`."""

@@ -242,3 +242,21 @@ def test_a_device_needs_the_size_that_the_datapath_reports() -> None:
     with FlowTable.open("/dev/zero", MAIN, size=TOTAL * 256) as view:
         assert list(view) == []
         assert not view.replaced()
+
+
+def test_bridge_entries_of_a_vrf_and_their_statistics() -> None:
+    table = bytearray(TOTAL * 64)
+    for index in range(TOTAL):
+        struct.pack_into("<I4xI", table, index * 64 + 8, index, 0xFFFFFFFF)
+    rows = [(0, 1, 0x01, 5), (3, 2, 0x21, 6), (17, 1, 0x09, 7), (5, 1, 0x00, 8), (6, 1, 0x01, 9)]
+    for index, vrf, flags, packets in rows:
+        at = index * 64
+        table[at + 21 : at + 29] = b"\x02\0\0\0\0" + bytes([index]) + vrf.to_bytes(2, "little")
+        struct.pack_into("<QIiH", table, at + 37, packets, 0, -1, flags)
+    table[6 * 64 + 21 : 6 * 64 + 27] = bytes(6)
+    struct.pack_into("<I", table, 7 * 64 + 16, TOTAL)
+    view = BridgeTable(table, MAIN)
+    assert [row.index for row in view.select(1)] == [0, 17]
+    counts = view.statistics()
+    assert (counts.valid, counts.new_macs, counts.moved, counts.overflow) == (3, 1, 1, 1)
+    assert (counts.packets, counts.corrupt, counts.broken_chains) == (18, 1, 1)
