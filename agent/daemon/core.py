@@ -73,6 +73,7 @@ class Core:
         self._gateways = Gateways(self.compiler)
         self._due: dict[Key, Desired | None] = {}
         self._failures: dict[str, str] = {}
+        self._problems: dict[str, str] = {}
         self._reported = False
         self._computed = -1
         """How much the compiler had computed when services and controllers followed it."""
@@ -260,6 +261,10 @@ class Core:
         for place, reason in failures.items() - self._failures.items():
             log.error("oper failed", place=place, reason=reason)
         self._failures = failures
+        problems = self.compiler.policy_problems()
+        for name, reason in problems.items() - self._problems.items():
+            log.warning("policy left out", list=name, reason=reason)
+        self._problems = problems
 
     def _services_follow(self, now: float) -> list[bytes]:
         """Let ARP resolve, announce and probe what the new state asks for."""

@@ -316,6 +316,10 @@ class Compiler:
         """The access lists in use, by name."""
         return dict(self._flows.acls)
 
+    def policy_problems(self) -> dict[str, str]:
+        """What of the access lists in use cannot be used, by the list's name."""
+        return dict(self._flows.problems)
+
     def link_local_services(self) -> tuple[LinkLocalService, ...]:
         """The services on link-local addresses."""
         return self._flows.services

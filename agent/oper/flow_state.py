@@ -39,6 +39,8 @@ class FlowState:
         self.acls: dict[str, Acl] = {}
         self.ports: dict[UUID, FlowPort] = {}
         self.services: tuple[LinkLocalService, ...] = ()
+        self.problems: dict[str, str] = {}
+        """What of lists cannot be used, by the list's name."""
         self._changes = FlowChanges()
 
     def take(self, changed: Changed) -> None:
@@ -56,6 +58,9 @@ class FlowState:
         if isinstance(value, Failure):
             value = unusable(name, value.reason)
         _put(self.acls, self._changes.acls, name, value)
+        self.problems.pop(name, None)
+        if value is not None and value.problems:
+            self.problems[name] = "; ".join(value.problems)
 
     def changes(self) -> FlowChanges:
         """What changed since this was last asked."""

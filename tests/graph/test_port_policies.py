@@ -233,6 +233,24 @@ def test_any_part_of_a_configuration_in_any_order_gives_the_same(
     assert {row.name for row in compiler.acls().values()} == set(compiler.acls())
 
 
+def test_what_of_policies_cannot_be_used_is_told() -> None:
+    bad = access_list(NET1, "net1", [rule(protocol="quic"), rule(protocol="zip")])
+    compiler, _ = run([FULL | bad])
+    [(name, reason)] = compiler.policy_problems().items()
+    assert name == LIST
+    assert reason.count("left out: protocol: ") == 2
+    for part in access_list(NET1, "net1", [rule()]):
+        put(compiler, part)
+    compiler.commit()
+    assert compiler.policy_problems() == {}
+    for part in bad:
+        put(compiler, part)
+    compiler.commit()
+    compiler.remove_port(VM.port)
+    compiler.commit()
+    assert compiler.policy_problems() == {}
+
+
 def test_uuids_of_lists_are_those_of_their_nodes() -> None:
     compiler, _ = run([FULL | access_list(NET1, "net1", [rule()])])
     assert compiler.acls()[LIST].uuid == uuid(LIST)
