@@ -135,7 +135,6 @@ def _make_datapath(run_dir: Path, sizes: Sizes, flow_lookup: bool) -> Datapath:
         nexthops=sizes.nexthops,
         labels=sizes.labels,
         hold_limit=sizes.flow_hold_limit,
-        flow_lookup=False,
         seed=random.SystemRandom().getrandbits(32),
         flow_lookup=flow_lookup,
     )
