@@ -37,8 +37,8 @@ ALLOWED: dict[str, set[str]] = {
     "daemon": EVERYTHING,
     "__main__": EVERYTHING,
 }
-# Only desired.py turns rows into messages.
-EXTRA = {("oper", "desired.py"): {"sandesh"}}
+# Only desired.py turns rows into messages, and dump.py reads them back.
+EXTRA = {("oper", name): {"sandesh"} for name in ("desired.py", "dump.py")}
 
 
 def package_of(path: Path) -> str:

@@ -23,7 +23,8 @@ from agent.inputs import (
 from agent.objects import DatapathMessage, Desired, Key, Kind
 from agent.oper import demand, enumerations, export, fabric, shared, vgw, vrf, world
 from agent.oper.datapath import Nexthop
-from agent.oper.desired import Dump, desired
+from agent.oper.desired import desired
+from agent.oper.dump import Dump
 from agent.oper.enumerations import ENUMERATIONS
 from agent.oper.export import Exported, Exports
 from agent.oper.flow_rows import Acl, FlowPort, LinkLocalService

@@ -142,7 +142,7 @@ class Vif:
     """A vif. `nexthop` is the index of its flow key nexthop, `cross_connect` an OS index.
 
     `mirror` is the index of the mirror to which its packets are copied, with metadata for
-    what comes in and what goes out.
+    what comes in and what goes out; `qos` is the index of its QoS map or -1.
     """
 
     key: Key
@@ -164,6 +164,7 @@ class Vif:
     mirror: int | None = None
     mirrored_in: bytes = b""
     mirrored_out: bytes = b""
+    qos: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +249,31 @@ class Mirror:
 
 
 @dataclass(frozen=True, slots=True)
+class QosMap:
+    """The forwarding class of each DSCP (64), MPLS EXP (8) and 802.1p (8) mark, from 0."""
+
+    key: Key
+    index: int
+    dscp: bytes
+    mpls: bytes
+    dotonep: bytes
+    refs: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardingClass:
+    """What a class is marked with, and its queue."""
+
+    key: Key
+    number: int
+    dscp: int
+    mpls: int
+    dotonep: int
+    queue: int
+    refs: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One peer's path to a prefix or a MAC address of a VRF.
 
@@ -285,7 +311,9 @@ class Route:
         return refs if self.mac is None else (*refs, route_key(self.vrf, self.mac))
 
 
-Object: TypeAlias = Vif | Nexthop | Label | VxlanId | VrfEntry | VrfAssign | Mirror
+Object: TypeAlias = (
+    Vif | Nexthop | Label | VxlanId | VrfEntry | VrfAssign | Mirror | QosMap | ForwardingClass
+)
 """What exactly one function of `oper` owns; routes may have several who offer them."""
 Row: TypeAlias = Object | Route
 

@@ -8,6 +8,7 @@ from agent.oper import (
     export,
     fabric,
     mirror,
+    qos,
     shared,
     vgw,
     vmi_objects,
@@ -92,6 +93,12 @@ def mirrors(view: View) -> tuple[Call, ...]:
     return (*ways, *entries)
 
 
+def qualities(view: View) -> tuple[Call, ...]:
+    """Forwarding classes and the QoS maps in use."""
+    maps = (Call(qos.map_output, (ref,)) for ref in view(qos.qos_configs))
+    return (Call(qos.classes_output, ()), *maps)
+
+
 def exports(view: View) -> tuple[Call, ...]:
     """What controllers are told."""
     ports = (Call(export.port_routes, (uuid,)) for uuid in view(plugged))
@@ -130,6 +137,7 @@ ENUMERATIONS = (
     directions,
     tunnels,
     mirrors,
+    qualities,
     exports,
     access_lists,
     flow_ports,

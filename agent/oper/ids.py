@@ -22,7 +22,8 @@ from agent.oper.incremental import Source, View
 
 # Nexthops: 0 the datapath's discard, 1 discard, 2 a hole, 3 L2 receive. VRFs: 0 fabric,
 # 1 fabric policy. Vifs: 0 fabric, 1 vhost0, 2 pkt0. Labels below 16 are reserved.
-FIRST = {Kind.VIF: 3, Kind.NEXTHOP: 4, Kind.LABEL: 16, Kind.VRF: 2, Kind.MIRROR: 0}
+FIRST = {Kind.VIF: 3, Kind.NEXTHOP: 4, Kind.LABEL: 16, Kind.VRF: 2}
+FIRST |= dict.fromkeys((Kind.MIRROR, Kind.QOS_MAP), 0)
 # How many there are while the datapath has not told otherwise (facts datapath-behaviour.md 9).
 LIMITS = {
     Kind.VIF: 4352,
@@ -30,6 +31,7 @@ LIMITS = {
     Kind.LABEL: 5120,
     Kind.VRF: 4096,
     Kind.MIRROR: 255,
+    Kind.QOS_MAP: 4096,
 }
 
 
@@ -59,7 +61,7 @@ class _Space:
 
 
 class Ids:
-    """The numbers of this host's vifs, nexthops, labels, VRFs and mirrors.
+    """The numbers of this host's vifs, nexthops, labels, VRFs, mirrors and QoS maps.
 
     `freed(kind)` is called when a number becomes free after claims were refused.
     """

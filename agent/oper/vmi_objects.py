@@ -15,6 +15,7 @@ from agent.oper.datapath import (
     Object,
     Output,
     Peer,
+    QosMap,
     Route,
     Vif,
     VifFlag,
@@ -31,6 +32,7 @@ from agent.oper.port_nexthops import Bound, VmiNexthops, nexthops
 from agent.oper.ports import attachment
 from agent.oper.preference import LOW, PathPreference, path_preference
 from agent.oper.prefixes import STATIC, PortPrefix, prefixes
+from agent.oper.qos import qos_config, qos_map
 from agent.oper.routing import routing
 from agent.oper.rows import Vmi, Vn, Vrf
 from agent.oper.vmi import NO_VIF, vif_key, vmi
@@ -95,8 +97,12 @@ def _vif(view: View, row: Vmi, made: VmiNexthops | None) -> Vif:
         refs=(vrf_key(row.vrf.name),),
         fat_flows=view(fat_flows, row.uuid),
     )
-    copied = view(copying, row.uuid)
-    return vif if copied is None else _copied(vif, copied)
+    copied, marked = view(copying, row.uuid), view(qos_config, row.uuid)
+    vif = vif if copied is None else _copied(vif, copied)
+    qos = view.attempt(qos_map, marked) if marked else None
+    if not isinstance(qos, QosMap):
+        return vif
+    return replace(vif, qos=qos.index, refs=(*vif.refs, qos.key))
 
 
 def _copied(vif: Vif, copied: Copying) -> Vif:

@@ -246,6 +246,7 @@ def test_a_changed_property_recomputes_only_its_readers() -> None:
         "fat_flows.fat_flows": 1,
         "analyzers.port_analyzer": 1,
         "mirror.copying": 1,
+        "qos.qos_config": 1,
         "vrf_assign.vrf_assign": 1,
         "alias_ip.alias_ips": 1,
         "floating_ip.floating_ips": 1,
