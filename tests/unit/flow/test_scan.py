@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import mmap
+import struct
 from pathlib import Path
 
 import pytest
 
+from agent._fast.flow_pairs import FlowPairs
 from agent._fast.flow_scan import FlowScanner
 from agent.errors import WireError
 from agent.flow.aging import ServiceTimeout, Timeouts
-from agent.shm import FlowAction, FlowFlag, FlowTable, TcpFlag
-from tests.unit.flow.scan_rig import MAIN, TCP, TOTAL, Rig, packet
+from agent.shm import FlowAction, FlowFlag, FlowKey, FlowTable, TcpFlag
+from tests.unit.flow.scan_rig import MAIN, TCP, TOTAL, Rig, packet, world
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "shm-layout.json").read_text())
 WRAP = 1 << 48
@@ -358,3 +361,31 @@ def test_a_table_that_shrinks_is_an_error_and_not_the_end(tmp_path: Path) -> Non
         scanner.close()
         with pytest.raises(ValueError, match="closed"):
             scanner.slice(3.0)
+
+
+def test_a_table_of_eight_million_entries() -> None:
+    entries = 8 << 20
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # what is only read takes no memory
+    with mmap.mmap(-1, entries * 256, flags=private) as memory:
+        made = world()
+        pairs = FlowPairs(made, table_entries=entries)
+        table = FlowTable(memory, entries - (1 << 20))
+        last = entries - 1
+        key = made.decide(packet(1000)).forward.key[:20]
+        memory[last * 256 + 24 : last * 256 + 44] = key
+        struct.pack_into("<I", memory, last * 256 + 8, last)
+        struct.pack_into("<BB", memory, last * 256 + 68, 20, 7)
+        struct.pack_into("<iHHH", memory, last * 256 + 84, -1, FlowFlag.ACTIVE, 0, 0)
+        scanner = FlowScanner(pairs, table, Timeouts(), delay=0.0)
+        now, slices = 1000.0, 0
+        while scanner.counters["sweeps"] == 0:
+            scanner.slice(now)
+            now, slices = max(scanner.deadline, now + 0.001), slices + 1
+        assert slices >= entries // 32768
+        assert now - 1000.0 < scanner.period + 1
+        scanner.slice(now)
+        assert (scanner.sweep["unowned"], scanner.counters["unknown"]) == (1, 1)
+        assert pairs.counters["entries_audited"] == 1
+        scanner.close()
+        assert table.index_of(FlowKey.unpack(key.ljust(44, b"\0"))) is None
+        table.close()
