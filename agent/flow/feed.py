@@ -23,6 +23,7 @@ from agent.sandesh.vrouter import (
     VrMirrorReq,
     VrMplsReq,
     VrNexthopReq,
+    VrQosMapReq,
     VrRouteReq,
     VrVrfReq,
 )
@@ -134,6 +135,8 @@ class WorldFeed:
             self._world.add(message)
         elif isinstance(message, VrMirrorReq):
             self._put_name(self._mirrors, str(one.key.name), message.mirr_index)
+        elif isinstance(message, VrQosMapReq):
+            self._put_name(self._maps, str(one.key.name), message.qmr_id)
         elif isinstance(message, VrInterfaceReq):
             self._key_nexthops[message.vifr_idx] = message.vifr_nh_id
             port = self._ports.get(message.vifr_idx)
@@ -152,6 +155,9 @@ class WorldFeed:
                 self._resolve(str(key.name))
         elif key.kind is Kind.MIRROR:
             self._mirrors.pop(str(key.name), None)
+            self._resolve(str(key.name))
+        elif key.kind is Kind.QOS_MAP:
+            self._maps.pop(str(key.name), None)
             self._resolve(str(key.name))
 
     def _remove_route(self, vrf: str, to: Any) -> None:
