@@ -35,7 +35,7 @@ from tests.unit.flow.pairs_rig import (
     refusal,
 )
 
-LONG, IDLE = 400.0, 20.0
+LONG, IDLE = 100.0, 20.0
 QUIET = 60.0
 STEP = 0.5
 TALKS = [
@@ -67,9 +67,17 @@ class Flows(RuleBasedStateMachine):
 
     # Packets and traps
 
-    @rule(talk=st.sampled_from(TALKS), back=st.booleans())
-    def packet(self, talk: Talk, back: bool) -> None:
-        self.rig.packet(talk.reply if back and talk.destination != "15.0.66.6" else talk)
+    @rule(talks=st.lists(st.sampled_from(TALKS), min_size=1, max_size=4), back=st.booleans())
+    def packets(self, talks: list[Talk], back: bool) -> None:
+        for talk in talks:
+            self.rig.packet(talk.reply if back and talk.destination != "15.0.66.6" else talk)
+
+    @rule(talks=st.lists(st.sampled_from(TALKS), min_size=1, max_size=6))
+    def flows_are_set_up(self, talks: list[Talk]) -> None:
+        for talk in talks:
+            self.rig.packet(talk)
+        if self.online:
+            self.rig.settle()
 
     @rule(count=st.integers(1, 4))
     def traps_arrive(self, count: int) -> None:
@@ -151,7 +159,6 @@ class Flows(RuleBasedStateMachine):
             model.entries[index] = Entry(gen_id=model.entries[index].gen_id)
             model.store(index)
 
-    @rule()
     def datapath_begins_anew(self) -> None:
         self.leave(served=0)
         self.rig.trapped.clear()
@@ -191,20 +198,24 @@ class Flows(RuleBasedStateMachine):
         if pair is not None:
             self.rig.pairs.end(pair, self.rig.now)
 
-    @rule(served=st.integers(0, 8))
-    def connection_is_lost(self, served: int) -> None:
-        self.leave(served)
-
     @rule()
     def connection_comes_back(self) -> None:
         self.enter()
 
-    @rule(served=st.integers(0, 8))
     def agent_begins_anew(self, served: int) -> None:
         self.leave(served)
         self.rig.trapped.clear()
         self.rig.pairs = FlowPairs(self.rig.world, **self.rig.options)  # type: ignore[arg-type]
         self.scanner = self.scan(LONG)
+
+    @rule(what=st.sampled_from(["agent", "datapath", "link", *[""] * 6]), served=st.integers(0, 8))
+    def something_rare_happens(self, what: str, served: int) -> None:
+        if what == "link":
+            self.leave(served)
+        elif what == "agent":
+            self.agent_begins_anew(served)
+        elif what == "datapath":
+            self.datapath_begins_anew()
 
     def leave(self, served: int) -> None:
         """The connection goes; the datapath may have got some of what was sent."""

@@ -165,19 +165,21 @@ static int64_t complete_partial(struct pairs *pairs, const uint8_t *data, size_t
                                 uint32_t now)
 {
     size_t used = 0;
-    while (pairs->partial_length && used < length) {
+    while (pairs->partial_length) {
         int64_t size = frame_size(pairs->partial, pairs->partial_length);
         if (size == STREAM_BROKEN)
             return STREAM_BROKEN;
-        size_t wanted = (size ? (size_t)size : (size_t)NLMSG_HEADER) - pairs->partial_length;
-        size_t more = wanted < length - used ? wanted : length - used;
-        memcpy(pairs->partial + pairs->partial_length, data + used, more);
-        pairs->partial_length += (uint32_t)more;
-        used += more;
         if (size && pairs->partial_length == size) {
             read_frame(pairs, pairs->partial, (size_t)size, now);
             pairs->partial_length = 0;
         }
+        size_t wanted = (size ? (size_t)size : (size_t)NLMSG_HEADER) - pairs->partial_length;
+        size_t more = wanted < length - used ? wanted : length - used;
+        if (!pairs->partial_length || !more)
+            break;
+        memcpy(pairs->partial + pairs->partial_length, data + used, more);
+        pairs->partial_length += (uint32_t)more;
+        used += more;
     }
     return (int64_t)used;
 }

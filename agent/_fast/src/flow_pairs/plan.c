@@ -126,7 +126,7 @@ void plan_refuse(struct pairs *pairs, uint32_t number, enum flow_reason reason, 
     pair->is.flags = (uint16_t)((pair->is.flags | PAIR_SHORT) & ~PAIR_BOUND_PORT);
     forward->action = FLOW_DROP;
     forward->reason = (uint8_t)reason;
-    forward->flags = 0;
+    forward->flags = FLOW_ACTIVE;
     pair->at[FLOW_FORWARD].flags |= SIDE_DIRTY;
     pair->tries = 0;
     if (shorts_enter(pairs, pair))
