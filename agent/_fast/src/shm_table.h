@@ -41,6 +41,12 @@ static inline uint64_t shm_load64(const unsigned char *at)
     return ((const volatile struct shm_u64 *)at)->value;
 }
 
+/* What was read before is not read again after, and the other way round. */
+static inline void shm_reads_done(void)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+}
+
 static inline uint32_t shm_rotate(uint32_t x, int bits)
 {
     return (x << bits) | (x >> (32 - bits));

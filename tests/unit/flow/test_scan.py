@@ -248,6 +248,21 @@ def test_an_entry_that_is_another_flows_now_is_told_apart_by_generation_or_key()
     assert other.pairs.owner(forward) != (pair, 0)
 
 
+@pytest.mark.parametrize(("at", "value"), [(92, 0), (84, 77)], ids=["action", "partner"])
+def test_what_somebody_else_changed_is_put_right(at: int, value: int) -> None:
+    rig = Rig()
+    pair, forward, reverse = kept(rig)
+    rig.put(forward, at, "<H", value)
+    rig.advance(10 * rig.scanner.period + 6)
+    row = rig.table.entry(forward)
+    assert row is not None
+    assert (row.action, row.rflow) == (FlowAction.FORWARD, reverse)
+    assert rig.pairs.owner(forward) == (pair, 0)
+    assert rig.scanner.counters["missing"] == 1
+    rig.advance(20 * rig.scanner.period)
+    assert rig.scanner.counters["missing"] == 1
+
+
 def test_what_was_explained_meanwhile_is_left_alone() -> None:
     rig = Rig()
     pair, forward, _ = kept(rig)

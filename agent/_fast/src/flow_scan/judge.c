@@ -22,7 +22,7 @@ bool scan_copy(const unsigned char *entry, unsigned char copy[FLOW_ENTRY])
 {
     for (int attempt = 0; attempt < COPY_ATTEMPTS; attempt++) {
         memcpy(copy, entry, FLOW_ENTRY);
-        __asm__ volatile("" ::: "memory"); /* compare with what is there now */
+        shm_reads_done();
         if (stands_still(entry, copy))
             return true;
     }
@@ -92,11 +92,9 @@ static void judge_unowned(struct scanner *s, struct suspect one, uint32_t now)
 static bool holds(const struct scanner *s, const struct flow_pair *pair, int side, uint32_t index)
 {
     const unsigned char *entry = s->table + (size_t)index * FLOW_ENTRY;
-    const uint8_t *key = pair->is.side[side].key;
     uint16_t flags = shm_load16(entry + FLOW_AT_FLAGS);
     return (flags & FLOW_ACTIVE) && !(flags & FLOW_DELETE_MARKED)
-        && shm_load8(entry + FLOW_AT_GEN) == pair->at[side].gen_id
-        && !memcmp(entry + FLOW_AT_KEY, key, key[0] == FLOW_INET ? FLOW_KEY_INET : FLOW_KEY);
+        && scan_is_of(pair, side, entry);
 }
 
 static void judge_owned(struct scanner *s, struct suspect one, uint32_t owner, uint32_t now)

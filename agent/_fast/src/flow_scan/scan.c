@@ -1,7 +1,7 @@
 #include "scan.h"
 
 /* Entries ahead of the one looked at: their lines are fetched, then their owners' pairs. */
-enum { AHEAD_ENTRY = 24, AHEAD_OWNER = 10, KEY_CHECK_EVERY = 8, READ_ATTEMPTS = 8 };
+enum { AHEAD_ENTRY = 24, AHEAD_OWNER = 10, COMPARED_EVERY = 8, READ_ATTEMPTS = 8 };
 
 static const unsigned char *entry_at(const struct scanner *s, uint32_t index)
 {
@@ -28,6 +28,7 @@ static bool read_counters(const unsigned char *entry, uint8_t gen_id, uint16_t f
     reading->bytes = flow_bytes(entry);
     reading->packets = flow_packets(entry);
     reading->tcp = shm_load16(entry + FLOW_AT_TCP);
+    shm_reads_done();
     uint16_t lasting = FLOW_ACTIVE | FLOW_EVICTED | FLOW_DELETE_MARKED;
     return shm_load8(entry + FLOW_AT_GEN) == gen_id
         && !((shm_load16(entry + FLOW_AT_FLAGS) ^ flags) & lasting);
@@ -111,19 +112,35 @@ static void evicted(struct scanner *s, const unsigned char *entry, uint32_t owne
     pairs_evicted(s->pairs, owner >> 1, owner & 1, reading.bytes, reading.packets, now);
 }
 
-static bool key_differs(const struct flow_pair *pair, int side, const unsigned char *entry)
+/* Has somebody else changed what the entry does, or whose partner it is? Only when no change of
+ * our own is under way. */
+static bool drifted(const struct flow_pair *pair, int side, const unsigned char *entry)
 {
-    const uint8_t *key = pair->is.side[side].key;
-    return memcmp(entry + FLOW_AT_KEY, key, key[0] == FLOW_INET ? FLOW_KEY_INET : FLOW_KEY) != 0;
+    const struct pair_side *at = &pair->at[side], *other = &pair->at[!side];
+    if (pair->asked || ((at->flags | other->flags) & SIDE_DIRTY) || other->index == FLOW_NONE
+        || (pair->is.flags & PAIR_SHORT))
+        return false;
+    return shm_load16(entry + FLOW_AT_ACTION) != pair->is.side[side].action
+        || shm_load32(entry + FLOW_AT_REVERSE) != other->index;
 }
 
-/* Is the entry what this side of an installed pair says that it is? */
+bool scan_is_of(const struct flow_pair *pair, int side, const unsigned char *entry)
+{
+    const uint8_t *key = pair->is.side[side].key;
+    return shm_load8(entry + FLOW_AT_GEN) == pair->at[side].gen_id
+        && !memcmp(entry + FLOW_AT_KEY, key, key[0] == FLOW_INET ? FLOW_KEY_INET : FLOW_KEY)
+        && ((shm_load16(entry + FLOW_AT_FLAGS) & (FLOW_EVICTED | FLOW_MODIFIED))
+            || !drifted(pair, side, entry));
+}
+
+/* Is the entry what this side of an installed pair says that it is? All is compared now and
+ * then, the generation always. */
 static bool is_its_owners(const struct scanner *s, const struct flow_pair *pair, int side,
                           uint32_t index, const unsigned char *entry)
 {
-    if (shm_load8(entry + FLOW_AT_GEN) != pair->at[side].gen_id)
-        return false;
-    return (index ^ s->sweep_number) % KEY_CHECK_EVERY || !key_differs(pair, side, entry);
+    if ((index ^ s->sweep_number) % COMPARED_EVERY)
+        return shm_load8(entry + FLOW_AT_GEN) == pair->at[side].gen_id;
+    return scan_is_of(pair, side, entry);
 }
 
 static void look_at_installed(struct scanner *s, uint32_t index, const unsigned char *entry,

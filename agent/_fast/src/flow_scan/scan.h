@@ -50,6 +50,8 @@ int64_t scan_entries(struct scanner *scanner, uint32_t count, int64_t budget, ui
 /* Judge suspects that have waited long enough. Returns what is left of the budget. */
 int64_t scan_judge(struct scanner *scanner, int64_t budget, uint32_t now);
 
+/* Has the entry the generation and key of this side of a pair, and does what was decided? */
+bool scan_is_of(const struct flow_pair *pair, int side, const unsigned char *entry);
 /* One consistent copy of what an entry says. False: it changes all the time (torn). */
 bool scan_copy(const unsigned char *entry, unsigned char copy[FLOW_ENTRY]);
 
