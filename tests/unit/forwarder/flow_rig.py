@@ -175,8 +175,9 @@ class FlowRig(Rig):
 
     def entries(self) -> list[Entry]:
         """Entries that a lookup finds."""
-        found = [self.entry(index) for index in range(FLOW_ENTRIES + FLOW_OVERFLOW)]
-        return [entry for entry in found if entry.valid and entry.flags & GONE == ACTIVE]
+        valid = self.table[20::256]
+        found = [self.entry(index) for index, flags in enumerate(valid) if flags & 1]
+        return [entry for entry in found if entry.flags & GONE == ACTIVE]
 
     def find(self, key: Key) -> Entry | None:
         for entry in self.entries():
