@@ -134,18 +134,21 @@ def _actions(view: View, ref: NodeRef) -> Iterator[Any]:
 
 
 def analyzers(view: View) -> tuple[Analyzer, ...]:
-    """All in use, of one name the first: those of plugged VMIs, then those of access lists."""
-    found: dict[str, Analyzer] = {}
+    """All in use: those of plugged VMIs and of access lists, by name.
+
+    Of one name there should be one; else it is always the same one of them.
+    """
+    found: set[Analyzer] = set()
     for uuid in view(plugged):
         one = view.attempt(port_analyzer, uuid)
         if one is not None and not isinstance(one, Failure):
-            found.setdefault(one[0].name, one[0])
+            found.add(one[0])
     lists, _ = view(lists_in_use)
     for ref in lists:
         named = view.attempt(list_analyzers, ref)
-        for each in () if isinstance(named, Failure) else named:
-            found.setdefault(each.name, each)
-    return tuple(found.values())
+        found.update(() if isinstance(named, Failure) else named)
+    chosen = {one.name: one for one in sorted(found, key=str, reverse=True)}
+    return tuple(chosen[name] for name in sorted(chosen))
 
 
 def targets(view: View) -> tuple[Target, ...]:
