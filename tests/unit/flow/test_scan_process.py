@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent._fast.flow_pairs import FlowPairs
 from agent._fast.flow_scan import FlowScanner
 from agent._fast.flow_world import World, encode_flow
+from agent.cli import flow
 from agent.cli.datapath_client import DatapathClient
 from agent.flow.aging import Timeouts
 from agent.sandesh.vrouter import (
@@ -124,3 +127,24 @@ def test_a_forwarder_started_anew_has_another_table(run_dir: Path, agent: Agent)
     fresh.rename(path)
     assert agent.table.replaced()
     agent.scanner.slice(agent.now + 1)  # what was mapped is still there
+
+
+def run_tool(run_dir: Path, capsys: pytest.CaptureFixture[str], *options: str) -> Any:
+    assert flow.main(["--sock-dir", str(run_dir), "--json", *options]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_flow_tool_changes_what_it_shows(
+    run_dir: Path, agent: Agent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_hand(run_dir, agent, 0, 1000, FlowAction.FORWARD)
+    by_hand(run_dir, agent, 0, 1001, FlowAction.FORWARD)
+    (shown,) = run_tool(run_dir, capsys, "--match", "10.1.1.3:1000,10.1.1.4:53 & proto udp")
+    assert (shown["action"], shown["sport"]) == ("forward", 1000)
+    run_tool(run_dir, capsys, "-d", str(shown["index"]))
+    changed = run_tool(run_dir, capsys, "--get", str(shown["index"]))
+    assert changed == shown | {"action": "drop", "drop_reason": "Unknown"}
+    assert run_tool(run_dir, capsys, "-s")["actions"] == {"drop": 1, "forward": 1}
+    run_tool(run_dir, capsys, "-f", str(shown["index"]))
+    assert run_tool(run_dir, capsys, "--get", str(shown["index"])) == shown
+    assert run_tool(run_dir, capsys, "-F") == {"deleted": 2, "refused": 0}
