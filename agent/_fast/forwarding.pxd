@@ -203,7 +203,8 @@ cdef extern from "dp.h" nogil:
         uint64_t *drops
         uint64_t unchecked
         uint32_t seed
-        uint64_t skew
+        uint64_t now
+        bint manual_clock
         flow_holds hold
         flow_graves graves
         bint mss_adjust
@@ -229,7 +230,6 @@ cdef extern from "dp.h" nogil:
     int c_vif_set "vif_set"(datapath *, const vif_config *)
     int c_vif_delete "vif_delete"(datapath *, uint32_t)
     int c_vif_attach "vif_attach"(datapath *, uint32_t, int, int, const char *)
-    void device_read_clock(datapath *)
     int device_greet(datapath *, uint32_t)
     bint device_is_attached(datapath *, c_vif *)
     void c_vif_detach "vif_detach"(datapath *, c_vif *)

@@ -529,7 +529,8 @@ class Datapath:
     # --- test devices
 
     def advance(self, seconds: float) -> None:
-        """Move the router's clock forward, and do what is due then."""
+        """Move the router's clock forward, and do what is due then. It stands still otherwise
+        from the first call on."""
 
     def set_capture(self, on: bool) -> None:
         """Collect what is sent on vifs without a descriptor (else it is dropped)."""

@@ -768,8 +768,8 @@ cdef class Datapath:
 
     def advance(self, double seconds):
         cdef datapath *dp = self.locked()
-        dp.skew += <uint64_t>(seconds * 1e9)
-        device_read_clock(dp)
+        dp.manual_clock = True
+        dp.now += <uint64_t>(seconds * 1e9)
         dp_unlock(dp)
 
     def set_capture(self, bint on):

@@ -18,7 +18,7 @@ def octets(values: Any) -> bytes:
 
 
 def new_datapath(**settings: Any) -> Datapath:
-    """Small tables unless told otherwise; frames out are captured."""
+    """Small tables unless told otherwise; frames out are captured, the clock stands still."""
     flow_entries = settings.pop("flow_entries", 1024)
     flow_overflow = settings.pop("flow_overflow", 1024)
     bridge_entries = settings.pop("bridge_entries", 1024)
@@ -34,6 +34,7 @@ def new_datapath(**settings: Any) -> Datapath:
         **settings,
     )
     datapath.set_capture(True)
+    datapath.advance(0)
     return datapath
 
 

@@ -22,7 +22,11 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-void device_read_clock(struct datapath *dp) { dp->now = now_ns() + dp->skew; }
+void device_read_clock(struct datapath *dp)
+{
+    if (!dp->manual_clock)
+        dp->now = now_ns();
+}
 
 /* --- sending --- */
 

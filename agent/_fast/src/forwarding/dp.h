@@ -115,7 +115,8 @@ struct datapath {
     uint64_t drops[DROP_REASONS];
     uint64_t unchecked;
     uint32_t seed;
-    uint64_t now, skew;             /* monotonic ns at the last lock; skew is for tests */
+    uint64_t now;                   /* monotonic ns at the last lock */
+    bool manual_clock;              /* of a test: it moves when it is told to */
     struct flow_holds hold;
     struct flow_graves graves;
     struct outbox outbox;
