@@ -517,7 +517,7 @@ def test_records_are_a_ring_that_counts_what_it_lost() -> None:
     ],
 )
 def test_numbers_that_cannot_be_are_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="entries|window|times"):
+    with pytest.raises(ValueError, match=r"entries|window|times"):
         FlowPairs(world(), **{"table_entries": 64, **wrong})  # type: ignore[arg-type]
 
 
