@@ -287,6 +287,13 @@ class World:
     @property
     def sizes(self) -> Sizes: ...
 
+class Rehearsal:
+    """Packets to decide on again and again without Python in between, for measurements."""
+
+    def __init__(self, world: World, packets: Sequence[Packet]) -> None: ...
+    def run(self) -> int:
+        """Decide on all and encode both messages of each; how many would pass."""
+
 def encode_flow(
     decision: Decision, side: int, index: int | None, gen_id: int, partner: int | None
 ) -> bytes:

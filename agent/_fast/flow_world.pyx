@@ -578,6 +578,43 @@ cdef class World:
                      found.labels, found.metas, found.memory)
 
 
+cdef class Rehearsal:
+    cdef flow_packet *packets
+    cdef size_t count
+    cdef World world
+
+    def __cinit__(self, World world, packets):
+        cdef Py_ssize_t i
+        self.world = world
+        self.count = len(packets)
+        self.packets = <flow_packet *>calloc(self.count + 1, sizeof(flow_packet))
+        if self.packets is NULL:
+            raise MemoryError
+        for i, packet in enumerate(packets):
+            read_packet(packet, &self.packets[i])
+
+    def __dealloc__(self):
+        free(self.packets)
+
+    def run(self):
+        cdef size_t i, passed = 0
+        with nogil:
+            for i in range(self.count):
+                passed += rehearse(self.world.world, &self.packets[i])
+        return passed
+
+
+cdef bint rehearse(world *to, const flow_packet *packet) noexcept nogil:
+    cdef flow_decision decision
+    cdef uint8_t out[2][FLOW_MESSAGE]
+    flow_decide(to, packet, NULL, &decision)
+    flow_encode(out[1], &decision, 1, FLOW_NONE, 0, packet.index)
+    flow_encode(out[0], &decision, 0, packet.index, packet.gen_id, 1)
+    if decision.flags & PAIR_BOUND_PORT:
+        world_return_port(to, packet.proto, decision.bound_port)
+    return decision.side[0].action != 0
+
+
 cdef int read_inet(object packed, uint8_t *out) except -1:
     cdef port_address address
     read_address(packed, &address, "address")

@@ -24,7 +24,7 @@ const struct port_floating *find_floating(const struct work *k, const struct por
     for (uint32_t i = 0; i < port->is.floating_count; i++)
         if (port->is.floating[i].inbound
             && same_address(k, &port->is.floating[i].address, address)
-            && world_vrf(k->world, port->is.floating[i].vrf))
+            && vrf_at(k, port->is.floating[i].vrf))
             return &port->is.floating[i];
     return NULL;
 }

@@ -80,7 +80,9 @@ int world_put_vrf(struct world *world, uint32_t index, const char *name, size_t 
     if (!world->vrfs[index]) {
         world->vrfs[index] = vrf;
         world->vrf_count++;
-        touch_lookers(world, index);
+        if (world->missed[index])
+            touch_all(world);
+        world->missed[index] = false;
     }
     return 0;
 }
@@ -125,6 +127,7 @@ void world_drop_vrf(struct world *world, uint32_t index)
             route_delete(world, table->store.values[at]);
     }
     drop_bridges(world, index);
+    touch_lookers(world, index);
     for (unsigned kind = 0; kind < TABLES; kind++) {
         touch_route(world, vrf->nothing[kind]);
         route_end(world, vrf->nothing[kind]);

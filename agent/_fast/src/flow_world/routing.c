@@ -13,7 +13,7 @@ static uint32_t found(struct work *k, struct vrf *vrf, unsigned kind, uint32_t n
 
 uint32_t look_up(struct work *k, uint32_t index, const uint8_t *address)
 {
-    struct vrf *vrf = world_vrf(k->world, index);
+    struct vrf *vrf = vrf_at(k, index);
     unsigned kind = family_table(k->packet->family);
     if (!vrf)
         return NO_ROUTE;
@@ -23,7 +23,7 @@ uint32_t look_up(struct work *k, uint32_t index, const uint8_t *address)
 uint32_t look_up_mac(struct work *k, uint32_t index, const uint8_t *mac)
 {
     static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-    struct vrf *vrf = world_vrf(k->world, index);
+    struct vrf *vrf = vrf_at(k, index);
     if (!vrf)
         return NO_ROUTE;
     uint32_t number = map_get(&k->world->bridge, bridge_key(index, mac));
@@ -240,7 +240,8 @@ static const struct nexthop *land(struct work *k, uint32_t *number)
         TELL(k, STEP_LANDING, p->label, *number);
         return hop_at(k, *number);
     }
-    const struct route *route = route_at(k, look_up(k, p->vrf, p->dst));
+    k->dst.route = look_up(k, p->vrf, p->dst);
+    const struct route *route = route_at(k, k->dst.route);
     *number = route ? route->nexthop : FLOW_NONE;
     return hop_at(k, *number);
 }

@@ -101,6 +101,7 @@ struct world {
     const struct classifier *classifier;
     struct port **ports; /* WORLD_VIFS */
     struct vrf **vrfs;   /* WORLD_VRFS */
+    bool *missed;        /* WORLD_VRFS: decisions asked for one that was not there */
     uint32_t port_count, vrf_count, port_top;
 
     struct route *routes;

@@ -53,7 +53,7 @@ void translate_vrf(struct work *k, const uint32_t *lists, size_t count)
         return;
     k->skip_acl = verdict->ignore_acl;
     TELL(k, STEP_VRF_TRANSLATE, verdict->vrf, verdict->rule);
-    if (!world_vrf(k->world, verdict->vrf))
+    if (!vrf_at(k, verdict->vrf))
         k->reason = REASON_VRF;
     else
         enter(k, verdict->vrf);

@@ -14,7 +14,9 @@ static bool for_router(struct work *k, const struct port *port)
     const uint8_t *dmac = k->packet->dmac;
     if (!has(port, TRAIT_BRIDGED) || is_zero(dmac))
         return true;
-    const struct route *route = route_at(k, look_up_mac(k, k->packet->vrf, dmac));
+    uint32_t number = look_up_mac(k, k->packet->vrf, dmac);
+    const struct route *route = route_at(k, number);
+    read_widely(k, number);
     const struct nexthop *nh = route ? hop_at(k, route->nexthop) : NULL;
     return nh && nh->type == NEXTHOP_L2_RECEIVE;
 }
@@ -49,5 +51,5 @@ enum flow_reason validate(const struct work *k)
     enum flow_reason reason = k->ingress ? validate_port(k, k->src.port) : REASON_NONE;
     if (reason)
         return reason;
-    return world_vrf(k->world, k->packet->vrf) ? REASON_NONE : REASON_VRF;
+    return vrf_at(k, k->packet->vrf) ? REASON_NONE : REASON_VRF;
 }

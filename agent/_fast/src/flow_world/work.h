@@ -69,6 +69,15 @@ static inline const struct nexthop *hop_at(const struct work *k, uint32_t number
     return world_nexthop(k->world, number);
 }
 
+/* A VRF that the decision needs; that it is missing is remembered. */
+static inline struct vrf *vrf_at(const struct work *k, uint32_t index)
+{
+    struct vrf *vrf = world_vrf(k->world, index);
+    if (!vrf && index < WORLD_VRFS)
+        k->world->missed[index] = true;
+    return vrf;
+}
+
 static inline bool has(const struct port *port, enum port_trait trait)
 {
     return port && (port->is.traits & trait);

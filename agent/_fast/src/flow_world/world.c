@@ -14,8 +14,9 @@ struct world *world_new(const struct classifier *classifier)
     world->limits.link_local_flows = world->limits.vm_link_local_flows = LINK_LOCAL_FLOWS;
     world->ports = calloc(WORLD_VIFS, sizeof *world->ports);
     world->vrfs = calloc(WORLD_VRFS, sizeof *world->vrfs);
+    world->missed = calloc(WORLD_VRFS, sizeof *world->missed);
     uint32_t number;
-    if (!world->ports || !world->vrfs || world_meta(world, 0, 0, 0, &number)) {
+    if (!world->ports || !world->vrfs || !world->missed || world_meta(world, 0, 0, 0, &number)) {
         world_free(world);
         return NULL;
     }
@@ -29,6 +30,7 @@ void world_free(struct world *world)
     for (uint32_t i = 0; i < world->port_top; i++)
         free(world->ports[i]);
     free(world->ports);
+    free(world->missed);
     routes_free(world);
     nexthops_free(world);
     services_free(world);
