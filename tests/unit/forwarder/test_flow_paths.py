@@ -128,7 +128,7 @@ def test_bridged_frame_of_the_fabric_meets_the_policy_of_its_guest(rig: FlowRig)
     inner = Ether(src="02:33:33:33:33:33", dst=MAC1.hex(":")) / udp("15.0.0.8", "15.0.0.3", 5, 6)
     (trap,) = traps(rig.send(FABRIC, vxlan(inner)))
     key = Key(GUEST1_NH, "15.0.0.8", "15.0.0.3", UDP_PROTO, 5, 6)
-    assert (trap.vif, trap.frame, trap.index) == (FABRIC, bytes(inner), rig.found(key).index)
+    assert (trap.vif, trap.frame, trap.index) == (FABRIC, vxlan(inner), rig.found(key).index)
     rig.change(key, trap.index)
     assert [(vif, frame) for vif, frame, _ in rig.dp.captured()] == [(TAP1, bytes(inner))]
 

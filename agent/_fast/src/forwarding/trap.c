@@ -60,8 +60,11 @@ void trap(struct datapath *dp, struct packet *p, uint16_t vrf, int reason, uint3
     device_send(dp, dp->agent, p);
 }
 
+/* With the headers of the tunnel that brought it: the agent decides by label and sender. */
 void trap_flow(struct datapath *dp, struct packet *p, int reason, const struct flow_trap *flow)
 {
+    if (p->outer_src)
+        p->eth = 0;
     uint8_t *out = push_headers(dp, p, p->vrf, reason);
     if (!out)
         return;
