@@ -217,25 +217,10 @@ class _Decider:
     # -- order of steps
 
     def run(self) -> Answer:
-        port = self.facts.ports.get(self.packet.vif)
-        fabric = port is not None and port.kind is PortKind.FABRIC
-        self.ingress = self.packet.tunnel == 0 and not fabric
-        self.bridged = self.packet.is_l2 if not self.ingress else self.is_bridged(port)
-        self.src = Tip(port=port, vif=self.packet.vif) if self.ingress else Tip()
-        reason = 0
         sides = [Side(), Side()]
+        reason = 0
         try:
-            if self.ingress:
-                self.mask(port)
-            self.to = self.fields
-            self.validate(port)
-            if self.ingress:
-                self.from_port()
-            else:
-                self.from_fabric()
-            self.check_routes()
-            if self.bind:
-                self.take_port()
+            self.route_packet()
             sides[0].source_nexthop = self.rpf_forward()
             sides[1].source_nexthop = self.rpf_reverse()
         except Short as short:
@@ -245,15 +230,11 @@ class _Decider:
         if keys[0] == keys[1]:
             reason = reason or 17
             keys[1] = bytes(44)
-        if reason:
-            sides = [Side(), Side()]
-        for side, key in zip(sides, keys, strict=True):
-            side.key = key
         flags = self.pair_flags()
         if reason:
-            for side in sides:
-                side.vrf, side.reason = self.packet.vrf, reason
+            sides = [Side(key=key, vrf=self.packet.vrf, reason=reason) for key in keys]
             return Answer(sides[0], sides[1], flags | PAIR_SHORT, 0)
+        sides[0].key, sides[1].key = keys
         self.ecmp[1] = -1 if self.bridged else self.source_member()
         self.policy(sides)
         for which in (0, 1):
@@ -264,6 +245,24 @@ class _Decider:
         if max(self.ecmp) >= 0:
             flags |= PAIR_ECMP
         return Answer(sides[0], sides[1], flags, self.bound_port)
+
+    def route_packet(self) -> None:
+        port = self.facts.ports.get(self.packet.vif)
+        fabric = port is not None and port.kind is PortKind.FABRIC
+        self.ingress = self.packet.tunnel == 0 and not fabric
+        self.bridged = self.packet.is_l2 if not self.ingress else self.is_bridged(port)
+        self.src = Tip(port=port, vif=self.packet.vif) if self.ingress else Tip()
+        if self.ingress:
+            self.mask(port)
+        self.to = self.fields
+        self.validate(port)
+        if self.ingress:
+            self.from_port()
+        else:
+            self.from_fabric()
+        self.check_routes()
+        if self.bind:
+            self.take_port()
 
     # -- look-up
 
