@@ -21,6 +21,9 @@ class FatFlows:
     rules: tuple[FatRule, ...]
     excludes: tuple[Exclude, ...]
 
+    def __bool__(self) -> bool:
+        return bool(self.rules or self.excludes)
+
 
 def read(request: VrInterfaceReq) -> FatFlows:
     """What the lists say. ValueError: lists of prefixes that do not go together."""

@@ -137,7 +137,7 @@ def _program_extras(
             request.vifr_in_mirror_md,
             request.vifr_out_mirror_md,
         )
-    if code == 0 and (fat_flows.rules or (old is not None and old.vifr_fat_flow_protocol_port)):
+    if code == 0 and (fat_flows or (old is not None and fat_flow.read(old))):
         code = datapath.vif_fat_flows(idx, fat_flows.rules, fat_flows.excludes)
     return code
 
