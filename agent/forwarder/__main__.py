@@ -47,12 +47,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="the interface for a physical vif whose own name this host does not have",
     )
     made.add_argument(
-        "--flows",
-        action="store_true",
-        help="packets of interfaces with policy need a flow that the agent decides about "
-        "(default: they are forwarded without, and counted)",
-    )
-    made.add_argument(
         "--log-level",
         choices=("debug", "info", "warning", "error"),
         default="info",
@@ -77,9 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         sizes = Sizes(**{name: getattr(options, name) for name in _SIZE_OPTIONS})
-        forwarder = Forwarder(
-            options.run_dir.absolute(), sizes, options.fabric, flows=options.flows
-        )
+        forwarder = Forwarder(options.run_dir.absolute(), sizes, options.fabric)
         uvloop.run(forwarder.run())
     except AgentError as error:
         print(f"error: {error}", file=sys.stderr)

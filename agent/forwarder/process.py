@@ -30,18 +30,13 @@ log = logging.getLogger(__name__)
 
 
 class Forwarder:
-    """Everything of one run directory. `run` returns when the process is told to end.
+    """Everything of one run directory. `run` returns when the process is told to end."""
 
-    `flows`: packets of interfaces and nexthops with policy go by the flow table.
-    """
-
-    def __init__(
-        self, run_dir: Path, sizes: Sizes, fabric: str | None = None, *, flows: bool = False
-    ) -> None:
+    def __init__(self, run_dir: Path, sizes: Sizes, fabric: str | None = None) -> None:
         sizes.check()
         self._run_dir = run_dir
         self._lock = _claim(run_dir)
-        self._datapath = _make_datapath(run_dir, sizes, flows)
+        self._datapath = _make_datapath(run_dir, sizes)
         self._ports = Ports(self._datapath, run_dir, Opener(run_dir, fabric))
         self._control = Control(self._datapath, self._ports, sizes, run_dir)
         self._ports.resized = partial(resize, self._control)
@@ -112,7 +107,7 @@ def _claim(run_dir: Path) -> int:
     return descriptor
 
 
-def _make_datapath(run_dir: Path, sizes: Sizes, flow_lookup: bool) -> Datapath:
+def _make_datapath(run_dir: Path, sizes: Sizes) -> Datapath:
     flows = sizes.flow_entries + sizes.flow_overflow_entries
     bridges = sizes.bridge_entries + sizes.bridge_overflow_entries
     try:
@@ -136,5 +131,5 @@ def _make_datapath(run_dir: Path, sizes: Sizes, flow_lookup: bool) -> Datapath:
         labels=sizes.labels,
         hold_limit=sizes.flow_hold_limit,
         seed=random.SystemRandom().getrandbits(32),
-        flow_lookup=flow_lookup,
+        flow_lookup=True,
     )
