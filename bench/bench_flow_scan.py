@@ -79,7 +79,7 @@ class Walk:
         self.now = 1000.0
         self.pairs.connected(self.now)
         self.table = FlowTable(memoryview(self.memory), MAIN)
-        self.indexes = [(k * 2_097_143) % ENTRIES for k in range(live)]
+        self.indexes = [(k * 2_097_143) % MAIN for k in range(live)]
         for position in range(0, live, 2):
             self._write(position)
         self._keep()
