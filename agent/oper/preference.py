@@ -59,7 +59,7 @@ def active_active(view: View, uuid: UUID) -> frozenset[Address]:
     """The addresses of a VMI that it has together with others: nobody gives way to another."""
     found = instance_ips(view, uuid)
     own = (one for one, said in found if member(said, "instance-ip-mode") == "active-active")
-    return frozenset(own) | view(shared_pairs, uuid)
+    return frozenset(own) | shared_pairs(view, uuid)
 
 
 def instance_ips(view: View, uuid: UUID) -> Iterator[tuple[Address, Mapping[str, Any]]]:

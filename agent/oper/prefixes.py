@@ -17,6 +17,7 @@ from agent.oper.floating_ip import floating_ips
 from agent.oper.incremental import Failure, View
 from agent.oper.instances import service_links
 from agent.oper.lending import place
+from agent.oper.pools import lenders
 from agent.oper.preference import instance_ips
 from agent.oper.rows import Vmi, Vn, Vrf
 from agent.oper.vmi import vmi
@@ -94,6 +95,8 @@ def _own(view: View, row: Vmi) -> Iterator[PortPrefix]:
 
 def _lent(view: View, row: Vmi) -> Iterator[PortPrefix]:
     """Floating and alias IPs; they move with the address that they belong to."""
+    if not view(lenders, row.uuid):
+        return
     lent = [(one, one.fixed) for one in view(floating_ips, row.uuid)]
     lent += [(one, row.primary(one.address.version)) for one in view(alias_ips, row.uuid)]  # type: ignore[misc]
     for one, own in lent:

@@ -11,6 +11,7 @@ from agent.oper.alias_ip import alias_ips
 from agent.oper.floating_ip import floating_ips
 from agent.oper.flow_rows import PortTranslations
 from agent.oper.incremental import View
+from agent.oper.pools import lenders
 from agent.oper.port_policy import has_policy, network_lists
 from agent.oper.vmi import vmi
 
@@ -21,12 +22,14 @@ def port_translations(view: View, uuid: UUID) -> PortTranslations:
     None while it does not forward.
     """
     row = view(vmi, uuid)
+    if row is None or not view(lenders, uuid):
+        return PortTranslations(pairs=row.pairs if row else ())
     return PortTranslations(
         tuple(
             replace(one, acl=_decides(view, uuid, one.network)) for one in view(floating_ips, uuid)
         ),
         tuple(replace(one, acl=_decides(view, uuid, one.network)) for one in view(alias_ips, uuid)),
-        row.pairs if row else (),
+        row.pairs,
     )
 
 

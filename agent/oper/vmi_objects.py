@@ -9,6 +9,7 @@ from uuid import UUID
 from agent.ifmap import NodeRef
 from agent.objects import Key, Kind
 from agent.oper import nexthop
+from agent.oper.analyzers import port_analyzer
 from agent.oper.datapath import (
     BridgeFlag,
     InetFlag,
@@ -97,7 +98,8 @@ def _vif(view: View, row: Vmi, made: VmiNexthops | None) -> Vif:
         refs=(vrf_key(row.vrf.name),),
         fat_flows=view(fat_flows, row.uuid),
     )
-    copied, marked = view(copying, row.uuid), view(qos_config, row.uuid)
+    copied = view(copying, row.uuid) if view(port_analyzer, row.uuid) else None
+    marked = view(qos_config, row.uuid)
     vif = vif if copied is None else _copied(vif, copied)
     qos = view.attempt(qos_map, marked) if marked else None
     if not isinstance(qos, QosMap):

@@ -21,7 +21,7 @@ from agent.oper.rows import Subnet, Vn, Vrf
 from agent.oper.vmi import Placement, placement
 from agent.oper.vn import vn
 from agent.oper.vrf import vrf
-from agent.oper.vrf_assign import vrf_assign
+from agent.oper.vrf_assign import has_vrf_assign, vrf_assign
 from agent.oper.world import node
 from agent.values import Address, Prefix, prefix
 
@@ -59,7 +59,7 @@ def beside(view: View, uuid: UUID) -> tuple[str, ...]:
     """
     names = [view(instance_of, ref) for ref in view(lenders, uuid)]
     names += [link.instance for link in view(service_links, uuid)]
-    rules = view(vrf_assign, uuid)
+    rules = view(vrf_assign, uuid) if view(has_vrf_assign, uuid) else None
     named = (rule.vrf for rule in rules.rules) if rules else ()
     names += [name for name in named if node(view, NodeRef("routing-instance", name))]
     return tuple(dict.fromkeys(name for name in names if name is not None))

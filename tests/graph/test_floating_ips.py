@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from ipaddress import IPv4Address, ip_network
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from agent.ifmap import NodeRef
-from agent.inputs import GraphLink, GraphNode
+from agent.ifmap.parser import ConfigParser, PutNode
+from agent.inputs import GraphLink, GraphNode, Link
 from agent.objects import Key, Kind
 from agent.oper.datapath import route_key
 from agent.oper.flow_rows import FloatingIp, PortMapping, Side
@@ -29,11 +31,24 @@ from tests.graph.lending import (
     with_property,
 )
 from tests.graph.test_orders import named_keys
+from tests.graph.test_policy_vector import DEMO, PORT1, received
 from tests.graph.test_publications import ROUTER
 from tests.graph.test_restart import dumped, restarted
 from tests.graph.test_routes import GRE, ONE, UDP, Site, batch, host_key, inet_key, via, way
 from tests.graph.test_shared_addresses import active_active, site_of
-from tests.graph.worlds import NIC, World, expansions, forms, full, ports_of, put, remove, run, seen
+from tests.graph.worlds import (
+    HOST_LINKS,
+    NIC,
+    World,
+    expansions,
+    forms,
+    full,
+    ports_of,
+    put,
+    remove,
+    run,
+    seen,
+)
 from tests.unit.xmpp.stanza_vectors import stanzas
 
 PARSED = inside(vms=2)
@@ -376,3 +391,37 @@ def test_the_list_of_the_network_that_lends_decides() -> None:
         WORLD | listed, port_of(VM), virtual_machine_interface_disable_policy=True
     )
     assert [one.acl for one in translations(site_of(unruled)).floating] == [""]
+
+
+def test_a_floating_ip_as_a_controller_sends_it() -> None:
+    """Vector 19: 203.0.113.10 of the public network stands for the first port."""
+    compiler = received()
+    for link in (*HOST_LINKS, Link("tap1", 12, NIC, True)):
+        compiler.put_link(link)
+    compiler.commit()
+    [one] = compiler.flow_ports()[PORT1].translations.floating
+    assert (str(one.address), str(one.fixed)) == ("203.0.113.10", "10.1.1.3")
+    public = f"{DEMO}:vn3:vn3"
+    assert (one.vrf.name, one.network, one.side) == (public, f"{DEMO}:vn3", Side.BOTH)
+    assert one.mappings is None
+    assert public in compiler.subscriptions()
+
+
+def test_port_mappings_of_a_controller_are_a_list() -> None:
+    """Also where there is one alone."""
+    many = b"".join(
+        b"<port-mappings><protocol>tcp</protocol><src-port>%d</src-port>"
+        b"<dst-port>%d</dst-port></port-mappings>" % (port, 8000 + port)
+        for port in (80, 443)
+    )
+    one = many[: many.index(b"</port-mappings>") + len(b"</port-mappings>")]
+    for text, count in ((many, 2), (one, 1)):
+        stanza = ElementTree.fromstring(
+            b'<iq><config><update><node type="floating-ip"><name>f</name>'
+            b"<floating-ip-port-mappings>%s</floating-ip-port-mappings>"
+            b"</node></update></config></iq>" % text
+        )
+        [edit] = ConfigParser().read(stanza)
+        assert isinstance(edit, PutNode)
+        listed = edit.node.properties["floating-ip-port-mappings"]["port-mappings"]
+        assert len(listed) == count
