@@ -17,6 +17,7 @@ import structlog
 from agent.daemon.control import ControlPlane
 from agent.daemon.gateways import Gateways
 from agent.daemon.host import host_name, host_settings, standalone_host
+from agent.daemon.joined import JoinedNetworks
 from agent.flow import FlowEngine
 from agent.ifmap.from_topology import Objects, objects
 from agent.inputs import ContainerPort, DropNewFlows, Link, PluggedPort, SimpleGateway
@@ -71,12 +72,13 @@ class Core:
         self.controllers = self._control.controllers
         self._progress = self._control.progress
         self._gateways = Gateways(self.compiler)
+        self._joined = JoinedNetworks(self.compiler)
         self._due: dict[Key, Desired | None] = {}
         self._failures: dict[str, str] = {}
         self._problems: dict[str, str] = {}
         self._reported = False
         self._computed = -1
-        """How much the compiler had computed when services and controllers followed it."""
+        """How much the compiler had computed when all that follows it did; -1 to follow anyway."""
         self._listed = False
         self._seeded = False
         self._held = False
@@ -103,6 +105,8 @@ class Core:
         elif not servers:
             hint = "[CONTROL-NODE] servers or [STANDALONE] topology"
             log.warning("no source of configuration", host=host_name(settings), hint=hint)
+        self._joined.configure(topology if host is not None else None)
+        self._computed = -1
         self._gateways.configure(settings.gateways)
         self._control.configure(servers, now)
         self.flows.configure(settings)
@@ -226,6 +230,9 @@ class Core:
         if self._held and self._listed and self._progress.settled(now):
             self._held = False
         delta = self.compiler.commit()
+        news = self._has_news()
+        if news:  # before leftovers may be swept
+            self._joined.follow()
         self._due.update((one.key, one) for one in delta.changed)
         self._due.update(dict.fromkeys(delta.removed))
         self.flows.follow(delta)
@@ -233,7 +240,7 @@ class Core:
             self._apply(now)
             self.flows.ready()
         frames: list[bytes] = []
-        if self._has_news():
+        if news:
             self._control.join()
             self._report_failures()
             frames = self._services_follow(now)
