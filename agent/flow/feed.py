@@ -14,7 +14,7 @@ from agent.flow.ports import VmNumbers, put_host, put_vm_port, service
 from agent.objects import DatapathMessage, Desired, Key, Kind
 from agent.oper import Delta
 from agent.oper.fabric import FABRIC_VIF, UNDERLAY
-from agent.oper.flow_rows import Acl, FlowPort, LinkLocalService
+from agent.oper.flow_rows import FlowPort, LinkLocalService
 from agent.oper.rows import Fabric, Vmi
 from agent.oper.vmi import NO_VIF
 from agent.routes import RouteAttributes
@@ -112,12 +112,9 @@ class WorldFeed:
             number = self.lists.remove(name) if acl is None else self.lists.put(acl)
             if number is not None:
                 self._world.touch_list(number)
-            self._tell_problems(name, acl)
-
-    def _tell_problems(self, name: str, acl: Acl | None) -> None:
-        problems = [*(acl.problems if acl else ()), self.lists.problem(name)]
-        for problem in filter(None, problems):
-            log.warning("access list", list=name, problem=problem)
+            problem = self.lists.problem(name)
+            if problem:
+                log.warning("access list denies everything", list=name, reason=problem)
 
     def _resolve(self, name: str) -> None:
         """What a name in rules stands for is another number."""
