@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.inputs import GraphNode
 from agent.objects import Kind
 from agent.oper import Compiler
 from tests.graph.lending import alias, floating, inside, lent, pair, paired, port_of, with_property
@@ -115,3 +118,48 @@ def test_a_strange_mac_is_none_of_the_ports() -> None:
     move(plain, World(), BASE)
     plain.commit()
     assert nexthops == [key for key in forms(plain) if key.kind is Kind.NEXTHOP]
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The places of everything inside a property, lists and mappings too."""
+    found = [path]
+    if isinstance(value, dict):
+        found += [one for key, inner in value.items() for one in leaves(inner, (*path, key))]
+    elif isinstance(value, list):
+        found += [one for key, inner in enumerate(value) for one in leaves(inner, (*path, key))]
+    return found
+
+
+def changed_at(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """A copy with another value at a place."""
+    if not path:
+        return new
+    copy = list(value) if isinstance(value, list) else dict(value)
+    copy[path[0]] = changed_at(copy[path[0]], path[1:], new)
+    return copy
+
+
+def test_nonsense_anywhere_never_stops_the_batch() -> None:
+    """Every part of every property of what is beside ports' addresses, replaced by nonsense."""
+    nonsense: list[Any] = [None, 5, -1, "", "x", [], [None], {}, {"a": {}}, True, 1e300, 1 << 70]
+    world = BASE
+    for piece in PIECES:
+        world = world | piece
+    own = [row for row in world.inputs.values() if row not in BASE.inputs.values()]
+    nodes = [row for row in own if isinstance(row, GraphNode)]
+    compiler = Compiler(SETTINGS)
+    datapath = Datapath(compiler)
+    move(compiler, World(), world)
+    datapath.apply(compiler.commit())
+    names = set(forms(compiler))
+    for old in nodes:
+        places = [one for one in leaves(dict(old.properties)) if one and one[0] != "id-perms"]
+        for place in places:
+            for value in nonsense:
+                properties = changed_at(dict(old.properties), place, value)
+                compiler.graph.put_node(replace(old, properties=properties))
+                datapath.apply(compiler.commit())
+                assert compiler.failures() == {}, (old.name, place, value)
+        compiler.graph.put_node(old)
+        datapath.apply(compiler.commit())
+    assert set(forms(compiler)) == names
