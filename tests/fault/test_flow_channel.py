@@ -156,7 +156,7 @@ def test_a_forwarder_that_dies_is_found_again(tmp_path: Path, run: Runner) -> No
         try:
             async with connected(run_dir / "dpdk_netlink", flows) as channel:
                 trap(flows, channel, await asyncio.to_thread(hold_for_real, run_dir, 64))
-                await flows.until(lambda: flows.pairs.in_flight > 0)  # type: ignore[union-attr]
+                await flows.until(lambda: flows.pairs.in_flight > 0)
                 await asyncio.to_thread(stop, process)
                 await flows.until(lambda: not channel.connected)
                 assert flows.pairs.in_flight == 0

@@ -76,6 +76,8 @@ class FlowModel:
     memory: bytearray = field(init=False)
     busy: set[int] = field(default_factory=set)
     leaving: list[Entry] = field(default_factory=list)
+    indices: dict[bytes, int] = field(default_factory=dict)
+    """Where each key was put last."""
     delivered: int = 0
     """Held packets that left as their entries were set."""
     vrfs: int = 16
@@ -97,7 +99,10 @@ class FlowModel:
 
     def find(self, key: bytes) -> int | None:
         """The index of the live entry with a key."""
-        return next((i for i, entry in self.live().items() if entry.key == key), None)
+        index = self.indices.get(key)
+        if index is None or not self.entries[index].live or self.entries[index].key != key:
+            return None
+        return index
 
     # Packets
 
@@ -111,6 +116,7 @@ class FlowModel:
             entry = self.entries[index]
             entry.action, entry.flags, entry.vrf = HOLD, ACTIVE | NEW, vrf
             entry.src_info, entry.held = src_info, 1
+            entry.octets, entry.packets = size, 1
             self.store(index)
             entry.flags &= ~NEW  # the trap has been sent
             self.store(index)
@@ -144,6 +150,7 @@ class FlowModel:
             if not entry.live:
                 was = entry if entry.flags & EVICTED else Entry()
                 self.leaving = [was]
+                self.indices[key] = index
                 self.entries[index] = Entry(gen_id=(entry.gen_id + 1) & 0xFF, key=key, flags=ACTIVE)
                 return index
         return None

@@ -201,7 +201,7 @@ class Rig:
         self.world = world()
         self.datapath = FlowModel(room)
         self.options = {"table_entries": room, **options}
-        self.pairs = FlowPairs(self.world, **self.options)  # type: ignore[arg-type]
+        self.pairs = FlowPairs(self.world, **self.options)
         self.now = 1000.0
         self.trapped: list[bytes] = []
         self.frames: list[bytes] = []
@@ -221,9 +221,13 @@ class Rig:
 
     def deliver(self, frames: Sequence[bytes]) -> list[int]:
         """Hand frames to the pairs; the positions that they left."""
-        batch = FrameBatch(max(1, len(frames)))
-        batch.fill(frames)
-        return self.pairs.traps(batch, self.now)
+        left = []
+        for start in range(0, len(frames), 1024):
+            part = frames[start : start + 1024]
+            batch = FrameBatch(len(part))
+            batch.fill(part)
+            left += [start + position for position in self.pairs.traps(batch, self.now)]
+        return left
 
     # The control socket
 
@@ -297,12 +301,12 @@ class Rig:
             pair = self.pairs.describe(number)
             assert pair["state"] == "installed", pair
             sides = [pair["forward"], pair["reverse"]]
-            if pair["flags"] & SHORT:  # type: ignore[operator]
-                assert sides.pop()["index"] is None, pair  # type: ignore[index]
+            if pair["flags"] & SHORT:
+                assert sides.pop()["index"] is None, pair
             for which, side in enumerate(sides):
-                assert not side["dirty"], pair  # type: ignore[index]
-                partner = sides[1 - which]["index"] if len(sides) == 2 else None  # type: ignore[index]
-                owned[side["index"]] = (side, partner)  # type: ignore[index]
+                assert not side["dirty"], pair
+                partner = sides[1 - which]["index"] if len(sides) == 2 else None
+                owned[side["index"]] = (side, partner)
         live = self.datapath.live()
         assert owned.keys() == live.keys(), (owned, live)
         for index, (side, partner) in owned.items():

@@ -73,11 +73,11 @@ def test_a_packet_out_of_a_tunnel_is_that_of_its_label() -> None:
     pair = rig.connect(IN)
     forward, reverse = rig.datapath.entries[0], rig.datapath.entries[1]
     assert (forward.action, reverse.action) == (PASS, PASS)
-    assert (forward.told.fr_src_nh_index, reverse.told.fr_src_nh_index) == (  # type: ignore[union-attr]
+    assert (forward.told.fr_src_nh_index, reverse.told.fr_src_nh_index) == (
         TUNNEL_NEXTHOP,
         ONE.nexthop,
     )
-    assert not pair["flags"] & 2, "it came from the fabric"  # type: ignore[operator]
+    assert not pair["flags"] & 2, "it came from the fabric"
 
 
 def test_a_vm_that_pretends_to_be_a_tunnel_is_taken_for_what_it_is() -> None:
@@ -90,7 +90,7 @@ def test_a_vm_that_pretends_to_be_a_tunnel_is_taken_for_what_it_is() -> None:
     rig.pairs.turn(rig.now)
     assert rig.pairs.find(IN.key) is None
     (pair,) = every(rig.pairs)
-    key = rig.pairs.describe(pair)["forward"]["key"]  # type: ignore[index]
+    key = rig.pairs.describe(pair)["forward"]["key"]
     assert key[1:2] == b"\x11"
     assert key[6:8] == (6635).to_bytes(2, "big")
 
@@ -117,7 +117,7 @@ def test_other_traps_are_left_to_others() -> None:
         (lambda frame: frame[:20] + b"\xff\xff\xff\xff" + frame[24:], "traps_bad_index"),
     ],
 )
-def test_packets_that_are_no_flow_are_counted_by_reason(spoil, counter: str) -> None:  # type: ignore[no-untyped-def]
+def test_packets_that_are_no_flow_are_counted_by_reason(spoil, counter: str) -> None:
     rig = Rig()
     rig.deliver([spoil(LOCAL.trap(1, 1))])
     rig.settle()
@@ -128,9 +128,9 @@ def test_packets_that_are_no_flow_are_counted_by_reason(spoil, counter: str) -> 
 def test_a_flow_without_a_way_is_dropped_for_a_while_and_then_forgotten() -> None:
     rig = Rig()
     pair = rig.connect(NOWHERE)
-    assert pair["flags"] & 1  # type: ignore[operator]
+    assert pair["flags"] & 1
     entry = rig.datapath.entries[0]
-    assert (entry.action, entry.told.fr_drop_reason, entry.rindex) == (DROP, 5, 0xFFFFFFFF)  # type: ignore[union-attr]
+    assert (entry.action, entry.told.fr_drop_reason, entry.rindex) == (DROP, 5, 0xFFFFFFFF)
     assert list(rig.datapath.live()) == [0], "no reverse flow is made"
     assert rig.packet(NOWHERE) is False
     rig.pass_time(4.9)
@@ -172,9 +172,9 @@ def test_a_full_table_leads_to_a_dropped_flow() -> None:
     rig = Rig(room=4)
     rig.datapath.entries[1:] = [Entry(key=b"x", flags=ACTIVE, action=PASS) for _ in range(3)]
     pair = rig.connect(LOCAL)
-    assert pair["forward"]["reason"] == 13  # type: ignore[index]
+    assert pair["forward"]["reason"] == 13
     entry = rig.datapath.entries[0]
-    assert (entry.action, entry.told.fr_drop_reason) == (DROP, 0)  # type: ignore[union-attr]
+    assert (entry.action, entry.told.fr_drop_reason) == (DROP, 0)
     assert rig.pairs.flows_of(ONE.vif) == 0
     rig.pass_time(6)
     assert len(rig.pairs) == 0
@@ -205,7 +205,7 @@ def test_a_held_entry_that_is_gone_is_made_anew(code: int) -> None:
     rig.take()
     rig.refuse(code)
     rig.settle()
-    assert rig.flow(LOCAL)["forward"]["gen_id"] == 8  # type: ignore[index]
+    assert rig.flow(LOCAL)["forward"]["gen_id"] == 8
     assert counted(rig)["nacks_gone"] == 1
     rig.check()
 
@@ -444,7 +444,7 @@ def test_an_error_of_netlink_is_an_answer() -> None:
     (seq,) = struct.unpack_from("=I", rig.frames.pop(), 8)
     rig.pairs.answers(struct.pack("=IHHIIi", 20, 2, 0, seq, 0, -ENOSPC), rig.now)
     rig.settle()
-    assert rig.flow(LOCAL)["forward"]["reason"] == 13  # type: ignore[index]
+    assert rig.flow(LOCAL)["forward"]["reason"] == 13
 
 
 @pytest.mark.parametrize(
@@ -495,7 +495,7 @@ def test_records_are_a_ring_that_counts_what_it_lost() -> None:
     for port in range(3):
         talk = Talk(ONE.address, TWO.address, sport=port)
         rig.connect(talk)
-        rig.pairs.end(rig.pairs.find(talk.key), rig.now)  # type: ignore[arg-type]
+        rig.pairs.end(rig.pairs.find(talk.key), rig.now)
         rig.settle()
     assert [record.serial for record in rig.pairs.take_records(1)] == [2]
     assert [record.serial for record in rig.pairs.take_records()] == [3]
@@ -518,7 +518,7 @@ def test_records_are_a_ring_that_counts_what_it_lost() -> None:
 )
 def test_numbers_that_cannot_be_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"entries|window|times"):
-        FlowPairs(world(), **{"table_entries": 64, **wrong})  # type: ignore[arg-type]
+        FlowPairs(world(), **{"table_entries": 64, **wrong})
 
 
 def test_questions_that_cannot_be_are_refused() -> None:

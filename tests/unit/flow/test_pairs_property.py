@@ -205,7 +205,7 @@ class Flows(RuleBasedStateMachine):
     def agent_begins_anew(self, served: int) -> None:
         self.leave(served)
         self.rig.trapped.clear()
-        self.rig.pairs = FlowPairs(self.rig.world, **self.rig.options)  # type: ignore[arg-type]
+        self.rig.pairs = FlowPairs(self.rig.world, **self.rig.options)
         self.scanner = self.scan(LONG)
 
     @rule(what=st.sampled_from(["agent", "datapath", "link", *[""] * 6]), served=st.integers(0, 8))
@@ -247,7 +247,7 @@ class Flows(RuleBasedStateMachine):
         for number_ in every(pairs):
             pair = pairs.describe(number_)
             for side, name in enumerate(("forward", "reverse")):
-                index = pair[name]["index"]  # type: ignore[index]
+                index = pair[name]["index"]
                 assert index is None or pairs.owner(index) == (number_, side)
 
     def quiet(self, seconds: float, traffic: bool) -> None:
@@ -292,7 +292,7 @@ Flows.TestCase.settings = settings(
 )
 
 
-class TestFlows(Flows.TestCase):  # type: ignore[misc, name-defined]
+class TestFlows(Flows.TestCase):
     """As many interleavings as there is time for."""
 
     @pytest.mark.timeout(300)

@@ -26,17 +26,17 @@ static void packet_of(const struct flow_found *found, struct flow_packet *packet
     memcpy(packet->dst, key + 12 + length, length);
 }
 
-/* Where the flow's packets come in. Those of the fabric lost their label: the route to their
- * destination says the same. */
+/* Where the flow's packets come in; false when no packet has told. Those of the fabric lost their
+ * label: the route to their destination says the same. */
 static bool place(const struct pairs *pairs, const struct flow_found *found,
                   struct flow_packet *packet)
 {
     struct place at;
     packet_of(found, packet);
     packet->vif = found->src_info;
-    if (place_of_vif(pairs->world, found->src_info, &at) && at.kind != VIF_OF_FABRIC
-        && at.key_nexthop == packet->key_nexthop)
-        return true;
+    if (found->src_info < PAIRS_VIFS)
+        return place_of_vif(pairs->world, found->src_info, &at) && at.kind != VIF_OF_FABRIC
+            && at.key_nexthop == packet->key_nexthop;
     packet->vif = place_fabric(pairs->world);
     return packet->vif != FLOW_NONE;
 }
