@@ -308,7 +308,7 @@ def parse(content: object) -> Topology:
         vms,
         reader.get("encapsulations", _encapsulations, _ENCAPSULATIONS),
         _controllers(reader, hosts),
-        (*_connect(reader, networks), *_joined(networks, found.networks)),
+        tuple(dict.fromkeys((*_connect(reader, networks), *_joined(networks, found.networks)))),
         _graceful_restart(reader),
         reader.get("fabric_mtu", number("bytes", 576, 65535), 1500),
         _policies(reader, networks, vms, found),
