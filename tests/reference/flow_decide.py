@@ -798,7 +798,8 @@ class _Decider:
             return 0
         if not self.ingress:
             return self.by_route(self.src.route, None) if self.src.route else 0
-        if not (self.bridged and port.routed):
+        of_link = self.size == 16 and ip_address(self.packet.source).is_link_local
+        if not (self.bridged and port.routed) or of_link:
             return self.by_route(self.src.route, port)
         route = self.look(self.packet.vrf, self.packet.source)
         nexthop = self.nexthop(route.nexthop) if route else None

@@ -349,6 +349,13 @@ def test_bridged_with_a_source_address_of_nobody(rig: Rig) -> None:
     assert check(rig, packet).forward.action == FORWARD
 
 
+def test_neighbours_talk_by_their_link_local_addresses(rig: Rig) -> None:
+    packet = rig.sent(3, "fe80::3", "fe80::4", destination_mac=mac(4))
+    decision = check(rig, packet)
+    assert decision.forward.action == FORWARD
+    assert decision.forward.source_nexthop == 31
+
+
 def test_multicast(rig: Rig) -> None:
     rig.nexthop(80, 6, family=7, flags=0x21)
     rig.bridge(BLUE, b"\xff" * 6, 80)

@@ -13,12 +13,18 @@ static uint32_t by_route(const struct work *k, uint32_t number, const struct por
     return route->nexthop;
 }
 
+/* Addresses that no router forwards, and so no route is for (RFC 4291 2.5.6). */
+static bool is_of_link(const struct flow_packet *p)
+{
+    return p->family == FLOW_INET6 && p->src[0] == 0xfe && (p->src[1] & 0xc0) == 0x80;
+}
+
 /* What a VM sends by MAC address is still checked by its IP address, where its network has
  * routes: so it cannot use that of another. */
 static bool by_address(struct work *k, uint32_t *nexthop)
 {
     const struct port *port = k->src.port;
-    if (!k->bridged || !has(port, TRAIT_ROUTED))
+    if (!k->bridged || !has(port, TRAIT_ROUTED) || is_of_link(k->packet))
         return false;
     k->reverse_route = look_up(k, k->packet->vrf, k->packet->src);
     const struct route *route = route_at(k, k->reverse_route);
