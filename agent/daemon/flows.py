@@ -12,6 +12,7 @@ from agent._fast.flow_pairs import FlowPairs
 from agent._fast.packet import FrameBatch
 from agent.errors import WireError
 from agent.flow import FlowEngine
+from agent.io.bound_ports import BoundPorts
 from agent.io.flow_channel import FlowChannel
 from agent.ksync import Dumped, Lost
 from agent.ksync.events import Event as DatapathEvent
@@ -40,15 +41,18 @@ class FlowShell:
         self._engine = engine
         self._limited = limited
         self._channel = FlowChannel(run_dir / socket, self)
+        self._ports = BoundPorts(engine.world, engine.link_local_flows)
 
     def start(self) -> None:
         """Begin on the running loop."""
+        self._ports.fill()
         self._channel.start()
 
     async def close(self) -> None:
         """Stop; the datapath keeps its flows."""
         await self._channel.close()
         self._engine.close()
+        self._ports.close()
 
     def kick(self) -> None:
         """Something may wait for a turn."""
@@ -88,6 +92,7 @@ class FlowShell:
 
     def turn(self, now: float) -> bool:
         more = self._engine.turn(now)
+        self._ports.fill()
         for vifs, drop in self._engine.take_limited():
             self._limited(vifs, drop)
         return more

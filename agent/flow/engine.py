@@ -56,6 +56,11 @@ class FlowEngine:
         self._settings = settings
         self._timeouts: Timeouts = timeouts(settings)
 
+    @property
+    def link_local_flows(self) -> int:
+        """The most flows to link-local services that may need a port of the host."""
+        return limits(self._settings, {}, 0)["link_local_flows"]
+
     # Configuration
 
     def configure(self, settings: Settings) -> None:
