@@ -283,6 +283,17 @@ class _Decider:
     def find(self, vrf: int, address: bytes, mac: bytes) -> Route | None:
         return self.look_mac(vrf, mac) if self.bridged else self.look(vrf, address)
 
+    def find_source(self, vrf: int) -> Route | None:
+        """In a VRF, and on in those that the route leads to."""
+        route = self.find(vrf, self.packet.source, self.packet.source_mac)
+        for _ in range(4):
+            nexthop = self.nexthop(route.nexthop) if route else None
+            onwards = nexthop is not None and nexthop.nhr_type == VRF and nexthop.nhr_vrf >= 0
+            if nexthop is None or not onwards or self.bridged:
+                break
+            route = self.look(nexthop.nhr_vrf, self.packet.source)
+        return route
+
     def nexthop(self, number: int | None) -> VrNexthopReq | None:
         return None if number is None else self.facts.nexthops.get(number)
 
@@ -533,7 +544,7 @@ class _Decider:
 
     def find_ends(self, vrf: int) -> None:
         p = self.packet
-        self.src.route = self.find(vrf, p.source, p.source_mac)
+        self.src.route = self.find_source(vrf)
         self.dst.route = self.find(vrf, p.destination, p.destination_mac)
         self.know(self.src)
         self.know(self.dst)
@@ -564,7 +575,7 @@ class _Decider:
         if self.ingress:
             self.dst.route = self.look(verdict.vrf, self.packet.destination)
         else:
-            self.src.route = self.look(verdict.vrf, self.packet.source)
+            self.src.route = self.find_source(verdict.vrf)
         self.know(self.src)
         self.know(self.dst)
 
@@ -622,7 +633,7 @@ class _Decider:
         if floating is None:
             return
         if not self.ingress:
-            self.src.route = self.look(floating.vrf, p.source)
+            self.src.route = self.find_source(floating.vrf)
             self.know(self.src)
             self.to_vrf[1] = floating.vrf
         elif not self.nat:
@@ -664,7 +675,7 @@ class _Decider:
         if here and len(port.link_local) != 4:
             raise Short(4)
         self.bridged, self.nat, self.link_local, self.bind = False, True, True, not here
-        self.src.route = self.look(p.vrf, p.source)
+        self.src.route = self.find_source(p.vrf)
         self.to = Fields(
             port.link_local if here else facts.router_id,
             server,
@@ -681,7 +692,7 @@ class _Decider:
 
     def vm_of_host(self) -> None:
         p = self.packet
-        self.src.route = self.look(p.vrf, p.source)
+        self.src.route = self.find_source(p.vrf)
         self.dst.route = self.look(p.vrf, p.destination)
         self.lead(self.dst.route.nexthop if self.dst.route else None)
         port = self.dst.port

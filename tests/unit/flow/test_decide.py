@@ -117,6 +117,14 @@ def test_a_route_into_another_vrf_goes_on_there(rig: Rig) -> None:
     assert decision.flags & PAIR_LOCAL
 
 
+def test_a_source_in_another_vrf_is_found_there(rig: Rig) -> None:
+    rig.nexthop(500, 7, vrf=RED)
+    rig.route(BLUE, "10.2.0.0/16", 500)
+    rig.route(RED, "10.2.0.9/32", 22)
+    decision = check(rig, rig.received(3, "10.2.0.9", "10.1.0.3"))
+    assert decision.forward.source_nexthop == 22
+
+
 def test_vrfs_that_lead_in_a_circle_end(rig: Rig) -> None:
     rig.nexthop(500, 7, vrf=RED)
     rig.nexthop(501, 7, vrf=BLUE)

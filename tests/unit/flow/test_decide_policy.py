@@ -115,6 +115,10 @@ def test_a_destination_of_this_host_is_asked_in_whichever_network(rig: Rig, targ
     grouped(rig, vif, [], [allow(3, src=place(group=103))])
     decision = check(rig, rig.sent(3, "10.1.0.3", target, UDP))
     assert decision.forward.action == FORWARD
+    rig.nexthop(500, 7, vrf=RED)
+    rig.route(BLUE, "10.2.0.5/32", 500)
+    grouped(rig, vif, [], [])
+    assert check(rig, rig.sent(3, "10.1.0.3", target, UDP)).forward.reason == 25
 
 
 def test_from_and_to_another_host_only_the_own_port_is_asked(rig: Rig) -> None:

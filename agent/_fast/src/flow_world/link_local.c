@@ -57,13 +57,12 @@ static void to_server(struct work *k, const struct link_local_service *service)
     k->bridged = false; /* whatever MAC address the VM found for it */
     k->nat = true;
     k->decision->flags |= PAIR_LINK_LOCAL;
-    k->src.route = look_up(k, k->packet->vrf, k->packet->src);
+    find_source(k, k->packet->vrf);
     know_end(k, &k->src);
     memcpy(k->to.src, here ? port->is.link_local.bytes : k->world->router_id, 4);
     memcpy(k->to.dst, server, 4);
     k->to.dport = service->server_port;
     k->bind = !here;
-    TELL_ROUTE(k, STEP_SOURCE_ROUTE, k->src.route, k->packet->src);
     TELL_ADDRESS(k, STEP_LINK_LOCAL, service->server_port, k->world->fabric_vrf, server);
     enter_host(k, server);
 }
@@ -103,9 +102,8 @@ static void disguise(struct work *k)
 
 static bool from_host(struct work *k)
 {
-    k->src.route = look_up(k, k->packet->vrf, k->packet->src);
+    find_source(k, k->packet->vrf);
     k->dst.route = look_up(k, k->packet->vrf, k->packet->dst);
-    TELL_ROUTE(k, STEP_SOURCE_ROUTE, k->src.route, k->packet->src);
     TELL_ROUTE(k, STEP_DESTINATION_ROUTE, k->dst.route, k->packet->dst);
     lead_out(k, k->dst.route);
     const struct port *port = k->dst.port;

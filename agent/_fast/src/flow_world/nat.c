@@ -127,8 +127,7 @@ void translate_source(struct work *k)
 /* Packets of the fabric are judged by the routes of the floating IP's VRF. */
 static void arrive_in(struct work *k, const struct port_floating *floating)
 {
-    k->src.route = look_up(k, floating->vrf, k->packet->src);
-    TELL_ROUTE(k, STEP_SOURCE_ROUTE, k->src.route, k->packet->src);
+    find_source(k, floating->vrf);
     know_end(k, &k->src);
     k->to_vrf[FLOW_REVERSE] = floating->vrf;
 }

@@ -43,10 +43,19 @@ static uint32_t route_of(struct work *k, uint32_t vrf, const uint8_t *address, c
     return k->bridged ? look_up_mac(k, vrf, mac) : look_up(k, vrf, address);
 }
 
-static void find_source(struct work *k, uint32_t vrf)
+void find_source(struct work *k, uint32_t vrf)
 {
     k->src.route = route_of(k, vrf, k->packet->src, k->packet->smac);
     TELL_ROUTE(k, STEP_SOURCE_ROUTE, k->src.route, k->bridged ? k->packet->smac : k->packet->src);
+    for (int turn = 0; turn < MOST_TURNS && !k->bridged; turn++) {
+        const struct route *route = route_at(k, k->src.route);
+        const struct nexthop *nh = route ? hop_at(k, route->nexthop) : NULL;
+        if (!nh || nh->type != NEXTHOP_VRF || nh->vrf < 0)
+            return;
+        read_widely(k, k->src.route);
+        k->src.route = look_up(k, (uint32_t)nh->vrf, k->packet->src);
+        TELL_ROUTE(k, STEP_SOURCE_ROUTE, k->src.route, k->packet->src);
+    }
 }
 
 static void find_destination(struct work *k, uint32_t vrf)

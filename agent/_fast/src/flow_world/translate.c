@@ -22,8 +22,7 @@ static void enter(struct work *k, uint32_t vrf)
         TELL_ROUTE(k, STEP_DESTINATION_ROUTE, k->dst.route, k->packet->dst);
     } else {
         read_widely(k, k->src.route);
-        k->src.route = look_up(k, vrf, k->packet->src);
-        TELL_ROUTE(k, STEP_SOURCE_ROUTE, k->src.route, k->packet->src);
+        find_source(k, vrf);
     }
     know_end(k, &k->src);
     know_end(k, &k->dst);

@@ -110,6 +110,8 @@ void mask_ports(struct work *, const struct port *);
 /* routing.c */
 uint32_t look_up(struct work *, uint32_t vrf, const uint8_t *address);
 uint32_t look_up_mac(struct work *, uint32_t vrf, const uint8_t *mac);
+/* Find the route to the source, which may be in a VRF that the one in `vrf` leads on to. */
+void find_source(struct work *, uint32_t vrf);
 /* The route is read, but has no place in what the decision names. */
 void read_widely(struct work *, uint32_t route);
 void route_from_port(struct work *);
