@@ -8,8 +8,10 @@ groups are single steps of the pairs: answers, changes, what a flood costs.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Any
 
 import pytest
 
@@ -105,10 +107,6 @@ class Answers:
         return b"".join(replies)
 
 
-def compiled(world: World) -> FlowPairs:
-    return FlowPairs(world, table_entries=ENTRIES, window=8192, share=8192, queue=8192)
-
-
 def exchange(pairs: FlowPairs, answers: Answers) -> None:
     """Requests out and answers in until there are none."""
     while True:
@@ -170,98 +168,104 @@ class PlainPair:
     entries: list[tuple[int, int] | None]
 
 
-@pytest.mark.benchmark(group="4096 flows set up: trap, decision, two requests, two answers")
-class TestSetUp:
-    def test_compiled(self, benchmark, world: World) -> None:  # type: ignore[no-untyped-def]
-        trapped = batches()
-
-        def setup() -> tuple[tuple[FlowPairs], dict[str, object]]:
-            pairs = compiled(world)
-            pairs.connected(1.0)
-            return (pairs,), {}
-
-        def run(pairs: FlowPairs) -> None:
-            answers = Answers()
-            for batch in trapped:
-                pairs.traps(batch, 1.0)
-            exchange(pairs, answers)
-            assert len(pairs) == FLOWS
-
-        benchmark.extra_info["flows"] = FLOWS
-        benchmark.pedantic(run, setup=setup, rounds=5, warmup_rounds=1)
-
-    def test_plain_python(self, benchmark, world: World) -> None:  # type: ignore[no-untyped-def]
-        frames = [trap(flow) for flow in range(FLOWS)]
-
-        def run() -> None:
-            plain, answers = Plain(world), Answers()
-            for frame in frames:
-                plain.trap(frame)
-            while data := plain.take_output():
-                plain.answers(answers.to(data))
-            assert len(plain.pairs) == 2 * FLOWS
-
-        benchmark.extra_info["flows"] = FLOWS
-        benchmark.pedantic(run, rounds=3)
+SET_UP = "flow pairs: set up a flow: trap, decision, two requests, two answers"
 
 
-def filled(world: World) -> FlowPairs:
-    """Pairs with all flows installed."""
-    pairs = compiled(world)
-    pairs.connected(1.0)
-    for batch in batches():
-        pairs.traps(batch, 1.0)
+def test_set_up_vrouter(contest: Any, world: World) -> None:
+    trapped = batches()
+
+    def run(pairs: FlowPairs) -> None:
+        answers = Answers()
+        for batch in trapped:
+            pairs.traps(batch, 1.0)
+        exchange(pairs, answers)
+        assert len(pairs) == FLOWS
+
+    contest(SET_UP, "vrouter", per=FLOWS).pedantic(run, setup=fresh(world), rounds=10)
+
+
+def test_set_up_plain_python(contest: Any, world: World) -> None:
+    frames = [trap(flow) for flow in range(FLOWS)]
+
+    def run() -> None:
+        plain, answers = Plain(world), Answers()
+        for frame in frames:
+            plain.trap(frame)
+        while data := plain.take_output():
+            plain.answers(answers.to(data))
+        assert len(plain.pairs) == 2 * FLOWS
+
+    contest(SET_UP, "plain Python, same decisions", per=FLOWS).pedantic(run, rounds=3)
+
+
+def fresh(world: World, trapped: Sequence[FrameBatch] = ()) -> Callable[[], tuple[Any, Any]]:
+    """Set-up of a round: pairs without any flow, with `trapped` in their queues."""
+
+    def setup() -> tuple[Any, Any]:
+        pairs = FlowPairs(world, table_entries=ENTRIES, window=8192, share=8192, queue=8192)
+        pairs.connected(1.0)
+        for batch in trapped:
+            pairs.traps(batch, 1.0)
+        return (pairs,), {}
+
+    return setup
+
+
+def test_trap_into_queue(contest: Any, world: World) -> None:
+    trapped = batches()
+
+    def run(pairs: FlowPairs) -> None:
+        for batch in trapped:
+            pairs.traps(batch, 1.0)
+
+    benchmark = contest("flow pairs: parse a trap into its queue", "vrouter", per=FLOWS)
+    benchmark.pedantic(run, setup=fresh(world), rounds=20)
+
+
+def test_decision_and_request(contest: Any, world: World) -> None:
+    def run(pairs: FlowPairs) -> None:
+        while pairs.turn(1.0):
+            pass
+        while pairs.take_output(1 << 18, 1.0):
+            pass
+
+    benchmark = contest("flow pairs: decide, make the pair, encode", "vrouter", per=FLOWS)
+    benchmark.pedantic(run, setup=fresh(world, batches()), rounds=20)
+
+
+def test_change(contest: Any, world: World) -> None:
+    (pairs,), _ = fresh(world, batches())()
     exchange(pairs, Answers())
-    return pairs
+    allowed = cycle((False, True))
+
+    def run() -> None:
+        put_other(world, allowed=next(allowed))
+        while pairs.turn(1.0):
+            pass
+
+    contest("flow pairs: decide anew after a change", "vrouter", per=FLOWS).pedantic(run, rounds=20)
+    put_other(world)
 
 
-@pytest.mark.benchmark(group="4096 flows: steps of the pairs")
-class TestSteps:
-    def test_traps_into_queues(self, benchmark, world: World) -> None:  # type: ignore[no-untyped-def]
-        trapped = batches()
+def test_flood(contest: Any, world: World) -> None:
+    pairs = FlowPairs(world, table_entries=ENTRIES, queue=1)
+    trapped = batches()
 
-        def run(pairs: FlowPairs) -> None:
-            for batch in trapped:
-                pairs.traps(batch, 1.0)
+    def run() -> None:
+        for batch in trapped:
+            pairs.traps(batch, 1.0)
 
-        benchmark.pedantic(run, setup=lambda: ((compiled(world),), {}), rounds=10)
+    contest("flow pairs: refuse a trap of a full queue", "vrouter", per=FLOWS)(run)
 
-    def test_decisions_and_requests(self, benchmark, world: World) -> None:  # type: ignore[no-untyped-def]
-        trapped = batches()
 
-        def setup() -> tuple[tuple[FlowPairs], dict[str, object]]:
-            pairs = compiled(world)
-            pairs.connected(1.0)
-            for batch in trapped:
-                pairs.traps(batch, 1.0)
-            return (pairs,), {}
-
-        def run(pairs: FlowPairs) -> None:
-            while pairs.turn(1.0):
-                pass
-            while pairs.take_output(1 << 18, 1.0):
-                pass
-
-        benchmark.pedantic(run, setup=setup, rounds=10)
-
-    def test_a_policy_change_decided_anew(self, benchmark, world: World) -> None:  # type: ignore[no-untyped-def]
-        pairs = filled(world)
-        changes: Iterator[bool] = iter(range(1 << 30))  # type: ignore[assignment]
-
-        def run() -> None:
-            put_other(world, allowed=bool(next(changes) % 2))
-            while pairs.turn(1.0):
-                pass
-
-        benchmark.pedantic(run, rounds=10)
-        put_other(world)
-
-    def test_a_flood_over_a_full_queue(self, benchmark, world: World) -> None:  # type: ignore[no-untyped-def]
-        pairs = FlowPairs(world, table_entries=ENTRIES, queue=1)
-        trapped = batches()
-
-        def run() -> None:
-            for batch in trapped:
-                pairs.traps(batch, 1.0)
-
-        benchmark.pedantic(run, rounds=10)
+def test_memory(contest: Any, world: World) -> None:
+    """Not a speed: what 64 k flows take, the table of indices and keys included."""
+    pairs = FlowPairs(world, table_entries=1 << 16, window=65536, share=65536, queue=16384)
+    for start in range(0, 1 << 15, BATCH):
+        batch = FrameBatch(BATCH)
+        batch.fill([trap(flow) for flow in range(start, start + BATCH)])
+        pairs.traps(batch, 1.0)
+        pairs.turn(1.0)
+    assert len(pairs) == 1 << 15
+    size = pairs.memory / (1 << 16)
+    contest("flow pairs: count the pairs", "vrouter", bytes_a_flow=round(size, 1))(len, pairs)
