@@ -7,7 +7,7 @@ counters, flows that were silent for too long, evicted and unknown entries. Read
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from agent._fast.flow_pairs cimport FlowPairs, pairs
+from agent._fast.flow_pairs cimport FlowPairs, pairs, pairs_watch
 
 
 cdef extern from "scan.h" nogil:
@@ -68,6 +68,7 @@ cdef enum:
     LEAST_TICK = 100      # ms between slices
     TICK_ENTRIES = 16384  # that a slice is worth waking up for
     MAX_TIMEOUT = 0x3FFFFFFF
+    LATEST = 0x7FFFFFFF   # s
     OVERLOADED = 16       # slices that an unfinished sweep lags before it starts afresh
 
 
@@ -87,8 +88,8 @@ cdef class FlowScanner:
     cdef uint64_t _period, _started
     cdef double _due
 
-    def __init__(self, FlowPairs pairs not None, mapping, timeouts, *, double delay=5.0,
-                 Py_ssize_t suspects=65536):
+    def __cinit__(self, FlowPairs pairs not None, mapping, timeouts, *, double delay=5.0,
+                  Py_ssize_t suspects=65536):
         cdef Py_ssize_t entries = mapping.geometry.entries
         if suspects < 1 or suspects > (1 << 24) or not 0 <= delay <= 3600:
             raise ValueError("suspects must be 1 to 2**24, delay 0 to 3600 s")
@@ -103,6 +104,7 @@ cdef class FlowScanner:
         if not suspects_init(&self.walk.waiting, self.walk.total, <uint32_t>suspects):
             raise MemoryError()
         self.set_timeouts(timeouts)
+        pairs_watch(pairs.raw, self.walk.table, self.walk.total)
 
     def __dealloc__(self):
         suspects_free(&self.walk.waiting)
@@ -154,14 +156,14 @@ cdef class FlowScanner:
         judged suspect 64. Without the GIL; the pairs must not be used meanwhile. WireError
         when the table's file has shrunk.
         """
+        if self.walk.table == NULL:
+            raise ValueError("the scanner is closed")
+        if budget < 1 or not 0 <= now <= LATEST:
+            raise ValueError(f"a slice at {now} with a budget of {budget}")
+        self.mapping.check()
         cdef uint64_t moment = <uint64_t>(now * MILLI)
         cdef uint64_t before = self._found()
         cdef int64_t left
-        if self.walk.table == NULL:
-            raise ValueError("the scanner is closed")
-        self.mapping.check()
-        if budget < 1:
-            raise ValueError("a slice needs a budget")
         cdef uint32_t wanted = self._wanted(moment)
         with nogil:
             left = scan_judge(&self.walk, budget, <uint32_t>moment)
@@ -175,6 +177,7 @@ cdef class FlowScanner:
     def close(self):
         """Let go of the mapping."""
         self.walk.table = NULL
+        pairs_watch(self.pairs.raw, NULL, 0)
         self.view = None
 
     @property

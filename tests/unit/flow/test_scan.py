@@ -329,6 +329,16 @@ def test_a_slice_is_bounded_and_says_that_more_is_due() -> None:
     assert rig.scanner.deadline > rig.now
 
 
+@pytest.mark.parametrize(
+    ("now", "budget"), [(1.0, 0), (1.0, -1), (-1.0, 10), (float("nan"), 10), (1e30, 10)]
+)
+def test_slices_that_cannot_be_are_refused(now: float, budget: int) -> None:
+    rig = Rig()
+    with pytest.raises(ValueError, match="a slice at"):
+        rig.scanner.slice(now, budget)
+    assert rig.scanner.counters["entries"] == 0
+
+
 def test_sweeps_take_their_period() -> None:
     rig = Rig()
     rig.advance(10 * rig.scanner.period)
