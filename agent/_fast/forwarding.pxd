@@ -201,14 +201,12 @@ cdef extern from "dp.h" nogil:
         flow_stats flow_stats
         packet_pool pool
         uint64_t *drops
-        uint64_t unchecked
         uint32_t seed
         uint64_t now
         bint manual_clock
         flow_holds hold
         flow_graves graves
         bint mss_adjust
-        bint flows_on
         bint capture
         captured *caught
         captured **caught_end

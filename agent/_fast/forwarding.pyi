@@ -153,9 +153,7 @@ class Datapath:
     headers written here; both must stay mapped as long as this object lives (it holds
     the buffers). `seed` makes the hashes for UDP source ports and ECMP unpredictable;
     pass random 32 bits, or a constant in tests. `mss_adjust` lowers the MSS of the
-    VMs' TCP SYNs to what the tunnels carry. With `flow_lookup`, packets of vifs and
-    nexthops with policy meet the flow table; without, they are forwarded and counted
-    (`unchecked`).
+    VMs' TCP SYNs to what the tunnels carry.
     Raises ValueError when sizes are impossible, MemoryError.
     """
 
@@ -173,7 +171,6 @@ class Datapath:
         hold_limit: int = 8192,
         seed: int = 0,
         mss_adjust: bool = True,
-        flow_lookup: bool = False,
     ) -> None: ...
 
     # --- interfaces
@@ -499,9 +496,6 @@ class Datapath:
 
     def vrf_stats_indexes(self) -> list[int]:
         """VRFs with counters, ascending."""
-
-    def unchecked(self) -> int:
-        """Packets that asked for policy (vif or nexthop flag) and were forwarded without."""
 
     # --- life
 

@@ -102,7 +102,7 @@ cdef class Datapath:
     def __cinit__(self, *, flow_table, uint32_t flow_entries, bridge_table,
                   uint32_t bridge_entries, uint32_t interfaces=4355, uint32_t vrfs=4096,
                   uint32_t nexthops=524288, uint32_t labels=5120, uint32_t hold_limit=8192,
-                  seed=0, bint mss_adjust=True, bint flow_lookup=False):
+                  seed=0, bint mss_adjust=True):
         cdef hash_table flows, bridge
         self.flow_bytes = flow_table
         self.bridge_bytes = bridge_table
@@ -124,7 +124,6 @@ cdef class Datapath:
         flow_set_hold_limits(self.dp, hold_limit, 0, 0, 0)
         self.dp.seed = word(seed)
         self.dp.mss_adjust = mss_adjust
-        self.dp.flows_on = flow_lookup
 
     def __dealloc__(self):
         if self.dp != NULL:
@@ -718,12 +717,6 @@ cdef class Datapath:
                              if dp.vrfs[i] != NULL and dp.vrfs[i].counted]
         dp_unlock(dp)
         return indexes
-
-    def unchecked(self):
-        cdef datapath *dp = self.locked()
-        cdef uint64_t count = dp.unchecked
-        dp_unlock(dp)
-        return count
 
     # --- life
 

@@ -131,5 +131,4 @@ def _make_datapath(run_dir: Path, sizes: Sizes) -> Datapath:
         labels=sizes.labels,
         hold_limit=sizes.flow_hold_limit,
         seed=random.SystemRandom().getrandbits(32),
-        flow_lookup=True,
     )

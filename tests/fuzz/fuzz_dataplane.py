@@ -271,7 +271,8 @@ def run(cases: int, seed: int) -> dict[str, int]:
             raw = bytes(14) + target + b"\0\x01" + command + bytes(24) + raw
         before = sum(rig.dp.drop_stats())
         sent = rig.send(vif, damaged(raw, frames, rng), b"" if vif == AGENT else offload(rng))
-        assert sent or sum(rig.dp.drop_stats()) > before, "a frame vanished"
+        held = rig.dp.flow_table_stats().hold_entries
+        assert sent or held or sum(rig.dp.drop_stats()) > before, "a frame vanished"
         check_sent(vif, sent)
         if number % 500 == 498:
             for reason, count in zip(DROP_REASONS, rig.dp.drop_stats(), strict=True):

@@ -132,7 +132,7 @@ class FlowRig(Rig):
 
     def __init__(self, **settings: Any) -> None:
         self.table = bytearray((FLOW_ENTRIES + FLOW_OVERFLOW) * 256)
-        super().__init__(flow_lookup=True, flow_table=self.table, **settings)
+        super().__init__(flow_table=self.table, **settings)
 
     def build(self) -> FlowRig:
         super().build()

@@ -850,16 +850,7 @@ def test_service_vif_chooses_the_vrf_by_tag(rig: Rig) -> None:
     assert rig.send(TAP1, tagged)[0][0] == TAP2
 
 
-# --- policy, statistics, reset
-
-
-def test_policy_packets_pass_and_are_counted(rig: Rig) -> None:
-    rig.dp.vif_set(TAP1, type=3, flags=0x1C1, vrf=1)
-    assert len(rig.send(TAP1, routed("15.0.0.4"))) == 1
-    assert rig.dp.unchecked() == 1
-    rig.encap(2, TAP1, MAC1, flags=3)
-    rig.send(FABRIC, mpls_udp(16, bytes(udp("15.0.0.9", "15.0.0.3"))))
-    assert rig.dp.unchecked() == 2
+# --- statistics, reset
 
 
 def test_counters_of_a_vif_and_a_vrf(rig: Rig) -> None:

@@ -150,21 +150,6 @@ def test_recorded_router_solicitation_is_trapped(recorded: Datapath) -> None:
     assert [(vif, frame) for vif, frame, _ in recorded.captured()] == [(2, expected)]
 
 
-def test_recorded_packet_leaves_in_its_tunnel(recorded: Datapath) -> None:
-    recorded.inject(3, step("second packet of the flow", "vm sends"))
-    ((vif, frame, _),) = recorded.captured()
-    ignore = ["outer.ip.id", "outer.ip.checksum", "outer.udp.sport"]
-    assert vif == 0
-    assert masked(frame, ignore) == masked_expectation(frames("fabric received")[0], ignore)
-
-
-def test_recorded_tunnel_packet_reaches_the_vm(recorded: Datapath) -> None:
-    recorded.inject(0, step("MPLSoUDP, label 48, echo reply", "fabric sends"))
-    assert [(vif, frame) for vif, frame, _ in recorded.captured()] == [
-        (3, frames("vm received")[3])
-    ]
-
-
 def test_recorded_unknown_label_is_dropped(recorded: Datapath) -> None:
     recorded.inject(0, step("MPLSoUDP, unknown label 999", "fabric sends"))
     assert recorded.captured() == []

@@ -17,7 +17,7 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
-from tests.unit.forwarder.dataplane_rig import BROADCAST, Rig
+from tests.unit.forwarder.dataplane_rig import BROADCAST
 from tests.unit.forwarder.flow_rig import (
     ACTIVE,
     AGENT,
@@ -433,11 +433,3 @@ def test_large_segment_is_cut_for_the_agent_but_held_whole(rig: FlowRig) -> None
     rig.change(key, rig.found(key).index)
     ((vif, delivered, header),) = rig.dp.captured()
     assert (vif, len(delivered), header[:2]) == (TAP2, len(frame), vnet[:2])
-
-
-def test_switched_off_nothing_has_a_flow() -> None:
-    rig = Rig().build()
-    rig.dp.vif_set(TAP1, type=3, flags=0x1C1, vrf=1, nh_id=GUEST1_NH)
-    assert len(rig.send(TAP1, guest_frame(udp("15.0.0.3", "15.0.0.4")))) == 1
-    assert rig.dp.unchecked() == 1
-    assert rig.dp.flow_table_stats().used == 0

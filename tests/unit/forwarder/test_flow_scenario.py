@@ -32,7 +32,6 @@ class Replay:
             flow_entries=FLOW_ENTRIES,
             flow_overflow=FLOW_OVERFLOW,
             flow_table=bytearray((FLOW_ENTRIES + FLOW_OVERFLOW) * 256),
-            flow_lookup=True,
         )
         self.sent: dict[int, list[bytes]] = {FABRIC: [], AGENT: [], VM: []}
 

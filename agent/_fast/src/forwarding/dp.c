@@ -137,7 +137,6 @@ static void forget(struct datapath *dp)
     route_arena_clear(&dp->arena);
     memset(dp->drops, 0, sizeof dp->drops);
     memset(&dp->flow_stats, 0, sizeof dp->flow_stats);
-    dp->unchecked = 0;
     free_captured(dp);
 }
 

@@ -113,7 +113,6 @@ struct datapath {
     } flow_stats;
     struct packet_pool pool;
     uint64_t drops[DROP_REASONS];
-    uint64_t unchecked;
     uint32_t seed;
     uint64_t now;                   /* monotonic ns at the last lock */
     bool manual_clock;              /* of a test: it moves when it is told to */
@@ -125,7 +124,6 @@ struct datapath {
     struct mirrors *mirrors;
     uint16_t ip_id;
     bool mss_adjust, capture;
-    bool flows_on;                  /* packets with policy meet the flow table */
     struct parked_list **held;      /* by flow: packets that wait for its action, or NULL */
     uint64_t held_bytes;
     struct captured *caught, **caught_end;

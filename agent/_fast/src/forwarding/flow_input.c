@@ -118,11 +118,6 @@ bool flow_input(struct datapath *dp, struct packet *p, const struct nexthop *nh)
     struct flow_key key;
     if (p->policy_done || (p->l3_type != TYPE_IP4 && p->l3_type != TYPE_IP6))
         return true;
-    if (!dp->flows_on) {
-        p->policy_done = 1;
-        dp->unchecked++;
-        return true;
-    }
     int reason = p->l4 ? -1 : packet_parse_ip(p);
     if (reason < 0 && has_no_flow(dp, p, nh))
         return true;
