@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent._fast.flow_world import MESSAGE_SIZE, Decision, Direction, encode_delete, encode_flow
@@ -97,6 +97,7 @@ def wanted(side: Direction, index: int | None, gen_id: int) -> VrFlowReq:
     )
 
 
+@settings(deadline=None)
 @given(directions, directions, u8, u32, u32)
 def test_like_the_codec(
     forward: Direction, reverse: Direction, gen_id: int, index: int, partner: int
@@ -123,6 +124,7 @@ def test_like_the_codec(
     assert encode_flow(decision, 0, index, gen_id, None) == told.encode()
 
 
+@settings(deadline=None)
 @given(directions, u8)
 def test_without_a_reverse_flow(forward: Direction, gen_id: int) -> None:
     nobody = Direction(bytes(44), *([0] * 13))
@@ -130,6 +132,7 @@ def test_without_a_reverse_flow(forward: Direction, gen_id: int) -> None:
     assert encode_flow(decision, 0, None, gen_id, None) == wanted(forward, None, gen_id).encode()
 
 
+@settings(deadline=None)
 @given(keys(), u8, u32)
 def test_delete(of: bytes, gen_id: int, index: int) -> None:
     expected = wanted(Direction(of, 0, 0, 0, 0, 0, 0, 0, -1, 255, 255, -1, 0, 0), index, gen_id)
