@@ -29,6 +29,12 @@ from agent.shm import FlowTable
 SCAN_ENTRIES = 16384
 """Table entries that one turn looks at, so that none takes long."""
 
+WINDOW, SHARE = 1024, 256
+"""Requests under way to the datapath, and how many flows of one port may be in set-up: enough
+that both processes have work, few enough that another port's first flow does not wait long."""
+QUEUE = 8192
+"""Trapped packets of one port that may wait: as many as the datapath holds by itself."""
+
 
 class View(Rows, ExplainerView, Protocol):
     """The rows of oper that flows read."""
@@ -96,7 +102,14 @@ class FlowEngine:
         entries = table.geometry.entries
         if self.pairs is None or entries != self._entries:
             self._entries, self._properties = entries, None
-            self.pairs = FlowPairs(self.world, table_entries=entries, pid=self._pid)
+            self.pairs = FlowPairs(
+                self.world,
+                table_entries=entries,
+                window=WINDOW,
+                share=SHARE,
+                queue=QUEUE,
+                pid=self._pid,
+            )
         elif anew:
             self.pairs.reset(now)
         self.close()

@@ -131,6 +131,15 @@ def test_a_flood_fills_its_own_queue_only_and_its_entries_are_let_go() -> None:
     rig.check()
 
 
+def test_the_longest_queue_leaves_room_for_others() -> None:
+    rig = Rig(room=1 << 15, queue=16384)
+    rig.deliver([talk.trap(i, 1) for i, talk in enumerate(flood(12_000))])
+    assert rig.pairs.dropped_of(ONE.vif) == 12_000 - 8192, "half of all"
+    others = [Talk(TWO.address, REMOTE, sport=i) for i in range(4096)]
+    rig.deliver([talk.trap(12_000 + i, 1) for i, talk in enumerate(others)])
+    assert (rig.pairs.dropped_of(ONE.vif), rig.pairs.dropped_of(TWO.vif)) == (12_000 - 8192, 0)
+
+
 def test_an_interface_with_its_share_in_set_up_waits_and_others_do_not() -> None:
     rig = Rig(room=1024, share=4, window=64)
     packets(rig, flood(20))

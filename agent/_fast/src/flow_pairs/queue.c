@@ -53,10 +53,16 @@ static uint32_t turn_take(struct pairs *pairs)
     return vif;
 }
 
+/* A queue may be as long as what is free: those that are full leave room for others. */
+static bool may_queue(const struct pairs *pairs, const struct vif_slot *slot)
+{
+    return slot->queued < pairs->with.queue && slot->queued < QUEUED - pairs->pool_used;
+}
+
 bool queue_put(struct pairs *pairs, const struct flow_packet *packet)
 {
     struct vif_slot *slot = &pairs->vifs[packet->vif];
-    uint32_t number = slot->queued < pairs->with.queue ? pool_take(pairs) : 0;
+    uint32_t number = may_queue(pairs, slot) ? pool_take(pairs) : 0;
     if (!number) {
         slot->dropped++;
         return false;
