@@ -60,7 +60,11 @@ class Sizes:
                 )
         flow_bytes = 256 * (self.flow_entries + self.flow_overflow_entries)
         if flow_bytes >= _TABLE_LIMIT:
-            raise ConfigError(f"flow entries: {flow_bytes} bytes; a table must stay below 4 GiB")
+            raise ConfigError(
+                f"flow entries: {self.flow_entries} with {self.flow_overflow_entries} of overflow "
+                f"take {flow_bytes} bytes, and a table's size is told in 32 bits: fewer than "
+                f"{_TABLE_LIMIT // 256} entries in all fit"
+            )
 
 
 _RANGES = (

@@ -167,7 +167,7 @@ def test_a_second_forwarder_refuses_the_directory(
         (["--bridge-entries", "0"], "is not in 4 to"),
         (["--labels", "9999999"], "labels: 9999999 is not in"),
         (["--vrfs", "65536"], "vrfs: 65536 is not in 1 to 65535"),
-        (["--flow-entries", "16777216"], "below 4 GiB"),
+        (["--flow-entries", "16777216"], "told in 32 bits"),
         (["--run-dir", "/dev/null/x"], "run directory /dev/null/x"),
     ],
 )
