@@ -36,9 +36,7 @@ class BatchRig(FlowRig):
 
     def __init__(self, directory: Path) -> None:
         self.table = bytearray(16384 * 256)
-        self.dp = new_datapath(
-            flow_lookup=True, flow_table=self.table, flow_entries=8192, hold_limit=8192
-        )
+        self.dp = new_datapath(flow_table=self.table, flow_entries=8192, hold_limit=8192)
         self._directory = directory
         self._mine = datagrams(directory / "dpdk_pkt0")
         self.agent = datagrams(directory / "agent_pkt0")
