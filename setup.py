@@ -25,7 +25,7 @@ from agent.sandesh.compiler.gen_cython import generate
 FAST = Path("agent/_fast")
 LINKED = {
     "flow_world": ("lpm", "classifier"),
-    "flow_pairs": ("lpm", "classifier", "flow_world", "packet"),
+    "flow_pairs": ("lpm", "classifier", "flow_world", "packet", "flow_table"),
     "flow_scan": ("flow_table", "lpm", "classifier", "flow_world", "flow_pairs", "packet"),
 }
 """Kernels that call C functions of other kernels' folders."""

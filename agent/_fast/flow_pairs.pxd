@@ -93,6 +93,7 @@ cdef extern from "flow_pairs/pairs.h" nogil:
     void pairs_aged(pairs *pairs, uint32_t pair, pair_end why, uint32_t now)
     void pairs_evicted(pairs *pairs, uint32_t pair, int side, uint64_t bytes, uint64_t packets,
                        uint32_t now)
+    void pairs_watch(pairs *pairs, const unsigned char *table, uint32_t total)
     void pairs_missing(pairs *pairs, uint32_t pair, int side, uint32_t now)
     bint pairs_unknown(pairs *pairs, const flow_found *found, const flow_found *reverse,
                        uint32_t now)
@@ -102,6 +103,7 @@ cdef class FlowPairs:
     cdef pairs *raw
     cdef readonly object world
     cdef object _out
+    cdef const uint8_t[::1] _watched
     cdef uint32_t moment(self, double now) except? 0
     cdef flow_pair *pair_at(self, Py_ssize_t pair) noexcept
     cdef dict describe_side(self, flow_pair *pair, int which)

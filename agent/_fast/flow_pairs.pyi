@@ -1,5 +1,7 @@
 """Kernel of the flow path: pairs of flows, from the trapped packet to the deleted entry."""
 
+from mmap import mmap
+
 from agent._fast.flow_world import World
 from agent._fast.packet import FrameBatch
 
@@ -14,7 +16,7 @@ class FlowPairs:
     wait; `queue`: trapped packets that wait for an interface's turn. `timeout`: seconds until
     an unanswered request is sent again; `short_time`: how long a flow that is refused stays
     in the table. `records`: ended flows that are kept until they are taken. `seed`: of the
-    hash of keys; nobody who sends packets may know it.
+    hash of keys, which nobody who sends packets may know; None: one of this process.
     """
 
     world: World
@@ -31,7 +33,7 @@ class FlowPairs:
         short_time: float = 5.0,
         records: int = 4096,
         pid: int = 0,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         """ValueError for numbers that cannot be."""
 
@@ -78,6 +80,12 @@ class FlowPairs:
 
     def reset(self, now: float) -> None:
         """The datapath's table is empty (it began anew): all pairs end, indices are forgotten."""
+
+    def watch(self, table: bytes | bytearray | memoryview | mmap | None) -> None:
+        """The mapped table, for last looks at entries that go; None: let go of the mapping.
+
+        A scanner does this for its pairs. ValueError for what is no table.
+        """
 
     # -- changes from outside; those of the world are found by `turn`
     def end(self, pair: int, now: float) -> bool:

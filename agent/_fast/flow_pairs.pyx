@@ -128,7 +128,7 @@ cdef class FlowPairs:
     def __cinit__(
         self, World world not None, *, Py_ssize_t table_entries, Py_ssize_t window=512,
         Py_ssize_t share=128, Py_ssize_t queue=256, double timeout=2.0, double short_time=5.0,
-        Py_ssize_t records=4096, uint32_t pid=0, uint64_t seed=0,
+        Py_ssize_t records=4096, uint32_t pid=0, seed=None,
     ):
         cdef pairs_options options
         if not 4 <= table_entries <= 1 << 24:
@@ -145,7 +145,8 @@ cdef class FlowPairs:
         options.short_time = <uint32_t>(short_time * MILLI)
         options.records = <uint32_t>records
         options.pid = pid
-        options.seed = seed
+        # The interpreter's own hash is keyed anew in every process.
+        options.seed = <uint64_t>(hash(b"flow pairs") if seed is None else seed)
         self.world = world
         self.raw = pairs_new(world.world, &options)
         if self.raw == NULL:
@@ -225,6 +226,15 @@ cdef class FlowPairs:
 
     def reset(self, double now):
         pairs_reset(self.raw, self.moment(now))
+
+    def watch(self, const uint8_t[::1] table):
+        if table is None:
+            pairs_watch(self.raw, NULL, 0)
+        elif table.shape[0] < 256 or table.shape[0] > 256 * 0xFFFFFFFF:
+            raise ValueError(f"a flow table does not have {table.shape[0]} bytes")
+        else:
+            pairs_watch(self.raw, &table[0], <uint32_t>(table.shape[0] // 256))
+        self._watched = table
 
     def end(self, Py_ssize_t pair, double now):
         cdef flow_pair *found = self.pair_at(pair)

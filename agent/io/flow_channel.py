@@ -66,6 +66,7 @@ class FlowChannel:
         self._task: asyncio.Task[None] | None = None
         self._wake: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = 0.0
         self._socket: socket.socket | None = None
         self._lost: asyncio.Future[None] | None = None
         self._served: FlowPairs | None = None
@@ -250,10 +251,18 @@ class FlowChannel:
         self._send(connection, pairs)
 
     def _arm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """A timer that is early enough is left: it costs less than another one."""
         deadline = self._flows.deadline()
-        if deadline is not None and self._task is not None:
-            wait = max(0.0, deadline - self._clock())
-            self._timer = asyncio.get_running_loop().call_later(wait, self._turn)
+        if deadline is None or self._task is None:
+            return
+        if self._timer is not None:
+            if self._armed_for <= deadline:
+                return
+            self._timer.cancel()
+        wait = max(0.0, deadline - self._clock())
+        self._armed_for = deadline
+        self._timer = asyncio.get_running_loop().call_later(wait, self._timed)
+
+    def _timed(self) -> None:
+        self._timer = None
+        self._turn()

@@ -575,3 +575,34 @@ def test_entries_that_are_held_have_no_traffic_lost_when_set_twice() -> None:
     assert len(rig.sent) == 40
     assert rig.datapath.delivered == 20
     assert not any(entry.action == HOLD for entry in rig.datapath.live().values())
+
+
+def test_the_last_counters_are_looked_up_when_a_flow_is_deleted() -> None:
+    rig = Rig()
+    rig.pairs.watch(rig.datapath.memory)
+    rig.connect(LOCAL)
+    for index, octets in ((0, 1 << 40), (1, 7)):
+        rig.datapath.entries[index].octets = octets
+        rig.datapath.store(index)
+    rig.pairs.end(0, rig.now)
+    rig.settle()
+    (record,) = rig.pairs.take_records()
+    assert record.bytes == (1 << 40, 7)
+
+
+def test_a_later_fragment_is_of_the_flow_that_the_datapath_holds_it_for() -> None:
+    """It has no ports itself; the key of its entry has those of the first fragment."""
+    rig = Rig()
+    rig.pairs.watch(rig.datapath.memory)
+    place = rig.datapath.packet(LOCAL.key, ONE.vif, 1)
+    assert place is not None
+    frame = bytearray(LOCAL.trap(*place))
+    struct.pack_into(">H", frame, 58 + 6, 0x00B9)
+    rig.deliver([bytes(frame)])
+    rig.settle()
+    assert rig.pairs.find(LOCAL.key) == 0
+    rig.check()
+    rig.pairs.watch(None)
+    rig.deliver([bytes(frame)])
+    with pytest.raises(ValueError, match="255 bytes"):
+        rig.pairs.watch(bytes(255))

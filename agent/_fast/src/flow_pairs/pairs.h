@@ -83,6 +83,10 @@ uint32_t pairs_find(const struct pairs *pairs, const uint8_t *key, size_t length
 
 /* ---- for the scanner; `pair` is in use, `side` 0 or 1 ---- */
 
+/* The mapped table of `total` entries, for last looks at entries that go; NULL: there is none
+ * any more. Its bytes change all the time and are not trusted. */
+void pairs_watch(struct pairs *pairs, const unsigned char *table, uint32_t total);
+
 /* A live entry was read: 48-bit bytes, 40-bit packets. Folds the growth into the 64-bit totals
  * (facts shared-memory.md 11); returns whether there was any. */
 bool pairs_stats(struct pairs *pairs, uint32_t pair, int side, uint64_t bytes, uint64_t packets,

@@ -72,6 +72,8 @@ static void send_plan(struct pairs *pairs, uint32_t number, struct plan plan, ui
     request->index = at->index;
     request->gen_id = at->index == FLOW_NONE ? 0 : at->gen_id;
     request->partner = alone ? FLOW_NONE : pair->at[!plan.side].index;
+    if (plan.kind == ASK_DELETE)
+        glance_counters(pairs, number, plan.side);
     if (plan.kind == ASK_ADD || plan.kind == ASK_SET)
         at->flags &= (uint8_t)~SIDE_DIRTY;
     pair->asked = plan.kind;

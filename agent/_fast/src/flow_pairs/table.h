@@ -105,6 +105,8 @@ struct pairs {
     uint32_t chunk_room, chunk_count, top, used, free;
     uint32_t *bucket, bucket_mask;
     uint32_t *owner;
+    const unsigned char *table; /* mapped; NULL: not now */
+    uint32_t table_entries;
 
     struct work work[WORK_LISTS];
     struct vif_slot *vifs;
@@ -180,6 +182,11 @@ bool reads_room(struct pairs *, const struct flow_decision *);
 void reads_link(struct pairs *, uint32_t number);
 void reads_unlink(struct pairs *, uint32_t number);
 struct readers *readers_of(struct pairs *, int which, uint32_t number);
+
+/* glance.c: looks into the mapped table */
+void glance_counters(struct pairs *, uint32_t number, int side);
+/* The ports that the datapath has in the key of a held entry; false: not that packet's. */
+bool glance_ports(const struct pairs *, struct flow_packet *);
 
 /* limits.c */
 bool limits_allow(struct pairs *, const struct flow_pair *); /* false: a limit is reached */

@@ -129,6 +129,8 @@ enum trap_use pairs_trap(struct pairs *pairs, const uint8_t *frame, size_t lengt
         return TRAP_TAKEN;
     }
     fill(pairs, &parsed, &packet);
+    if (parsed.later_fragment && !parsed.icmp_error)
+        glance_ports(pairs, &packet); /* the datapath knows them from the first fragment */
     tell_predecessor(pairs, &parsed);
     if (!queue_put(pairs, &packet))
         refuse(pairs, &packet);
