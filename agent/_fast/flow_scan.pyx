@@ -7,7 +7,7 @@ counters, flows that were silent for too long, evicted and unknown entries. Read
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from agent._fast.flow_pairs cimport FlowPairs, pairs, pairs_watch
+from agent._fast.flow_pairs cimport FlowPairs, pairs
 
 
 cdef extern from "scan.h" nogil:
@@ -104,7 +104,7 @@ cdef class FlowScanner:
         if not suspects_init(&self.walk.waiting, self.walk.total, <uint32_t>suspects):
             raise MemoryError()
         self.set_timeouts(timeouts)
-        pairs_watch(pairs.raw, self.walk.table, self.walk.total)
+        pairs.watch(mapping.buffer)
 
     def __dealloc__(self):
         suspects_free(&self.walk.waiting)
@@ -177,7 +177,7 @@ cdef class FlowScanner:
     def close(self):
         """Let go of the mapping."""
         self.walk.table = NULL
-        pairs_watch(self.pairs.raw, NULL, 0)
+        self.pairs.watch(None)
         self.view = None
 
     @property
