@@ -388,8 +388,10 @@ def test_guest_without_policy_meets_the_policy_of_its_peer(rig: FlowRig) -> None
 
 
 @pytest.mark.parametrize("flag", [0x100, 0x40000], ids=["relaxed-policy", "flow-lookup"])
-def test_relaxed_nexthop_forwards_without_a_flow(rig: FlowRig, flag: int) -> None:
-    rig.encap(GUEST1_NH, TAP1, MAC1, flags=3 | flag)
+@pytest.mark.parametrize("policy", [0, 2], ids=["alone", "with-policy"])
+def test_relaxed_nexthop_forwards_without_a_flow(rig: FlowRig, flag: int, policy: int) -> None:
+    """A flow that is there is followed all the same."""
+    rig.encap(GUEST1_NH, TAP1, MAC1, flags=1 | policy | flag)
     assert [vif for vif, _ in rig.send(FABRIC, from_fabric(ANSWER))] == [TAP1]
     assert rig.entries() == []
     index = rig.add(KEY.reverse(GUEST1_NH), action=DROP)

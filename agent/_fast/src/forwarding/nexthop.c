@@ -186,7 +186,7 @@ void enter_nexthop(struct datapath *dp, struct packet *p, struct nexthop *nh)
         dp_drop(dp, p, DROP_PKT_LOOP);
         return;
     }
-    if (!(nh->flags & (NHF_POLICY | NHF_FLOW_LOOKUP)) || p->policy_done) {
+    if (!(nh->flags & (NHF_POLICY | NHF_RELAXED | NHF_FLOW_LOOKUP)) || p->policy_done) {
         pass_nexthop(dp, p, nh);
         return;
     }
