@@ -3,15 +3,18 @@
  * Sends UDP packets over IPv4 out of one interface at a given rate, each with ports of its own,
  * and takes them from another one behind the router under test. Then a second packet of some of
  * the flows that got through, at a rate that is a tenth: what the way takes without set-up.
- * Both ends' interfaces are in this network namespace; the time of arrival is the kernel's.
+ * OUT and IN are interfaces, of this network namespace or, as NAMESPACE:INTERFACE, of another one
+ * that has a name; the time of arrival is the kernel's.
  *
  * load OUT IN DST_MAC SRC_MAC SRC_IP DST_IP RATE COUNT FIRST_FLOW: prints JSON. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -52,8 +55,24 @@ static uint64_t now(clockid_t clock)
     return (uint64_t)at.tv_sec * 1000000000u + (uint64_t)at.tv_nsec;
 }
 
-static int open_link(const char *name, int protocol)
+/* Go where the interface is; its name without the namespace. */
+static const char *enter(const char *name)
 {
+    const char *colon = strchr(name, ':');
+    char path[256];
+    if (!colon)
+        return name;
+    snprintf(path, sizeof path, "/run/netns/%.*s", (int)(colon - name), name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
+        fail(path);
+    close(fd);
+    return colon + 1;
+}
+
+static int open_link(const char *where, int protocol)
+{
+    const char *name = enter(where);
     struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(protocol)};
     address.sll_ifindex = (int)if_nametoindex(name);
     int size = BUFFER, on = 1, fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
