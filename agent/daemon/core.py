@@ -25,16 +25,20 @@ from agent.ksync import Dumped, InSync, Lost, Opening, Refused, Released, Sessio
 from agent.ksync.events import Event as DatapathEvent
 from agent.objects import Desired, Key, Kind
 from agent.oper.compiler import Compiler
+from agent.oper.desired import bridge_route
 from agent.rest import PortStore
 from agent.rest.ports import Change
 from agent.services import Learned, Probe, TrappedPackets
 from agent.services.view import FABRIC_VRF
 from agent.settings import Settings
 from agent.topology import Topology
+from agent.values import Mac
 from agent.xmpp import Event as ControlEvent
 
 log = structlog.get_logger(__name__)
 
+LearntMac = tuple[int, bytes, int, int, int]
+"""A bridge entry that the datapath learnt: VRF, MAC, nexthop, label, flags."""
 OBJECTS_A_TURN = 2048
 """How many desired objects a turn hands to ksync, so that none takes long."""
 
@@ -137,6 +141,11 @@ class Core:
         """The VMs behind these vifs have as many flows as they may (`drop`), or fewer again."""
         for vif in vifs:
             self.compiler.learned(DropNewFlows(vif, drop))
+
+    def macs_unconfirmed(self, entries: Sequence[LearntMac], now: float) -> None:
+        """Learnt addresses whose packets or answers were lost: the datapath forgets them."""
+        held = (bridge_route(vrf, Mac(mac), *rest) for vrf, mac, *rest in entries)
+        self.session.found(held, now)
 
     def learned(self, facts: Sequence[Learned]) -> None:
         """Services learned from packets."""

@@ -16,9 +16,10 @@ import structlog
 import uvloop
 
 from agent.daemon.configuration import Sources, parse
-from agent.daemon.core import Core
+from agent.daemon.core import Core, LearntMac
 from agent.daemon.flows import FlowShell
 from agent.daemon.host import host_settings
+from agent.daemon.macs import MacShell
 from agent.daemon.operational import Operational
 from agent.daemon.recorder import Recorder
 from agent.errors import ConfigError
@@ -72,6 +73,7 @@ class Daemon:
         )
         self._flows = FlowShell(sources.run_dir, DATAPATH_SOCKET, core.flows, self._flows_limited)
         self._pkt0 = TrapLoop(sources.run_dir, core.trapped, self._learned, self._flows.traps)
+        self._macs = MacShell(sources.run_dir, self._macs_unconfirmed)
         self._relay = _relay(host_settings(settings, topology), self._pkt0)
         self._links = LinkMonitor(self._links_changed)
         self._ports = PortApi(
@@ -132,6 +134,7 @@ class Daemon:
         await self._control.close()
         await self._ksync.close()
         await self._flows.close()
+        self._macs.close()
         if self._timer is not None:
             self._timer.cancel()
         if self._relay is not None:
@@ -164,6 +167,10 @@ class Daemon:
         self._core.links(changed, gone)
         self._schedule()
 
+    def _macs_unconfirmed(self, entries: list[LearntMac]) -> None:
+        self._core.macs_unconfirmed(entries, time.monotonic())
+        self._ksync.kick()
+
     def _flows_limited(self, vifs: Sequence[int], drop: bool) -> None:
         self._core.limit_flows(vifs, drop=drop)
         self._schedule()
@@ -179,6 +186,7 @@ class Daemon:
     def _datapath_said(self, events: Sequence[DatapathEvent]) -> None:
         self._core.datapath_said(events, time.monotonic())
         self._flows.datapath_said(events)
+        self._macs.datapath_said(events)
         for event in events:
             if isinstance(event, InSync):
                 self._pkt0.socket.pair()

@@ -105,6 +105,7 @@ class Player:
             events.Listed: lambda *_: core.listed(),
             events.Learned: lambda *_: core.learned(core.trapped.take_events()),
             events.DatapathSaid: lambda _, now: core.datapath_said(self._datapath, now),
+            events.MacsUnconfirmed: lambda event, now: core.macs_unconfirmed(event.entries, now),
             events.FlowsLimited: lambda event, _: core.limit_flows(event.vifs, drop=True),
             events.FlowsUnlimited: lambda event, _: core.limit_flows(event.vifs, drop=False),
             events.ControllersSaid: lambda _, now: core.controllers_said(self._control, now),

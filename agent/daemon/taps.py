@@ -15,7 +15,7 @@ from uuid import UUID
 from xml.etree.ElementTree import Element
 
 from agent._fast.packet import FrameBatch
-from agent.daemon.core import Core
+from agent.daemon.core import Core, LearntMac
 from agent.inputs import ContainerPort, Link, PluggedPort, SimpleGateway
 from agent.record import events
 from agent.record.events import Event, Peer
@@ -91,7 +91,12 @@ class Taps:
             return kind(tuple(vifs)), self._clock()
 
         self._before(core, "links", links)
+
+        def macs(entries: Sequence[LearntMac], now: float) -> tuple[Event, float]:
+            return events.MacsUnconfirmed(tuple(entries)), now
+
         self._before(core, "limit_flows", limited)
+        self._before(core, "macs_unconfirmed", macs)
         self._before(core, "listed", lambda: (events.Listed(), self._clock()))
         self._before(core, "learned", lambda _: (events.Learned(), self._clock()))
         self._before(core, "datapath_said", lambda _, now: (events.DatapathSaid(), now))

@@ -505,6 +505,22 @@ class Reconciler:
         for record in everything:
             self._update(record)
 
+    def found(self, held: Iterable[DatapathMessage]) -> None:
+        """The datapath was seen to hold these though nobody asked: what is not wanted goes."""
+        for message in held:
+            record = self._registry.slot(identity_of(message))
+            if not self._known or record.programmed is not None or record.sent is not None:
+                continue
+            record.programmed = message
+            self._learn_uses(record)
+            if record.desired is None:
+                self._registry.set_refs(record, record.programmed_refs)
+            else:
+                self._compare(record)
+            self._assess(record)
+            self._set_ready(record)
+            self._update(record)
+
     def _learn_uses(self, record: Record) -> None:
         """Hold what a dumped object uses; what uses a missing nexthop must be written again."""
         assert record.programmed is not None

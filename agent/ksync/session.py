@@ -195,6 +195,15 @@ class Session:
         self._reconciler.complete()
         self._events += self._reconciler.events()
 
+    def found(self, held: Iterable[DatapathMessage], now: float) -> None:
+        """An audit saw objects in the datapath that nobody asked for: what is not wanted goes.
+
+        `held` are their ADD messages.
+        """
+        self._now = now
+        self._reconciler.found(held)
+        self._events += self._reconciler.events()
+
     # ---- inside
 
     def _fill(self, frames: list[bytes]) -> None:

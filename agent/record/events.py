@@ -112,6 +112,12 @@ class FlowsLimited(Event, frozen=True, tag=16):
     vifs: tuple[int, ...]
 
 
+class MacsUnconfirmed(Event, frozen=True, tag=18):
+    """Learnt addresses that nobody confirmed: (VRF, MAC, nexthop, label, flags) of each."""
+
+    entries: tuple[tuple[int, bytes, int, int, int], ...]
+
+
 class FlowsUnlimited(Event, frozen=True, tag=17):
     """The VMs behind these vifs have room for more flows again."""
 
@@ -302,6 +308,7 @@ AnyEvent = (
     | ControllersSaid
     | FlowsLimited
     | FlowsUnlimited
+    | MacsUnconfirmed
     | PortsStored
     | PortsPlugged
     | PortUnplugged

@@ -510,3 +510,27 @@ def test_op_of_every_written_message_is_add_or_del():
     world.run()
     assert {message.h_op for message in world.datapath.log} == {SandeshOp.ADD, SandeshOp.DEL}
     assert VrNexthopReq(h_op=SandeshOp.DEL, nhr_id=14) in world.datapath.log
+
+
+# ---- audits
+
+
+def test_what_nobody_asked_for_is_deleted_when_it_is_seen():
+    world = w.World()
+    world.up(*w.port())
+    stray = w.bridge(b"\2\0\0\0\0\x99", 5, vrf=2)
+    w.store(world.datapath, stray.message)
+    world.session.found([stray.message], 0.0)
+    world.settle()
+    world.assert_equal()
+    assert world.write_names()[-1] == ("vr_route_req", SandeshOp.DEL)
+
+
+def test_what_is_wanted_stays_when_it_is_seen():
+    world = w.World()
+    world.up(*w.port())
+    before = world.writes()
+    world.session.found([each.message for each in w.port()], 0.0)
+    world.settle()
+    assert world.writes() == before
+    world.assert_equal()
