@@ -32,6 +32,10 @@ DATAPATH_SOCKET = "dpdk_pkt0"
 _MAX_PATH = 107
 _SEND_QUEUE = 4096
 _RETRY_SECONDS = 0.005
+_BATCH = 256
+_READS = 8
+"""Batches of one wake-up. Flows of a port that floods stand in one line with all others only
+until they are read, and in its own queue then."""
 _RECEIVE_BUFFER = 1 << 22
 # Nobody is bound there, the peer died, or it is still connected to the agent's predecessor.
 _NOBODY_THERE = frozenset({errno.ENOENT, errno.ECONNREFUSED, errno.EPERM, errno.ENOTDIR})
@@ -51,13 +55,16 @@ class Pkt0Counters:
 class Pkt0Socket:
     """The agent's end of pkt0. Never blocks; what waits to be sent is bounded."""
 
-    def __init__(self, run_dir: Path, received: Callable[[FrameBatch], None]) -> None:
-        """Bind the agent's end; ConfigError when the run directory does not allow it."""
+    def __init__(self, run_dir: Path, received: Callable[[FrameBatch], bool]) -> None:
+        """Bind the agent's end; ConfigError when the run directory does not allow it.
+
+        `received` takes a batch and says whether it cost little: more is read at once.
+        """
         self.counters = Pkt0Counters()
         self._received = received
         self._path = run_dir / AGENT_SOCKET
         self._peer = os.fsencode(run_dir / DATAPATH_SOCKET)
-        self._batch = FrameBatch(64)
+        self._batch = FrameBatch(_BATCH)
         self._queue: deque[bytes] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._retry: asyncio.TimerHandle | None = None
@@ -97,9 +104,11 @@ class Pkt0Socket:
             self._flush()
 
     def _readable(self) -> None:
-        self.counters.received += self._batch.receive(self._socket.fileno())
-        if len(self._batch):
-            self._received(self._batch)
+        for _ in range(_READS):
+            count = self._batch.receive(self._socket.fileno())
+            self.counters.received += count
+            if not count or not self._received(self._batch) or count < _BATCH:
+                return
 
     def _flush(self) -> None:
         self._retry = None
@@ -197,11 +206,14 @@ class TrapLoop:
         """A DHCP server on the fabric answers."""
         self.send(self._services.relayed(message, server, self._clock()))
 
-    def _received(self, batch: FrameBatch) -> None:
+    def _received(self, batch: FrameBatch) -> bool:
+        """Whether all were flows, which wait for their own turn."""
         now = self._clock()
         left = None if self._flows is None else self._flows(batch, now)
-        if left is None or left:
-            self.send(self._services.receive(batch, now, left))
+        if left is not None and not left:
+            return True
+        self.send(self._services.receive(batch, now, left))
+        return False
 
     def _wait_over(self) -> None:
         self._timer = self._armed_for = None

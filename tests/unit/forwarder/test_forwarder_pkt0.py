@@ -52,8 +52,8 @@ def side(tmp_path: Path) -> Iterator[Side]:
     side.close()
 
 
-def ignore(_: FrameBatch) -> None:
-    pass
+def ignore(_: FrameBatch) -> bool:
+    return True
 
 
 def test_greeting_without_an_agent_says_so(side: Side) -> None:
@@ -82,7 +82,12 @@ async def test_a_new_agent_is_heard_once_it_is_greeted(side: Side, tmp_path: Pat
 
 async def test_paired_ends_hold_a_burst(side: Side, tmp_path: Path) -> None:
     frames: list[int] = []
-    agent = Pkt0Socket(tmp_path, lambda batch: frames.append(len(batch)))
+
+    def received(batch: FrameBatch) -> bool:
+        frames.append(len(batch))
+        return True
+
+    agent = Pkt0Socket(tmp_path, received)
     assert side.datapath.vif_greet(PKT0_VIF) == 0
     agent.pair()
     for _ in range(200):  # far above net.unix.max_dgram_qlen

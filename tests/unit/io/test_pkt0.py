@@ -57,9 +57,10 @@ class Inbox:
     def __init__(self) -> None:
         self.frames: asyncio.Queue[bytes] = asyncio.Queue()
 
-    def received(self, batch: FrameBatch) -> None:
+    def received(self, batch: FrameBatch) -> bool:
         for slot in range(len(batch)):
             self.frames.put_nowait(batch.frame(slot))
+        return False
 
     def next(self) -> Awaitable[bytes]:
         return asyncio.wait_for(self.frames.get(), 10)
@@ -94,6 +95,33 @@ async def test_more_than_one_batch_of_frames(
     agent.send(frames)
     assert [await datapath.read() for _ in frames] == frames
     assert agent.counters.sent == 500
+
+
+@pytest.mark.parametrize(("cheap", "first"), [(True, 600), (False, 256)])
+async def test_what_costs_little_is_read_at_once_and_the_rest_in_turns(
+    datapath: Datapath, cheap: bool, first: int
+) -> None:
+    """Several batches of one wake-up, or one and then the others' turn."""
+    loop, sizes, turns = asyncio.get_running_loop(), [], []
+
+    def received(batch: FrameBatch) -> bool:
+        if not sizes:
+            loop.call_soon(lambda: turns.append(sum(sizes)))
+        sizes.append(len(batch))
+        return cheap
+
+    agent = Pkt0Socket(datapath.path.parent, received)
+    datapath.connect()
+    datapath.end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 21)
+    agent.pair()
+    for number in range(600):
+        datapath.end.send(str(number).encode())
+    agent.start()
+    async with asyncio.timeout(10):
+        while sum(sizes) < 600 or not turns:
+            await asyncio.sleep(0)
+    agent.close()
+    assert (turns, agent.counters.received) == ([first], 600)
 
 
 async def test_a_datapath_that_restarts(datapath: Datapath, link: tuple[Pkt0Socket, Inbox]) -> None:
