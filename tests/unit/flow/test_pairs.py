@@ -9,7 +9,7 @@ import pytest
 
 from agent._fast.flow_pairs import FlowPairs
 from agent.errors import WireError
-from tests.reference.flow_model import DROP, HOLD, PASS, TCP, Entry
+from tests.reference.flow_model import DROP, EVICTED, HOLD, PASS, TCP, Entry
 from tests.unit.flow.pairs_rig import (
     FABRIC_VIF,
     HELD,
@@ -606,3 +606,17 @@ def test_a_later_fragment_is_of_the_flow_that_the_datapath_holds_it_for() -> Non
     rig.deliver([bytes(frame)])
     with pytest.raises(ValueError, match="255 bytes"):
         rig.pairs.watch(bytes(255))
+
+
+def test_a_slot_of_one_direction_that_the_other_gets_is_the_others() -> None:
+    """The held entry was given up meanwhile: the reverse flow finds its slot free."""
+    rig = Rig()
+    rig.packet(OUT)
+    rig.deliver(rig.trapped)
+    rig.trapped.clear()
+    rig.take()
+    rig.datapath.entries[0].flags = ACTIVE | EVICTED
+    rig.settle()
+    assert rig.flow(OUT)["reverse"]["index"] == 0
+    assert rig.flow(OUT)["forward"]["index"] == 1
+    rig.check()

@@ -52,13 +52,19 @@ static bool hand_over(struct pairs *pairs, uint32_t reference, uint32_t number, 
 static bool displace(struct pairs *pairs, uint32_t reference, uint32_t number, uint8_t gen_id,
                      uint32_t now)
 {
-    const struct flow_pair *owner = pairs_at(pairs, number_of(reference));
-    uint8_t ahead = (uint8_t)(gen_id - owner->at[side_of(reference)].gen_id);
-    if (ahead == 0)
-        return hand_over(pairs, reference, number, now);
-    if (ahead >= GENERATIONS_AHEAD)
+    struct pair_side *at = &pairs_at(pairs, number_of(reference))->at[side_of(reference)];
+    uint8_t ahead = (uint8_t)(gen_id - at->gen_id);
+    bool own = number_of(reference) == number;
+    if (ahead >= GENERATIONS_AHEAD || (own && !ahead)) /* one entry cannot be both directions */
         return false;
-    evict_owner(pairs, reference, now);
+    if (!ahead)
+        return hand_over(pairs, reference, number, now);
+    if (own) { /* the slot of one direction became free and was given to the other */
+        owners_detach(pairs, number, side_of(reference));
+        at->flags |= SIDE_DIRTY;
+    } else {
+        evict_owner(pairs, reference, now);
+    }
     return true;
 }
 
@@ -69,8 +75,6 @@ bool owners_attach(struct pairs *pairs, uint32_t number, int side, uint32_t inde
     if (index >= pairs->with.entries)
         return false;
     uint32_t mine = (number << 1) | (uint32_t)side, owner = pairs_owner(pairs, index);
-    if (owner == (mine ^ 1)) /* one entry cannot be both directions */
-        return false;
     if (owner != FLOW_NONE && owner != mine && !displace(pairs, owner, number, gen_id, now))
         return false;
     struct flow_pair *pair = pairs_at(pairs, number);
