@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from agent.lab import checks, fabric, survival
+from agent.lab import checks, crossing, fabric, survival
 from agent.lab.connection import Connection
 from agent.lab.console import Progress, show_controller, show_flows, show_state
 from agent.lab.controller.messages import State
@@ -65,6 +65,7 @@ def _check(connection: Connection, topology: Topology, progress: Progress, run_d
             checks.reachable(connection, topology)
     with progress.step("ping across networks: nothing answered"):
         checks.separated(connection, topology)
+    _check_policy(connection, topology, progress)
     print(f"\n{show_state(connection.state())}")
     for name in topology.controllers:
         state = connection.control(name, ["status"])
@@ -90,6 +91,17 @@ def _check_fabric(
         announced = fabric.labels(connection, topology)
         tunnels = fabric.tunnelled(topology, flows, announced, checks.PINGS)
     print(f"\n{show_flows({flow: flows[flow] for flow in tunnels})}\n")
+
+
+def _check_policy(connection: Connection, topology: Topology, progress: Progress) -> None:
+    found = crossing.crossing(topology)
+    if found is None:
+        return
+    with progress.step(f"TCP across networks: {found.passes} passes, {found.denied} is denied"):
+        crossing.connect(connection, found)
+    with progress.step("both explained"):
+        told = list(crossing.explanations(connection, found))
+    print("\n" + "\n\n".join(told))
 
 
 def _check_survival(connection: Connection, topology: Topology, progress: Progress) -> None:

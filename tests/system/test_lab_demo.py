@@ -24,9 +24,19 @@ STEPS = (
     "ARP: gateway and peers resolved",
     "ping within each network: 0 % loss",
     "ping across networks: nothing answered",
+    "TCP across networks: 8080 passes, 8081 is denied",
+    "both explained",
     "taken down",
 )
 TABLES = ("host1# vif --list", "host1# nh --list", "host1# rt --dump ")
+EXPLAINED = (
+    "host1# vrouter-agent explain flow 10.1.1.3 10.2.2.3 tcp 40000 8080",
+    "pass by rule ",
+    "\nALLOWED\n",
+    "host1# vrouter-agent explain flow 10.1.1.3 10.2.2.3 tcp 40000 8081",
+    "deny by rule ",
+    "\nDROPPED: denied by network policy\n",
+)
 LEASES = ("10.1.1.3/24", "10.1.1.4/24", "10.2.2.3/24", "10.2.2.4/24")
 
 
@@ -39,6 +49,10 @@ def assert_demo(output: str, run_dir: Path) -> None:
         assert step in output[shown:], f"{step} is not in the summary"
     for text in (*TABLES, *LEASES):
         assert text in output, f"{text} is not shown"
+    after = 0
+    for text in EXPLAINED:
+        assert text in output[after:], f"{text} is not shown in its place"
+        after = output.index(text, after)
     assert "failed" not in output
     assert not run_dir.exists()
 

@@ -33,6 +33,8 @@ STEPS = (
     "ARP: gateway and peers resolved",
     "ping within each network: 0 % loss",
     "ping across networks: nothing answered",
+    "TCP across networks: 8080 passes, 8081 is denied",
+    "both explained",
     "control1 killed during ping: 0 % loss",
     "all controllers killed: 0 % loss",
     "controllers back: 0 % loss",
@@ -57,6 +59,10 @@ def test_the_demo_of_two_hosts(vrouter_lab, tmp_path, traces):
         for table in TABLES:
             assert f"{host}# {table}" in done.stdout
     assert re.search(r"10\.0\.0\.1 +10\.0\.0\.2 +MPLSoUDP +\d+ +40", done.stdout)
+    for port, verdict in (("8080", "ALLOWED"), ("8081", "DROPPED: denied by network policy")):
+        asked = f"host1# vrouter-agent explain flow 10.1.1.3 10.2.2.4 tcp 40000 {port}\n"
+        answer = done.stdout[done.stdout.index(asked) :]
+        assert answer.split("\n\n")[2].splitlines()[0] == verdict, answer
     assert not run_dir.exists()
     traces.assert_none()
 
