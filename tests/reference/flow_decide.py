@@ -327,7 +327,7 @@ class _Decider:
                 raise Short(1)
             if port.kind is PortKind.VM and not (port.bridged if self.bridged else port.routed):
                 raise Short(2)
-        if self.packet.vrf not in self.facts.vrfs:
+        if self.packet.tunnel == 0 and self.packet.vrf not in self.facts.vrfs:
             raise Short(3)
 
     # -- fat flows

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent._fast.flow_world import MESSAGE_SIZE, Decision, Direction, encode_delete, encode_flow
@@ -19,6 +19,9 @@ RFLOW = 0x1000
 DATAPATH_REASONS = {0: 0, 13: 0, 14: 0, 15: 0, 21: 0, 16: 16, 20: 20, 22: 21, 24: 23, 35: 34}
 
 u8, u16, u32 = st.integers(0, 255), st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF)
+
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite
@@ -97,7 +100,7 @@ def wanted(side: Direction, index: int | None, gen_id: int) -> VrFlowReq:
     )
 
 
-@settings(deadline=None)
+@patient
 @given(directions, directions, u8, u32, u32)
 def test_like_the_codec(
     forward: Direction, reverse: Direction, gen_id: int, index: int, partner: int
@@ -124,7 +127,7 @@ def test_like_the_codec(
     assert encode_flow(decision, 0, index, gen_id, None) == told.encode()
 
 
-@settings(deadline=None)
+@patient
 @given(directions, u8)
 def test_without_a_reverse_flow(forward: Direction, gen_id: int) -> None:
     nobody = Direction(bytes(44), *([0] * 13))
@@ -132,7 +135,7 @@ def test_without_a_reverse_flow(forward: Direction, gen_id: int) -> None:
     assert encode_flow(decision, 0, None, gen_id, None) == wanted(forward, None, gen_id).encode()
 
 
-@settings(deadline=None)
+@patient
 @given(keys(), u8, u32)
 def test_delete(of: bytes, gen_id: int, index: int) -> None:
     expected = wanted(Direction(of, 0, 0, 0, 0, 0, 0, 0, -1, 255, 255, -1, 0, 0), index, gen_id)

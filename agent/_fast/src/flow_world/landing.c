@@ -18,10 +18,15 @@ static bool is_l2(const struct nexthop *nh)
     }
 }
 
+uint32_t landing_nexthop(const struct world *world, uint8_t tunnel, uint32_t label)
+{
+    return map_get(tunnel == TUNNEL_BY_VNI ? &world->vnis : &world->labels, label);
+}
+
 bool world_landing(const struct world *world, uint8_t tunnel, uint32_t label, struct landing *at)
 {
     bool by_vni = tunnel == TUNNEL_BY_VNI;
-    uint32_t number = map_get(by_vni ? &world->vnis : &world->labels, label);
+    uint32_t number = landing_nexthop(world, tunnel, label);
     const struct nexthop *nh = number == FLOW_NONE ? NULL : world_nexthop(world, number);
     if (!nh)
         return false;

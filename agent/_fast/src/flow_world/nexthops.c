@@ -61,9 +61,23 @@ static bool has_member(const struct nexthop *nh, uint32_t number)
     return false;
 }
 
+/* Decisions do not name labels: those that landed at a vif are touched by it, others all. */
+static void touch_landed(struct world *world, struct nexthop *nh)
+{
+    bool by_vif = nh->known && nh->vif >= 0
+               && (nh->type == NEXTHOP_ENCAP || nh->type == NEXTHOP_RECEIVE);
+    if (nh->landed && by_vif)
+        touch_vif(world, (uint32_t)nh->vif, TOUCH_VIF);
+    else if (nh->landed)
+        touch_all(world);
+    nh->landed = false;
+}
+
+/* Before the nexthop changes. */
 static void touch_nexthop(struct world *world, uint32_t number)
 {
     struct nexthop *nh = &world->nexthops[number];
+    touch_landed(world, nh);
     touch_routes_of(world, nh);
     for (uint32_t i = 0; nh->parents && i < world->composite_count; i++) {
         const struct nexthop *parent = &world->nexthops[world->composites[i]];
@@ -155,6 +169,7 @@ int world_put_nexthop(struct world *world, uint32_t number, const struct nexthop
         return 0;
     if (make_room(world, number, facts, &members))
         return -1;
+    touch_nexthop(world, number);
     struct nexthop *nh = &world->nexthops[number];
     bool composite = facts->type == NEXTHOP_COMPOSITE;
     bool was_composite = nh->known && nh->type == NEXTHOP_COMPOSITE;
@@ -177,7 +192,6 @@ int world_put_nexthop(struct world *world, uint32_t number, const struct nexthop
     nh->members = members;
     nh->member_count = facts->member_count;
     count_parents(world, nh, 1);
-    touch_nexthop(world, number);
     return 0;
 }
 
@@ -185,13 +199,13 @@ void world_drop_nexthop(struct world *world, uint32_t number)
 {
     if (number >= world->nexthop_room || !world->nexthops[number].known)
         return;
+    touch_nexthop(world, number);
     struct nexthop *nh = &world->nexthops[number];
     if (nh->type == NEXTHOP_COMPOSITE)
         composite_leave(world, nh);
     forget(world, nh);
     nh->known = false;
     world->nexthop_count--;
-    touch_nexthop(world, number);
 }
 
 void nexthops_free(struct world *world)
@@ -204,24 +218,43 @@ void nexthops_free(struct world *world)
     map_free(&world->vnis);
 }
 
-static int put(struct map *map, uint32_t number, uint32_t nexthop)
+/* Those that came in by a label or VNI, before it leads elsewhere. */
+static void leave_old(struct world *world, const struct map *map, uint32_t number)
 {
-    if (map_reserve(map))
+    uint32_t old = map_get(map, number);
+    if (old != FLOW_NONE)
+        touch_landed(world, &world->nexthops[old]);
+}
+
+static int put(struct world *world, struct map *map, uint32_t number, uint32_t nexthop)
+{
+    if (nexthop_room(world, nexthop) || map_reserve(map))
         return -1;
+    if (map_get(map, number) != nexthop)
+        leave_old(world, map, number);
     map_put(map, number, nexthop);
     return 0;
 }
 
-int world_put_label(struct world *world, uint32_t label, uint32_t nexthop)
+static void drop(struct world *world, struct map *map, uint32_t number)
 {
-    return nexthop < WORLD_NEXTHOPS ? put(&world->labels, label, nexthop) : -1;
+    leave_old(world, map, number);
+    map_drop(map, number);
 }
 
-void world_drop_label(struct world *world, uint32_t label) { map_drop(&world->labels, label); }
+int world_put_label(struct world *world, uint32_t label, uint32_t nexthop)
+{
+    return put(world, &world->labels, label, nexthop);
+}
+
+void world_drop_label(struct world *world, uint32_t label)
+{
+    drop(world, &world->labels, label);
+}
 
 int world_put_vni(struct world *world, uint32_t vni, uint32_t nexthop)
 {
-    return nexthop < WORLD_NEXTHOPS ? put(&world->vnis, vni, nexthop) : -1;
+    return put(world, &world->vnis, vni, nexthop);
 }
 
-void world_drop_vni(struct world *world, uint32_t vni) { map_drop(&world->vnis, vni); }
+void world_drop_vni(struct world *world, uint32_t vni) { drop(world, &world->vnis, vni); }

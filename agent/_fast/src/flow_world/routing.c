@@ -241,11 +241,11 @@ void route_from_port(struct work *k)
 static const struct nexthop *land(struct work *k, uint32_t *number)
 {
     const struct flow_packet *p = k->packet;
-    struct landing at;
     if (p->tunnel) {
-        if (!world_landing(k->world, p->tunnel, p->label, &at))
+        *number = landing_nexthop(k->world, p->tunnel, p->label);
+        if (*number == FLOW_NONE)
             return NULL;
-        *number = at.nexthop;
+        k->world->nexthops[*number].landed = true;
         TELL(k, STEP_LANDING, p->label, *number);
         return hop_at(k, *number);
     }
@@ -298,6 +298,8 @@ void route_from_fabric(struct work *k)
     lead(k, number);
     const struct port *port = k->dst.port;
     uint32_t vrf = arrival_vrf(k, landed);
+    k->reverse_route = k->dst.route; /* it led to the port, whose VRF may have another */
+    read_widely(k, k->dst.route);
     k->vrf[FLOW_REVERSE] = k->to_vrf[FLOW_REVERSE] = vrf;
     if (is_vm(port) && find_floating(k, port, k->packet->dst))
         k->bridged = false; /* though its MAC address is a VM's, it will be routed */

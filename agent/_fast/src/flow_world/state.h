@@ -49,6 +49,7 @@ struct member {
 struct nexthop {
     uint8_t type, family, hash_fields;
     bool known;
+    bool landed;                  /* since the last touch a decision came in by its label */
     uint32_t flags;
     int32_t vif, vrf;
     uint32_t tunnel_destination;
@@ -184,6 +185,9 @@ void touch_vif(struct world *, uint32_t vif, enum touch_kind);
 void touch_route(struct world *, uint32_t route);
 void touch_lookers(struct world *, uint32_t vrf); /* the ports that look routes up there */
 void touch_all(struct world *);
+
+/* landing.c */
+uint32_t landing_nexthop(const struct world *, uint8_t tunnel, uint32_t label); /* or FLOW_NONE */
 
 /* nexthops.c */
 int nexthop_room(struct world *, uint32_t number); /* so that links to it cannot fail */

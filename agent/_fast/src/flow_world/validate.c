@@ -51,5 +51,6 @@ enum flow_reason validate(const struct work *k)
     enum flow_reason reason = k->ingress ? validate_port(k, k->src.port) : REASON_NONE;
     if (reason)
         return reason;
-    return vrf_at(k, k->packet->vrf) ? REASON_NONE : REASON_VRF;
+    /* What came through a tunnel goes by its label's VRF, not by the one it is said to be in. */
+    return k->packet->tunnel || vrf_at(k, k->packet->vrf) ? REASON_NONE : REASON_VRF;
 }
