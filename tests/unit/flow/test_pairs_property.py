@@ -139,6 +139,20 @@ class Flows(RuleBasedStateMachine):
         if self.rig.replies:
             self.rig.replies.pop(which % len(self.rig.replies))
 
+    @rule(talk=st.sampled_from(TALKS), served=st.booleans())
+    def flow_ends_and_its_answer_is_lost(self, talk: Talk, served: bool) -> None:
+        """Whether there is an entry is not known then."""
+        if not self.rig.packet(talk) or not self.online:
+            return
+        self.rig.deliver([self.rig.trapped.pop()])
+        self.rig.take()
+        self.rig.serve()
+        if not served:
+            self.rig.replies.clear()
+        pair = self.rig.pairs.find(talk.key)
+        if pair is not None:
+            self.rig.pairs.end(pair, self.rig.now)
+
     @rule(which=number)
     def answer_is_repeated(self, which: int) -> None:
         if self.rig.replies:

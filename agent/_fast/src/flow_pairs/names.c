@@ -14,7 +14,7 @@ const char *pairs_end_name(int end)
 {
     static const char *const names[PAIR_ENDS] = {
         "", "aged", "evicted", "short", "port-gone", "changed", "replaced", "refused", "lost",
-        "reset", "asked", "audit", "closed",
+        "reset", "asked", "closed",
     };
     return end >= 0 && end < PAIR_ENDS ? names[end] : "unknown";
 }

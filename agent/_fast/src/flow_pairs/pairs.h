@@ -24,7 +24,7 @@ enum pair_state {
 /* Why a pair ended; kept in the record of the flow. */
 enum pair_end {
     END_NONE, END_AGED, END_EVICTED, END_SHORT, END_PORT_GONE, END_CHANGED, END_REPLACED,
-    END_REFUSED, END_LOST, END_RESET, END_ASKED, END_AUDIT, END_CLOSED, PAIR_ENDS
+    END_REFUSED, END_LOST, END_RESET, END_ASKED, END_CLOSED, PAIR_ENDS
 };
 
 enum side_flag {
@@ -111,8 +111,9 @@ struct flow_found {
     uint8_t gen_id, action;
 };
 
-/* `found` is nobody's: held for too long (it becomes a short flow and goes), or left over from an
- * earlier life of the agent (it is decided on and kept, so that traffic goes on, or goes).
+/* `found` is nobody's: held for too long (it goes, and the flow's next packet is trapped again), or
+ * left over from an earlier life of the agent (it is decided on and kept, so that traffic goes
+ * on, or goes). The world must be complete by then.
  * `reverse` is the entry that it names as its reverse, NULL when that is not there or not its
  * partner. False when there is no room now: tell it again in the next sweep. */
 bool pairs_unknown(struct pairs *pairs, const struct flow_found *found,
