@@ -97,14 +97,22 @@ def _interfaces(last: Message | None) -> bytes:
 class FlowSite:
     """One host with its VMs `one` to `four`, of which each has 100 rules in each direction."""
 
-    def __init__(self, answerer: Answerer, *, vm_flows_percent: float = 0) -> None:
+    def __init__(
+        self, answerer: Answerer, *, vm_flows_percent: float = 0, traps: bool = False
+    ) -> None:
+        """`traps`: what answers gets its traps from `trap`, and none of packets."""
         self.answerer = answerer
         self._directory = tempfile.TemporaryDirectory(prefix="flows-", dir="/dev/shm")
         directory = Path(self._directory.name)
         self.run_dir = directory / "run"
         self.run_dir.mkdir()
+        self._agent_dir = self.run_dir
+        if traps:
+            self._agent_dir = directory / "agent"
+            self._agent_dir.mkdir()
+            (self._agent_dir / "dpdk_netlink").symlink_to(self.run_dir / "dpdk_netlink")
         self.box = Sandbox()
-        self._load, self._answer = built("load"), built("answer")
+        self._load, self._trap, self._answer = built("load"), built("trap"), built("answer")
         self._first = 0
         self._topology = parse(TOPOLOGY)
         (directory / "topology.yaml").write_text(yaml.safe_dump(TOPOLOGY))
@@ -122,7 +130,7 @@ class FlowSite:
         )  # fmt: skip
         self.agent = self._process(
             "agent", sys.executable, "-m", "agent", "--config", str(directory / "agent.conf"),
-            "--run-dir", str(self.run_dir),
+            "--run-dir", str(self._agent_dir),
         )  # fmt: skip
         self._loop: Process | None = None
 
@@ -139,6 +147,8 @@ class FlowSite:
                 self.box.run("ip", "-n", namespace, "link", "set", link, "addrgenmode", "none")
             self._make_deaf(vm)
         self.box.popen("sh", "-c", VHOST, netns=HOST)
+        # Between ends that are not connected to each other only so many datagrams wait.
+        self.box.run("sysctl", "-wq", "net.unix.max_dgram_qlen=65536", netns=HOST)
 
     def _make_deaf(self, vm: Vm) -> None:
         """Its kernel answers the router alone: what others send is for the load only."""
@@ -156,7 +166,7 @@ class FlowSite:
             body = port_request(vm, str(uuid_of("virtual-network", vm.network)))
             until(lambda body=body: self._plugged(body), lambda: self.agent.log)  # type: ignore[misc]
         self.agent.says('event="in sync"')
-        until(lambda: self._reaches("one", "two"), lambda: self.agent.log, LIMIT)
+        until(self._answers, lambda: self.agent.log, LIMIT)
         if self.answerer == "c-loop":
             self._start_loop()
 
@@ -173,17 +183,23 @@ class FlowSite:
             return call(namespace, 9091, "POST", "/port", body)[0] == 200
         return False
 
-    def _reaches(self, source: str, target: str) -> bool:
+    def _answers(self) -> bool:
         """Whether new flows get through, every one."""
-        run = self.load(source, target, rate=500, count=50)
-        return bool(run["arrived"] == run["sent"])
+        if self._agent_dir != self.run_dir:
+            return bool(self.trap(rate=500, count=50)["set_up"] == 50)
+        return bool(self.load("one", "two", rate=500, count=50)["arrived"] == 50)
 
     def _start_loop(self) -> None:
-        self.agent.kill("TERM")
-        nexthop = self._interface(self._topology.vms["two"].tap).vifr_nh_id
-        self._loop = self._process("c-loop", self._answer, str(self.run_dir), str(nexthop))
+        if self._loop is None:
+            self.agent.kill("TERM")
+            nexthop = self._interface(self._topology.vms["two"].tap).vifr_nh_id
+            words = [self._answer, str(self._agent_dir), str(nexthop)]
+            self._loop = self._process("c-loop", *words)
+        else:
+            self._loop.kill("TERM")
+        mark = self._loop.mark()
         self._loop.start()
-        self._loop.says("ready")
+        self._loop.says("ready", mark)
 
     def _interface(self, name: str) -> VrInterfaceReq:
         with DatapathClient.connect(self.run_dir) as client:
@@ -191,6 +207,19 @@ class FlowSite:
                 if isinstance(one, VrInterfaceReq) and one.vifr_name == name:
                     return one
         raise SystemExit(f"the datapath has no {name}")
+
+    def trap(self, *, rate: int, count: int) -> dict[str, Any]:
+        """Traps of `count` flows, `rate` a second or (0) as many as go; figures."""
+        if self._loop is not None:
+            self._start_loop()  # it is connected to the last one that sent
+        one, two = (self._topology.vms[name] for name in ("one", "two"))
+        vif = self._interface(one.tap)
+        numbers = (vif.vifr_idx, vif.vifr_vrf, vif.vifr_nh_id)
+        words = [self._trap, str(self._agent_dir), str(self.run_dir), *map(str, numbers)]
+        words += [str(one.address), str(two.address), str(one.mac)]
+        first, self._first = self._first, self._first + count
+        words += [str(rate), str(count), str(first)]
+        return self.finish_load(self.box.popen(*words, netns=HOST))
 
     def load(self, source: str, target: str, *, rate: int, count: int) -> dict[str, Any]:
         """First packets of `count` new flows from a VM to another, `rate` a second; figures."""
@@ -227,7 +256,7 @@ class FlowSite:
         return found
 
     def _name_of(self, words: list[str]) -> str:
-        if str(self.run_dir) not in words:
+        if not {str(self.run_dir), str(self._agent_dir)} & set(words):
             return ""
         if words[0] == self._answer:
             return "c-loop"
