@@ -202,6 +202,20 @@ def test_a_member_touches_the_routes_of_its_choice(rig: Rig) -> None:
     assert rig.world.drain() == [(Touch.ROUTE, target)]
 
 
+def test_a_label_that_leads_elsewhere_touches_what_came_in_by_it(rig: Rig) -> None:
+    packet = rig.received(3, "10.1.0.4", "10.1.0.3")
+    rig.decide(packet)
+    rig.nexthop(1000, 2, vif=4, flags=3)
+    rig.label(1003, 1000)
+    assert rig.world.drain() == [(Touch.VIF, 3)]
+    rig.ecmp(60, 30, 40)
+    rig.label(1003, 60)
+    rig.world.drain()
+    rig.decide(packet)
+    rig.drop_nexthop(40)
+    assert rig.world.drain() == [(Touch.ALL, 0)]
+
+
 def test_ports_touch_themselves(rig: Rig) -> None:
     rig.change_port(3, policy=False)
     rig.drop_port(4)

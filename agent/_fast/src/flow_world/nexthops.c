@@ -80,9 +80,11 @@ static void touch_nexthop(struct world *world, uint32_t number)
     touch_landed(world, nh);
     touch_routes_of(world, nh);
     for (uint32_t i = 0; nh->parents && i < world->composite_count; i++) {
-        const struct nexthop *parent = &world->nexthops[world->composites[i]];
-        if (has_member(parent, number))
-            touch_routes_of(world, parent);
+        struct nexthop *parent = &world->nexthops[world->composites[i]];
+        if (!has_member(parent, number))
+            continue;
+        touch_landed(world, parent);
+        touch_routes_of(world, parent);
     }
 }
 
