@@ -27,6 +27,7 @@ from agent.sandesh.vrouter import VrNexthopReq
 from agent.values import ip4_from_loaded
 
 _NONE = 0xFFFFFFFF
+_PASSES = ("forward", "NAT")
 _TYPES = (
     "dead", "receive", "encap", "tunnel", "resolve", "discard", "composite", "VRF translate",
     "L2 receive",
@@ -127,7 +128,8 @@ class Explainer:
         first = packet(question, self._view, self._names)
         decision, steps = self._world.explain(first)
         told = [self._tellers[step.kind](step) for step in steps]
-        allowed = ACTIONS[decision.forward.action] in ("forward", "NAT")
+        sides = (decision.forward, decision.reverse)
+        allowed = all(ACTIONS[side.action] in _PASSES for side in sides)
         return Explanation(
             _question(question),
             tuple(one for one in told if one is not None),
@@ -242,8 +244,10 @@ class Explainer:
 
     def _verdict(self, decision: Decision, allowed: bool, first: Packet) -> str:
         forward = decision.forward
-        if not allowed:
+        if ACTIONS[forward.action] not in _PASSES:
             return f"DROPPED: {REASONS[forward.reason]}"
+        if not allowed:
+            return f"DROPPED on the way back: {REASONS[decision.reverse.reason]}"
         flags = [name for bit, name in FLAGS if forward.flags & bit]
         return "ALLOWED" + (f" with {', '.join(flags)}" if flags else "")
 
