@@ -10,12 +10,13 @@ import structlog
 
 from agent._fast.flow_world import World
 from agent.flow.acl import AclTable, Numbers
-from agent.flow.ports import VmNumbers, put_host, put_vm_port, service
+from agent.flow.ports import VmNumbers, put_gateway, put_host, put_vm_port, service
 from agent.objects import DatapathMessage, Desired, Key, Kind
 from agent.oper import Delta
 from agent.oper.fabric import FABRIC_VIF, UNDERLAY
 from agent.oper.flow_rows import FlowPort, LinkLocalService
 from agent.oper.rows import Fabric, Vmi
+from agent.oper.vgw import is_gateway
 from agent.oper.vmi import NO_VIF
 from agent.routes import RouteAttributes
 from agent.sandesh.vrouter import (
@@ -139,6 +140,9 @@ class WorldFeed:
             port = self._ports.get(message.vifr_idx)
             if port is not None:
                 ports[port] = None
+            elif is_gateway(one.key):
+                self._messages[one.key] = message
+                put_gateway(self._world, message)
 
     def _remove(self, key: Key) -> None:
         if key.kind in _READ:
@@ -150,6 +154,8 @@ class WorldFeed:
             if index is not None:
                 self._world.drop_vrf(index)
                 self._resolve(str(key.name))
+        elif key.kind is Kind.VIF and key in self._messages:
+            self._world.drop_port(cast(Any, self._messages.pop(key)).vifr_idx)
         elif key.kind is Kind.MIRROR:
             self._mirrors.pop(str(key.name), None)
             self._resolve(str(key.name))

@@ -16,6 +16,7 @@ from agent.oper.flow_rows import (
     LinkLocalService,
 )
 from agent.oper.rows import Fabric, Subnet, Vmi
+from agent.sandesh.vrouter import VrInterfaceReq
 from agent.values import Address, Prefix
 
 Numbers = Callable[[Sequence[str]], list[int]]
@@ -114,6 +115,19 @@ def put_host(world: World, fabric: Fabric, key_nexthops: dict[int, int]) -> None
         )
     router_id = _packed(fabric.router_id) or bytes(4)
     world.set_host(router_id, fabric.vhost_vif_index, UNDERLAY.index)
+
+
+def put_gateway(world: World, vif: VrInterfaceReq) -> None:
+    """Put a simple gateway: the host's end of a network, which nothing is decided for."""
+    world.put_port(
+        vif.vifr_idx,
+        kind=PortKind.HOST,
+        mac=vif.vifr_mac,
+        vrf=vif.vifr_vrf,
+        key_nexthop=vif.vifr_nh_id,
+        policy=False,
+        rpf=False,
+    )
 
 
 def service(row: LinkLocalService) -> LinkLocal:

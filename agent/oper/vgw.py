@@ -89,6 +89,11 @@ def _vif_key(name: str) -> Key:
     return Key(Kind.VIF, ("gateway", name))
 
 
+def is_gateway(key: Key) -> bool:
+    """Whether an object is the vif of a simple gateway."""
+    return isinstance(key.name, tuple) and key.name[0] == "gateway"
+
+
 def interface(view: View, name: str) -> tuple[Nexthop, Label] | None:
     """Into the device, with the label by which other hosts get there; None while inactive."""
     row = view(gateway, name)
