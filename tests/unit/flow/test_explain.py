@@ -48,6 +48,18 @@ def test_a_denied_flow_says_by_what() -> None:
     assert step.data["list"]
 
 
+def test_a_flow_whose_answers_are_denied_is_not_allowed() -> None:
+    """Rules of a network's list for what goes one way: answers are packets of their own."""
+    rules = [
+        {"from": "10.1.1.3/32", "to": "10.1.1.4/32", "service": "tcp/8080"},
+        {"from": "any", "to": "any", "action": "deny"},
+    ]
+    one_way = {"networks": POLICY["networks"], "policies": {"shop": rules}}
+    told = fed(of(**one_way)).explain("10.1.1.3", "10.1.1.4", "tcp", 40000, 8080)
+    assert not told.allowed
+    assert told.verdict == "DROPPED on the way back: denied by network policy"
+
+
 def test_a_flow_without_a_route_stops_there() -> None:
     told = fed(of()).explain("10.1.1.3", "10.2.2.3", "icmp")
     assert told.verdict == "DROPPED: no route to the destination"
