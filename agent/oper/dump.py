@@ -216,9 +216,15 @@ class Dump:
         ]
 
     def traffic(self) -> list[TrafficSeen]:
-        """The VMs that were seen to use their address: their ARP is not trapped any more."""
-        used = (one for one in self._routes if not one.rtr_label_flags & InetFlag.ARP_TRAP)
-        return list(self._guests(used))
+        """The VMs that were seen to use their address: their ARP is not trapped any more.
+
+        Where other networks have the route too, ARP is trapped in the port's own alone.
+        """
+        trapped, used = [], []
+        for one in self._routes:
+            (trapped if one.rtr_label_flags & InetFlag.ARP_TRAP else used).append(one)
+        waiting = set(self._guests(trapped))
+        return [one for one in self._guests(used) if one not in waiting]
 
     def leases(self) -> list[DhcpSnooped]:
         """The addresses in the fabric's VRF that ports of this host have there."""
