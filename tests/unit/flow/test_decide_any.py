@@ -384,4 +384,4 @@ def test_what_is_not_touched_would_be_decided_the_same(
             now = decided(rig, packet, before)
             if not is_touched(before, touches):
                 assert now == before, f"{packet}\n{before}\n{now}\n{touches}"
-            earlier[packet] = now
+            earlier[packet] = decided(rig, packet, now)
