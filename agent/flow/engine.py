@@ -161,6 +161,8 @@ class FlowEngine:
 
     def deadline(self) -> float | None:
         """When a turn is wanted though nothing came in."""
-        wanted = [self.pairs.next_deadline() if self.pairs else None]
-        wanted.append(self.scanner.deadline if self.scanner else None)
-        return min((each for each in wanted if each is not None), default=None)
+        pairs = None if self.pairs is None else self.pairs.next_deadline()
+        scan = None if self.scanner is None else self.scanner.deadline
+        if pairs is None or scan is None:
+            return scan if pairs is None else pairs
+        return pairs if pairs < scan else scan

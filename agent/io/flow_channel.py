@@ -199,9 +199,11 @@ class FlowChannel:
 
     def _send(self, connection: socket.socket, pairs: FlowPairs) -> None:
         """Write until nothing is left or the socket takes no more."""
+        more = True
         while True:
-            if not self._rest:
+            if not self._rest and more:
                 self._rest = pairs.take_output(_OUTPUT, self._clock())
+                more = len(self._rest) > _OUTPUT // 2  # less is all that there was
             if not self._rest:
                 self._stop_writing(connection)
                 return
