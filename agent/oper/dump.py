@@ -220,7 +220,8 @@ class Dump:
 
         Where other networks have the route too, ARP is trapped in the port's own alone.
         """
-        trapped, used = [], []
+        trapped: list[VrRouteReq] = []
+        used: list[VrRouteReq] = []
         for one in self._routes:
             (trapped if one.rtr_label_flags & InetFlag.ARP_TRAP else used).append(one)
         waiting = set(self._guests(trapped))
