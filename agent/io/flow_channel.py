@@ -18,10 +18,9 @@ from typing import Protocol
 import structlog
 
 from agent._fast.flow_pairs import FlowPairs
-from agent.errors import BugError, WireError
+from agent.errors import WireError
+from agent.io.reconnect import Reconnector
 
-RECONNECT_FIRST = 0.1
-RECONNECT_MOST = 5.0
 _OUTPUT = 1 << 18
 _INPUT = 1 << 18
 _READS = 4
@@ -62,8 +61,9 @@ class FlowChannel:
         self._path = str(path)
         self._flows = flows
         self._clock = clock
-        self._jitter = jitter
-        self._task: asyncio.Task[None] | None = None
+        self._connection = Reconnector(
+            "flows", self._connect, self._carry, self._tell_absent, jitter
+        )
         self._wake: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = 0.0
@@ -73,9 +73,12 @@ class FlowChannel:
         self._rest = memoryview(b"")
         self._writing = False
         self._input = memoryview(bytearray(_INPUT))
-        self._told = ""  # why the last attempts to connect failed
         self.connects = 0
-        self.failed_connects = 0
+
+    @property
+    def failed_connects(self) -> int:
+        """Attempts to connect that failed."""
+        return self._connection.failed
 
     @property
     def connected(self) -> bool:
@@ -84,17 +87,12 @@ class FlowChannel:
 
     def start(self) -> None:
         """Begin to connect and to turn; needs a running loop. BugError when started twice."""
-        if self._task is not None:
-            raise BugError("the flow channel is started already")
-        self._task = asyncio.get_running_loop().create_task(self._keep_connected(), name="flows")
+        self._connection.start()
         self.kick()
 
     async def close(self) -> None:
         """Disconnect for good. The datapath keeps every flow that it was told."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await self._connection.close()
         for handle in (self._timer, self._wake):
             if handle is not None:
                 handle.cancel()
@@ -102,27 +100,10 @@ class FlowChannel:
 
     def kick(self) -> None:
         """Soon give the flows a turn and carry what they have to send."""
-        if self._wake is None and self._task is not None:
+        if self._wake is None and self._connection.running:
             self._wake = asyncio.get_running_loop().call_soon(self._turn)
 
     # The connection
-
-    async def _keep_connected(self) -> None:
-        loop = asyncio.get_running_loop()
-        failures = 0
-        while True:
-            began = loop.time()
-            try:
-                connection = await self._connect()
-            except OSError as problem:
-                self.failed_connects += 1
-                self._tell_absent(problem.strerror or str(problem))
-            else:
-                self._told = ""
-                await self._carry(connection)
-            failures = 0 if loop.time() - began > RECONNECT_MOST else failures + 1
-            pause = min(RECONNECT_MOST, RECONNECT_FIRST * 2.0 ** min(failures, 16))
-            await asyncio.sleep(pause * (0.5 + self._jitter()))
 
     async def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -135,10 +116,8 @@ class FlowChannel:
         return connection
 
     def _tell_absent(self, reason: str) -> None:
-        """Once for each reason: attempts go on until the datapath is there."""
-        if reason != self._told:
-            self._told = reason
-            log.warning("no datapath for flows", socket=self._path, reason=reason)
+        """Attempts go on until the datapath is there."""
+        log.warning("no datapath for flows", socket=self._path, reason=reason)
 
     async def _carry(self, connection: socket.socket) -> None:
         """Serve one connection until it is gone."""
@@ -255,7 +234,7 @@ class FlowChannel:
     def _arm(self) -> None:
         """A timer that is early enough is left: it costs less than another one."""
         deadline = self._flows.deadline()
-        if deadline is None or self._task is None:
+        if deadline is None or not self._connection.running:
             return
         if self._timer is not None:
             if self._armed_for <= deadline:

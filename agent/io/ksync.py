@@ -13,11 +13,9 @@ from pathlib import Path
 
 import structlog
 
-from agent.errors import BugError
+from agent.io.reconnect import Reconnector
 from agent.ksync import Event, Session
 
-RECONNECT_FIRST = 0.1
-RECONNECT_MOST = 5.0
 _ABSENT_HINT = "start vrouter-forwarder with the same --run-dir; trying again meanwhile"
 
 log = structlog.get_logger(__name__)
@@ -65,28 +63,27 @@ class KsyncConnection:
         self._path = str(path)
         self._session = session
         self._on_events = on_events
-        self._jitter = jitter
+        self._connection = Reconnector(
+            "ksync", self._connect, self._carry, self._tell_absent, jitter
+        )
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._wake: asyncio.Handle | None = None
-        self._task: asyncio.Task[None] | None = None
         self._writable = True
         self.connects = 0
-        self.failed_connects = 0
-        self._told = ""  # why the last attempts to connect failed
+
+    @property
+    def failed_connects(self) -> int:
+        """Attempts to connect that failed."""
+        return self._connection.failed
 
     def start(self) -> None:
         """Begin to connect; needs a running loop. BugError when started twice."""
-        if self._task is not None:
-            raise BugError("the ksync connection is started already")
-        self._task = asyncio.get_running_loop().create_task(self._keep_connected(), name="ksync")
+        self._connection.start()
 
     async def close(self) -> None:
         """Disconnect for good. The datapath keeps everything that it was told."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await self._connection.close()
         for handle in (self._timer, self._wake):
             if handle is not None:
                 handle.cancel()
@@ -94,35 +91,20 @@ class KsyncConnection:
 
     def kick(self) -> None:
         """Soon carry what the session has to send and tell its events."""
-        if self._wake is None and self._task is not None:
+        if self._wake is None and self._connection.running:
             self._wake = asyncio.get_running_loop().call_soon(self._pump)
 
-    async def _keep_connected(self) -> None:
+    async def _connect(self) -> tuple[asyncio.Transport, _Wire]:
         loop = asyncio.get_running_loop()
-        failures = 0
-        while True:
-            began = loop.time()
-            try:
-                transport, wire = await loop.create_unix_connection(lambda: _Wire(self), self._path)
-            except OSError as problem:
-                self.failed_connects += 1
-                self._tell_absent(problem.strerror or str(problem))
-            else:
-                self._told = ""
-                await self._carry(transport, wire)
-            # A connection that lasted was good: the next loss starts from the short pause.
-            failures = 0 if loop.time() - began > RECONNECT_MOST else failures + 1
-            pause = min(RECONNECT_MOST, RECONNECT_FIRST * 2.0 ** min(failures, 16))
-            await asyncio.sleep(pause * (0.5 + self._jitter()))
+        return await loop.create_unix_connection(lambda: _Wire(self), self._path)
 
     def _tell_absent(self, reason: str) -> None:
-        """Once for each reason: attempts go on until the datapath is there."""
-        if reason != self._told:
-            self._told = reason
-            log.warning("no datapath", socket=self._path, reason=reason, hint=_ABSENT_HINT)
+        """Attempts go on until the datapath is there."""
+        log.warning("no datapath", socket=self._path, reason=reason, hint=_ABSENT_HINT)
 
-    async def _carry(self, transport: asyncio.Transport, wire: _Wire) -> None:
+    async def _carry(self, connection: tuple[asyncio.Transport, _Wire]) -> None:
         """Serve one connection until it is gone."""
+        transport, wire = connection
         loop = asyncio.get_running_loop()
         self.connects += 1
         self._transport = transport
