@@ -245,9 +245,11 @@ class Core:
         self._due.update((one.key, one) for one in delta.changed)
         self._due.update(dict.fromkeys(delta.removed))
         self.flows.follow(delta)
+        if not self.compiler.holding:
+            self.flows.ready()
         if not self._held:
             self._apply(now)
-            self.flows.ready()
+            self.flows.settled()
         frames: list[bytes] = []
         if news:
             self._control.join()

@@ -2,8 +2,8 @@
 
 Sans-I/O: batches of trapped packets, the datapath's answers, the mapped table and the time come
 in; requests to the datapath go out. While nobody knows yet what should be forwarded, trapped
-packets are left alone (their entries are found by the audit), so that no flow of an earlier run
-is refused for want of configuration.
+packets are left alone (their entries are found by the audit), so that no flow is refused for
+want of configuration; and entries of an earlier agent are left alone until routes are known.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class FlowEngine:
         self._pid = pid
         self._entries = 0
         self._ready = False
+        self._settled = False
         self._table: FlowTable | None = None
         self._properties: Mapping[str, Any] | None = None
         self._settings = settings
@@ -115,7 +116,7 @@ class FlowEngine:
         self.close()
         self._table = table
         self.scanner = FlowScanner(self.pairs, table, self._timeouts)
-        self.scanner.auditing = self._ready
+        self.scanner.auditing = self._settled
         self._take_globals()
 
     def close(self) -> None:
@@ -128,8 +129,12 @@ class FlowEngine:
             self._table = None
 
     def ready(self) -> None:
-        """It is known what should be forwarded: flows are decided on from now on."""
+        """Configuration is known: new flows are decided on from now on."""
         self._ready = True
+
+    def settled(self) -> None:
+        """Routes are known too: entries of an earlier agent may be judged."""
+        self._settled = True
         if self.scanner is not None:
             self.scanner.auditing = True
 

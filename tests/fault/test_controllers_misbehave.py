@@ -66,13 +66,13 @@ def test_a_restarted_agent_waits_for_the_whole_configuration(there: Site) -> Non
     before = Before(there)
     for controller in (one, two):
         controller.tell("withhold", "config")
-    there.agent.kill()
-    there.agent.start()
-    until(lambda: len(there.agent.said(COMPLETE, before.mark)) == 2, "the ends of the routes")
-    assert there.agent.said('event="configuration complete"', before.mark) == []
-    assert there.agent.said('event="in sync"', before.mark) == []
-    assert before.changes() == []
-    assert there.ping(3)
+    with there.pinging():
+        there.agent.kill()
+        there.agent.start()
+        until(lambda: len(there.agent.said(COMPLETE, before.mark)) == 2, "the ends of the routes")
+        assert there.agent.said('event="configuration complete"', before.mark) == []
+        assert there.agent.said('event="in sync"', before.mark) == []
+        assert before.changes() == []
     for controller in (one, two):
         controller.tell("release")
     there.agent.says('event="in sync"', before.mark)

@@ -190,10 +190,13 @@ class RunningLab:
 
 
 @pytest.fixture(scope="module")
-def lab(vrouter_lab: VrouterLab) -> Iterator[RunningLab]:
+def lab(request: pytest.FixtureRequest, vrouter_lab: VrouterLab) -> Iterator[RunningLab]:
+    """The one-host topology, or the text `TOPOLOGY` of the test module."""
+    text = getattr(request.module, "TOPOLOGY", ONE_HOST.read_text())
     with tempfile.TemporaryDirectory(prefix="vrouter-lab-") as parent:
-        run_dir = Path(parent) / "lab"
-        vrouter_lab("up", str(ONE_HOST), "--run-dir", str(run_dir))
+        run_dir, topology = Path(parent) / "lab", Path(parent) / "topology.yaml"
+        topology.write_text(text)
+        vrouter_lab("up", str(topology), "--run-dir", str(run_dir))
         running = RunningLab(run_dir, vrouter_lab)
         try:
             yield running

@@ -8,6 +8,20 @@ import time
 
 import pytest
 
+TOPOLOGY = """
+name: open
+hosts:
+  host1: {fabric: 10.0.0.1/24}
+networks:
+  red: {subnet: 10.1.1.0/24}
+  blue: {subnet: 10.2.2.0/24}
+security_groups:
+  default: {ingress: [{from: any}]}
+vms:
+  red1: {network: red, address: 10.1.1.3}
+  red2: {network: red, address: 10.1.1.4}
+  blue1: {network: blue, address: 10.2.2.3}
+"""
 NETWORK = "default-domain:default-project:red:red"
 OUTSIDE = "198.51.100.8"
 GATEWAY = {
