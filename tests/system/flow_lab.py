@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
 import sys
@@ -100,23 +101,37 @@ class Stream:
         self, lab: RunningLab, client: str, server: str, to: str, port: int, at: str = "0.0.0.0"
     ) -> None:
         self._server = lab.popen(server, sys.executable, "-c", _SERVER, at, str(port))
+        self._said = b""
         assert self._line() == "listening"
-        words = [to, str(port), "1000"]
-        self._client = lab.popen(client, "timeout", "30", sys.executable, "-c", _CLIENT, *words)
+        words = [to, str(port), "3000"]
+        self._client = lab.popen(client, "timeout", "70", sys.executable, "-c", _CLIENT, *words)
         self.lab, self.vm = lab, client
         self.peer = self._line()
         """The client's address as the server sees it."""
 
     def _line(self, limit: float = LIMIT) -> str | None:
         """The next line; None if none comes."""
+        while b"\n" not in self._said:
+            if not self._read(limit):
+                return None
+        line, _, self._said = self._said.partition(b"\n")
+        return line.decode().strip()
+
+    def _read(self, limit: float) -> bool:
+        """Take what comes within the time; whether anything did."""
         assert self._server.stdout
-        if not select.select([self._server.stdout], [], [], limit)[0]:
-            return None
-        return self._server.stdout.readline().strip()
+        fileno = self._server.stdout.fileno()
+        if not select.select([fileno], [], [], limit)[0]:
+            return False
+        piece = os.read(fileno, 65536)
+        self._said += piece
+        return bool(piece)
 
     def goes_on(self, lines: int = 10) -> None:
-        """Wait until so many more lines have come."""
-        for _ in range(lines):
+        """Wait until so many lines have come from now on."""
+        while self._read(0.0):
+            self._said = b""
+        for _ in range(lines + 1):  # the first may have lost its beginning
             assert self._line(), "the stream does not go on"
 
     def stops(self) -> None:
