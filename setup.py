@@ -91,6 +91,7 @@ def extensions() -> list[Extension]:
 generate_codec()
 setup(
     cmdclass={"build_ext": BuildApart},
+    options={"build_ext": {"parallel": os.cpu_count()}},
     ext_modules=cythonize(
         extensions(),
         language_level=3,
