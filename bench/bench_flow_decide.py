@@ -93,35 +93,33 @@ TARGETS: dict[str, Callable[[random.Random], str]] = {
 
 
 @pytest.mark.parametrize("to", TARGETS)
-def test_decide_and_encode(benchmark: Any, host: tuple[int, Rig], to: str) -> None:
+def test_decide_and_encode(contest: Any, host: tuple[int, Rig], to: str) -> None:
     """`flows` a second is the figure to reach: 1 M with 100 rules."""
     count, rig = host
-    benchmark.group = f"decide on a flow to {to}, {count} rules a port"
     rehearsal = Rehearsal(rig.world, packets(rig, TARGETS[to]))
     assert rehearsal.run() > PACKETS * 0.9
-    benchmark.extra_info["flows"] = PACKETS
-    benchmark(rehearsal.run)
+    group = f"flows: decide and encode, to {to}, {count} rules a port"
+    contest(group, "vrouter", per=PACKETS, aim_ns=1000)(rehearsal.run)
 
 
 @pytest.mark.parametrize("to", TARGETS)
-def test_the_oracle(benchmark: Any, host: tuple[int, Rig], to: str) -> None:
+def test_the_oracle(contest: Any, host: tuple[int, Rig], to: str) -> None:
     """One flow at a time in plain Python, without its messages; few remote routes."""
     count, rig = host
-    benchmark.group = f"decide on a flow to {to}, {count} rules a port"
     facts = rig.facts.routes
     kept = {at: facts[at] for at in list(facts)[:300]}
     rig.facts.routes, everything = kept, facts
     asked = packets(rig, TARGETS[to])[:20]
-    benchmark.extra_info["flows"] = len(asked)
+    group = f"flows: decide and encode, to {to}, {count} rules a port"
+    bench = contest(group, "plain Python, without messages", per=len(asked))
     try:
-        benchmark.pedantic(lambda: [rig.oracle(one) for one in asked], rounds=3)
+        bench.pedantic(lambda: [rig.oracle(one) for one in asked], rounds=3)
     finally:
         rig.facts.routes = everything
 
 
-def test_take_routes(benchmark: Any) -> None:
+def test_take_routes(contest: Any) -> None:
     """100 000 host routes in one call; memory per route is told beside the time."""
-    benchmark.group = "take 100 000 routes into the world of flows"
     network = IPv4Network("10.128.0.0/9")
     routes = [
         VrRouteReq(
@@ -147,5 +145,6 @@ def test_take_routes(benchmark: Any) -> None:
     rig = Rig()
     before = rig.world.sizes.memory
     take(rig)
-    benchmark.extra_info["bytes a route"] = (rig.world.sizes.memory - before) // ROUTES
-    benchmark.pedantic(take, setup=fresh, rounds=5)
+    size = (rig.world.sizes.memory - before) // ROUTES
+    bench = contest("flows: take routes into the world", "vrouter", per=ROUTES, bytes=size)
+    bench.pedantic(take, setup=fresh, rounds=5)
