@@ -6,11 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import structlog
-
 from agent._fast.flow_pairs import FlowPairs
 from agent._fast.packet import FrameBatch
-from agent.errors import WireError
+from agent.daemon.tables import opened
 from agent.flow import FlowEngine
 from agent.io.bound_ports import BoundPorts
 from agent.io.flow_channel import FlowChannel
@@ -18,10 +16,9 @@ from agent.ksync import Dumped, Lost
 from agent.ksync.events import Event as DatapathEvent
 from agent.shm import FlowTable
 
-log = structlog.get_logger(__name__)
-
 TABLE_FILE = "flow.shmem"
 """Where the table is when the datapath does not say so."""
+_TROUBLE = "flow table not readable: no flows are set up"
 
 
 class FlowShell:
@@ -75,14 +72,11 @@ class FlowShell:
 
     def _open(self, dumped: Dumped) -> None:
         said = dumped.flow_table.ftable_file_path if dumped.flow_table else ""
-        path = Path(said) if said else self._run_dir / TABLE_FILE
-        try:
-            table = FlowTable.open(path, dumped.limits.vo_flow_entries or None)
-        except (OSError, WireError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            log.error("flow table not readable: no flows are set up", file=str(path), reason=reason)
-            return
-        self._engine.open(table, time.monotonic(), anew=not dumped.messages)
+        otherwise = self._run_dir / TABLE_FILE
+        entries = dumped.limits.vo_flow_entries
+        table = opened(FlowTable, said, otherwise, entries, _TROUBLE)
+        if table is not None:
+            self._engine.open(table, time.monotonic(), anew=not dumped.messages)
 
     # What the channel serves
 

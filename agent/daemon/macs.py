@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from agent.daemon.core import LearntMac
+from agent.daemon.tables import opened
 from agent.errors import WireError
 from agent.ksync import Dumped, Lost
 from agent.ksync.events import Event as DatapathEvent
@@ -19,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 TABLE_FILE = "bridge.shmem"
 """Where the table is when the datapath does not say so."""
+_TROUBLE = "bridge table not readable"
 
 
 class MacShell:
@@ -50,21 +52,18 @@ class MacShell:
     def _open(self, dumped: Dumped) -> None:
         self.close()
         said = dumped.bridge_table.btable_file_path if dumped.bridge_table else ""
-        path = Path(said) if said else self._run_dir / TABLE_FILE
-        try:
-            self._table = BridgeTable.open(path, dumped.limits.vo_bridge_entries or None)
-        except (OSError, WireError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            log.error("bridge table not readable", file=str(path), reason=reason)
-            return
-        self._look(MacAudit(self._table))
+        otherwise = self._run_dir / TABLE_FILE
+        entries = dumped.limits.vo_bridge_entries
+        self._table = opened(BridgeTable, said, otherwise, entries, _TROUBLE)
+        if self._table is not None:
+            self._look(MacAudit(self._table))
 
     def _look(self, audit: MacAudit) -> None:
         now = time.monotonic()
         try:
             found = audit.slice(now)
         except WireError as error:
-            log.error("bridge table not readable", reason=str(error))
+            log.error(_TROUBLE, reason=str(error))
             self.close()
             return
         if found:
