@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, cast
 from uuid import UUID
 
@@ -41,8 +41,7 @@ class Rows(Protocol):
 
     def vmi_by_uuid(self, uuid: UUID) -> Vmi | None: ...
     def fabric(self) -> Fabric | None: ...
-    def flow_ports(self) -> Mapping[UUID, FlowPort]: ...
-    def link_local_services(self) -> tuple[LinkLocalService, ...]: ...
+    def flow_port(self, uuid: UUID) -> FlowPort | None: ...
 
 
 class WorldFeed:
@@ -62,7 +61,6 @@ class WorldFeed:
         self._ports: dict[int, UUID] = {}
         self._vms = VmNumbers()
         self._fabric: Fabric | None = None
-        self._services: tuple[LinkLocalService, ...] = ()
         self._metas: dict[tuple[object, ...], int] = {}
         self._put_vrf(UNDERLAY.name, UNDERLAY.index)
 
@@ -73,14 +71,16 @@ class WorldFeed:
         self._take_lists(delta)
         ports = dict.fromkeys((*delta.flow_ports, *(row.uuid for row in delta.vmis)))
         for one in delta.changed:
-            self._take(one, ports)
+            if not isinstance(one.message, VrRouteReq):  # most are; they have a list of their own
+                self._take(one, ports)
         self._take_routes(delta.routes)
         for row in delta.unplugged:
             self._drop_port(row.uuid)
-        settings = rows.flow_ports() if ports else {}
         for uuid in ports:
-            self._put_port(rows.vmi_by_uuid(uuid), settings.get(uuid), uuid)
-        self._take_host(rows)
+            self._put_port(rows.vmi_by_uuid(uuid), rows.flow_port(uuid), uuid)
+        self._take_host(rows.fabric())
+        if delta.link_local_services is not None:
+            self._take_services(delta.link_local_services)
 
     # Looking
 
@@ -255,12 +255,10 @@ class WorldFeed:
 
     # The host
 
-    def _take_host(self, rows: Rows) -> None:
-        fabric = rows.fabric()
+    def _take_host(self, fabric: Fabric | None) -> None:
         if fabric is not None and (fabric != self._fabric) and FABRIC_VIF in self._key_nexthops:
             self._fabric = fabric
             put_host(self._world, fabric, self._key_nexthops)
-        services = rows.link_local_services()
-        if services != self._services:
-            self._services = services
-            self._world.set_services([service(one) for one in services if one.address.version == 4])
+
+    def _take_services(self, services: Iterable[LinkLocalService]) -> None:
+        self._world.set_services([service(one) for one in services if one.address.version == 4])

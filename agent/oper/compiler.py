@@ -325,6 +325,10 @@ class Compiler:
         """The services on link-local addresses."""
         return self._flows.services
 
+    def flow_port(self, uuid: UUID) -> FlowPort | None:
+        """What a VMI says of its flows; None while it is not plugged or not configured."""
+        return self._flows.ports.get(uuid)
+
     def flow_ports(self) -> dict[UUID, FlowPort]:
         """What the plugged VMIs that are configured say of their flows."""
         return dict(self._flows.ports)
