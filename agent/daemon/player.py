@@ -106,8 +106,7 @@ class Player:
             events.Learned: lambda *_: core.learned(core.trapped.take_events()),
             events.DatapathSaid: lambda _, now: core.datapath_said(self._datapath, now),
             events.MacsUnconfirmed: lambda event, now: core.macs_unconfirmed(event.entries, now),
-            events.FlowsLimited: lambda event, _: core.limit_flows(event.vifs, drop=True),
-            events.FlowsUnlimited: lambda event, _: core.limit_flows(event.vifs, drop=False),
+            events.FlowsLimited: lambda event, _: core.limit_flows(event.vifs, drop=event.drop),
             events.ControllersSaid: lambda _, now: core.controllers_said(self._control, now),
         }
 

@@ -87,8 +87,7 @@ class Taps:
             return events.Turn(self.outputs.sum), now
 
         def limited(vifs: Sequence[int], *, drop: bool) -> tuple[Event, float]:
-            kind = events.FlowsLimited if drop else events.FlowsUnlimited
-            return kind(tuple(vifs)), self._clock()
+            return events.FlowsLimited(tuple(vifs), drop), self._clock()
 
         self._before(core, "links", links)
 

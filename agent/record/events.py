@@ -106,22 +106,20 @@ class ControllersSaid(Event, frozen=True, tag=15):
     """What the controllers had told was handed on."""
 
 
-class FlowsLimited(Event, frozen=True, tag=16):
-    """The VMs behind these vifs have as many flows as they may."""
-
-    vifs: tuple[int, ...]
-
-
 class MacsUnconfirmed(Event, frozen=True, tag=18):
     """Learnt addresses that nobody confirmed: (VRF, MAC, nexthop, label, flags) of each."""
 
     entries: tuple[tuple[int, bytes, int, int, int], ...]
 
 
-class FlowsUnlimited(Event, frozen=True, tag=17):
-    """The VMs behind these vifs have room for more flows again."""
+class FlowsLimited(Event, frozen=True, tag=19):
+    """The VMs behind these vifs have as many flows as they may (`drop`), or fewer again.
+
+    Numbers 16 and 17 were two events for this.
+    """
 
     vifs: tuple[int, ...]
+    drop: bool
 
 
 # The port API
@@ -306,9 +304,8 @@ AnyEvent = (
     | Learned
     | DatapathSaid
     | ControllersSaid
-    | FlowsLimited
-    | FlowsUnlimited
     | MacsUnconfirmed
+    | FlowsLimited
     | PortsStored
     | PortsPlugged
     | PortUnplugged
