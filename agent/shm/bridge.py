@@ -11,10 +11,11 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntFlag
+from functools import partial
 
 from agent._fast import bridge_table
 from agent.shm.geometry import BRIDGE_ENTRY_SIZE, NO_INDEX
-from agent.shm.mapping import SLICE, TALLY_SLICE, Mapping, Scan
+from agent.shm.mapping import TALLY_SLICE, Mapping, Scan
 from agent.values import Mac
 
 _ENTRY = struct.Struct("<8xIIIB6sH8xQIiH")
@@ -116,11 +117,7 @@ class BridgeTable(Mapping[BridgeEntry]):
 
     def select(self, vrf: int) -> Iterator[BridgeEntry]:
         """Every sound entry of a VRF, in index order."""
-        start = 0
-        while start < self.geometry.entries:
-            found = self.scan(start, SLICE, vrf=vrf)
-            start = found.next_index
-            yield from self.rows(found.picked)
+        return self._walk(partial(self.scan, vrf=vrf))
 
     def statistics(self) -> BridgeStatistics:
         """What all entries are, in numbers; each is checked, and so are all chains."""

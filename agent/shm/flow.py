@@ -10,12 +10,13 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 
 from agent._fast import flow_table
 from agent.shm.filter import ANY, FlowFilter
 from agent.shm.geometry import FLOW_ENTRY_SIZE, NO_INDEX
-from agent.shm.mapping import SLICE, TALLY_SLICE, Buffer, Mapping, Scan
+from agent.shm.mapping import TALLY_SLICE, Buffer, Mapping, Scan
 from agent.shm.statistics import FlowStatistics, no_counts
 from agent.values import Address
 
@@ -260,11 +261,7 @@ class FlowTable(Mapping[FlowEntry]):
 
     def select(self, where: FlowFilter) -> Iterator[FlowEntry]:
         """Every sound entry that `where` wants, in index order."""
-        start = 0
-        while start < self.geometry.entries:
-            found = self.scan(start, SLICE, where=where)
-            start = found.next_index
-            yield from self.rows(found.picked)
+        return self._walk(partial(self.scan, where=where))
 
     def statistics(self) -> FlowStatistics:
         """What all entries are, in numbers; each is checked, and so are all chains."""

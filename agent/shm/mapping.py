@@ -7,7 +7,7 @@ import os
 import stat
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Generic, Self, TypeVar, cast
@@ -170,9 +170,13 @@ class Mapping(ABC, Generic[Entry]):
 
     def __iter__(self) -> Iterator[Entry]:
         """Every sound entry in use, in index order."""
+        return self._walk(self.scan)
+
+    def _walk(self, scan: Callable[[int, int], Scan]) -> Iterator[Entry]:
+        """The sound ones among what `scan(start, count)` picks from the whole table."""
         start = 0
         while start < self.geometry.entries:
-            found = self.scan(start, SLICE)
+            found = scan(start, SLICE)
             start = found.next_index
             yield from self.rows(found.picked)
 
