@@ -6,7 +6,7 @@ from uuid import UUID
 
 from agent.oper.flow_rows import AliasIp
 from agent.oper.incremental import View
-from agent.oper.lending import place
+from agent.oper.lending import order, place
 from agent.oper.pools import lent
 from agent.oper.vmi import vmi
 from agent.oper.world import BadConfig, address, member
@@ -29,8 +29,4 @@ def alias_ips(view: View, uuid: UUID) -> tuple[AliasIp, ...]:
             continue
         if where is not None and own is not None and row.primary(own.version) is not None:
             found.setdefault((where.vrf.name, own), AliasIp(own, where.vrf, where.network.name))
-    return tuple(sorted(found.values(), key=_order))
-
-
-def _order(one: AliasIp) -> tuple[str, int, int]:
-    return one.vrf.name, one.address.version, int(one.address)
+    return tuple(found[known] for known in sorted(found, key=order))

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from agent.oper.flow_rows import FloatingIp, PortMapping, Side
 from agent.oper.incremental import View
-from agent.oper.lending import place
+from agent.oper.lending import order, place
 from agent.oper.pools import lent
 from agent.oper.rows import Vmi
 from agent.oper.vmi import vmi
@@ -44,11 +44,7 @@ def floating_ips(view: View, uuid: UUID) -> tuple[FloatingIp, ...]:
             continue
         own = FloatingIp(*ends, where.vrf, where.network.name, _side(one.node.properties), mappings)
         found.setdefault((where.vrf.name, own.address), own)
-    return tuple(sorted(found.values(), key=_order))
-
-
-def _order(one: FloatingIp) -> tuple[str, int, int]:
-    return one.vrf.name, one.address.version, int(one.address)
+    return tuple(found[known] for known in sorted(found, key=order))
 
 
 def _ends(row: Vmi, said: Mapping[str, Any]) -> tuple[Address, Address] | None:

@@ -10,6 +10,7 @@ from agent.oper.pools import instance_of
 from agent.oper.rows import Vn, Vrf
 from agent.oper.vn import vn
 from agent.oper.vrf import vrf
+from agent.values import Address
 
 
 class Place(NamedTuple):
@@ -26,3 +27,9 @@ def place(view: View, network: NodeRef) -> Place | None:
         return None
     instance = view.attempt(vrf, name)
     return None if isinstance(instance, Failure) else Place(row, instance)
+
+
+def order(known: tuple[str, Address]) -> tuple[str, int, int]:
+    """Where a lent address comes in a list, by the VRF's name and the address."""
+    name, address = known
+    return name, address.version, int(address)
