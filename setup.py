@@ -19,10 +19,10 @@ from setuptools.command.build_ext import build_ext
 
 sys.path.insert(0, str(Path(__file__).parent))  # an isolated build does not do so
 
-from agent.sandesh.compiler import load
-from agent.sandesh.compiler.gen_cython import generate
+from agent.sandesh.compiler import gen_cython, gen_table, load
 
 FAST = Path("agent/_fast")
+IDL = Path("agent/sandesh/idl")
 LINKED = {
     "flow_world": ("lpm", "classifier"),
     "flow_pairs": ("lpm", "classifier", "flow_world", "packet", "flow_table"),
@@ -41,15 +41,23 @@ SANITIZED = [
 
 
 def generate_codec() -> None:
-    """Compiles vrouter.sandesh to the sources of the kernel `sandesh`.
-
-    Texts that are already right are left alone, so that nothing is compiled again.
-    """
+    """Compiles vrouter.sandesh to the sources of the kernel `sandesh`."""
     module = load(Path("agent/sandesh/vrouter.sandesh"))
-    for name, text in generate(module, "sandesh").items():
-        path = FAST / "src" / name if name.endswith(".h") else FAST / name
-        if not path.is_file() or path.read_text() != text:
-            path.write_text(text)
+    for name, text in gen_cython.generate(module, "sandesh").items():
+        write(FAST / "src" / name if name.endswith(".h") else FAST / name, text)
+
+
+def generate_tables() -> None:
+    """Makes a table of each file of messages whose form is XML."""
+    for source in sorted(IDL.glob("*.sandesh")):
+        for name, text in gen_table.generate(load(source), source.stem).items():
+            write(IDL / name, text)
+
+
+def write(path: Path, text: str) -> None:
+    """Leaves a text that is already right alone."""
+    if not path.is_file() or path.read_text() != text:
+        path.write_text(text)
 
 
 def extension(source: Path) -> Extension:
@@ -89,6 +97,7 @@ def extensions() -> list[Extension]:
 
 
 generate_codec()
+generate_tables()
 setup(
     cmdclass={"build_ext": BuildApart},
     options={"build_ext": {"parallel": os.cpu_count()}},

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from agent.sandesh.compiler import gen_cython, gen_python
+from agent.sandesh.compiler import gen_cython, gen_python, gen_table
 from agent.sandesh.compiler.errors import IdlError, Position
 from agent.sandesh.compiler.loader import load
 from agent.sandesh.compiler.model import Module
@@ -19,9 +19,10 @@ from agent.sandesh.compiler.model import Module
 @click.option(
     "--gen",
     "target",
-    type=click.Choice(["cython", "py"]),
+    type=click.Choice(["cython", "py", "table"]),
     required=True,
-    help="cython: the fast codec of `buffer sandesh`. py: Python classes of every kind.",
+    help="cython: the fast codec of `buffer sandesh`. py: Python classes of every kind. "
+    "table: JSON of all structs.",
 )
 @click.option(
     "-o",
@@ -102,6 +103,8 @@ def _check_name(module: Module) -> None:
 def _generate(module: Module, target: str, package: str) -> dict[str, str]:
     if target == "cython":
         return gen_cython.generate(module, module.name)
+    if target == "table":
+        return gen_table.generate(module, module.name)
     return gen_python.generate(module, module.name, package)
 
 

@@ -1,0 +1,1 @@
+"""The `Snh_*` requests, one module a concern: each lists what it answers in `SERVED`."""

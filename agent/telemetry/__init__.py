@@ -1,0 +1,13 @@
+"""What the agent tells of itself: statistics, health, traces, UVEs, session records, metrics.
+
+In come the parts of a running agent, to be read (`Node`), samples of the datapath's counters,
+and the time; out go numbers, records and texts for people, Prometheus and collectors. It never
+changes what it reads, and opens nothing: `agent.io` carries what it makes.
+"""
+
+from __future__ import annotations
+
+from agent.telemetry.datapath import Datapath
+from agent.telemetry.node import Node
+
+__all__ = ["Datapath", "Node"]

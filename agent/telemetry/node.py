@@ -1,0 +1,39 @@
+"""One running agent, to be read by those who tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agent.flow import FlowEngine
+from agent.ksync import Session
+from agent.oper.compiler import Compiler
+from agent.rest import PortStore
+from agent.services import TrappedPackets
+from agent.settings import Settings
+from agent.telemetry.datapath import Datapath
+from agent.xmpp import Controllers
+
+
+@dataclass(slots=True)
+class Node:
+    """The parts of an agent. `settings` is replaced when the file is read again.
+
+    `clock` gives monotonic seconds, the time of the core; `wall` seconds since 1970.
+    `started` is such a wall time.
+    """
+
+    host: str
+    version: str
+    pid: int
+    started: float
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    settings: Settings
+    compiler: Compiler
+    session: Session
+    controllers: Controllers
+    store: PortStore
+    trapped: TrappedPackets
+    flows: FlowEngine
+    datapath: Datapath
