@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from ipaddress import IPv4Address, ip_network
 from typing import Any
 from xml.etree import ElementTree
@@ -30,18 +29,16 @@ from tests.graph.lending import (
     port_of,
     with_property,
 )
-from tests.graph.test_orders import named_keys
+from tests.graph.test_orders import check_ways
 from tests.graph.test_policy_vector import DEMO, PORT1, received
 from tests.graph.test_publications import ROUTER
-from tests.graph.test_restart import dumped, restarted
+from tests.graph.test_restart import check_restarts
 from tests.graph.test_routes import GRE, ONE, UDP, Site, batch, host_key, inet_key, via, way
 from tests.graph.test_shared_addresses import active_active, site_of
 from tests.graph.worlds import (
     HOST_LINKS,
     NIC,
     World,
-    expansions,
-    forms,
     full,
     ports_of,
     put,
@@ -337,11 +334,7 @@ LISTED: dict[str, list[World]] = {
 
 @pytest.mark.parametrize("name", LISTED)
 def test_the_way_does_not_matter(name: str) -> None:
-    states = LISTED[name]
-    expected = named_keys(forms(run([states[-1]])[0]))
-    for how, expanded, shuffle in expansions(states):
-        compiler, _ = run(expanded, shuffle)
-        assert named_keys(forms(compiler)) == expected, how
+    check_ways(LISTED[name])
 
 
 @pytest.mark.parametrize("vni", [6, 0])
@@ -349,12 +342,7 @@ def test_a_restart_knows_everything_again(vni: int) -> None:
     """Also the VRF of a network that lends, which has no VNI and no vif by which to know it."""
     world = BASE | floating(VM) | floating(OTHER, "15.0.1.101") | alias(VM)
     world = with_property(world, OUTSIDE, virtual_network_network_id=vni)
-    for seed in range(4):
-        shuffle = random.Random(seed)
-        _, datapath = run([world], shuffle)
-        again = restarted(world, dumped(datapath.objects, shuffle), shuffle)
-        again.complete()
-        assert {one.key: one for one in again.commit().changed} == datapath.objects
+    check_restarts(world)
 
 
 def test_without_a_default_instance_nothing_is_lent() -> None:

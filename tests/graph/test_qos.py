@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import pytest
@@ -10,11 +9,11 @@ import pytest
 from agent.inputs import GraphLink, GraphNode
 from agent.objects import Key, Kind
 from tests.graph.lending import PROJECT, inside, port_of
-from tests.graph.test_orders import named_keys
-from tests.graph.test_restart import dumped, restarted
+from tests.graph.test_orders import check_ways
+from tests.graph.test_restart import check_restarts
 from tests.graph.test_routes import Site
 from tests.graph.test_shared_addresses import site_of
-from tests.graph.worlds import World, expansions, forms, full, run
+from tests.graph.worlds import World, full
 
 PARSED = inside(vms=2)
 VM, OTHER = PARSED.vms.values()
@@ -178,21 +177,9 @@ def plain(content: Any) -> Any:
 
 @pytest.mark.parametrize("name", LISTED)
 def test_the_way_does_not_matter(name: str) -> None:
-    states = LISTED[name]
-    expected = {key: plain(one) for key, one in named_keys(forms(run([states[-1]])[0])).items()}
-    for how, expanded, shuffle in expansions(states):
-        compiler, datapath = run(expanded, shuffle)
-        found = {key: plain(one) for key, one in named_keys(forms(compiler)).items()}
-        assert found == expected, how
-        assert set(datapath.objects) == set(forms(compiler)), how
+    check_ways(LISTED[name], plain)
 
 
 @pytest.mark.parametrize("name", LISTED)
 def test_a_restart_knows_everything_again(name: str) -> None:
-    world = LISTED[name][-1]
-    for seed in range(3):
-        shuffle = random.Random(seed)
-        _, datapath = run([world], shuffle)
-        again = restarted(world, dumped(datapath.objects, shuffle), shuffle)
-        again.complete()
-        assert {one.key: one for one in again.commit().changed} == datapath.objects
+    check_restarts(LISTED[name][-1])

@@ -53,6 +53,16 @@ def restarted(world: World, dump: list[Any], shuffle: random.Random | None) -> C
     return compiler
 
 
+def check_restarts(world: World) -> None:
+    """A new agent over any dump of a world's objects wants exactly these, with their numbers."""
+    for seed in range(3):
+        shuffle = random.Random(seed)
+        _, datapath = run([world], shuffle)
+        again = restarted(world, dumped(datapath.objects, shuffle), shuffle)
+        again.complete()
+        assert {one.key: one for one in again.commit().changed} == datapath.objects
+
+
 def history(shuffle: random.Random) -> tuple[World, Compiler, Datapath]:
     """A random past that left holes in the number spaces; ends with some of the ports."""
     compiler = Compiler(SETTINGS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from ipaddress import ip_network
 from typing import Any
 
@@ -14,12 +13,12 @@ from agent.oper.datapath import route_key
 from agent.routes import EvpnKey
 from agent.values import VRRP_MAC, Mac
 from tests.graph.lending import INSIDE_VRF, PROJECT, inside, port_of, with_property
-from tests.graph.test_orders import named_keys
+from tests.graph.test_orders import check_ways
 from tests.graph.test_publications import ROUTER
-from tests.graph.test_restart import dumped, restarted
+from tests.graph.test_restart import check_restarts
 from tests.graph.test_routes import NET1, Site, batch, inet_key, via, way
 from tests.graph.test_shared_addresses import active_active, site_of
-from tests.graph.worlds import World, expansions, forms, full, run, seen
+from tests.graph.worlds import World, full, seen
 
 PARSED = inside(vms=2)
 VM, OTHER = PARSED.vms.values()
@@ -202,13 +201,7 @@ LISTED: dict[str, list[World]] = {
 
 @pytest.mark.parametrize("name", LISTED)
 def test_the_way_does_not_matter(name: str) -> None:
-    states = LISTED[name]
-    expected = {key: plain(one) for key, one in named_keys(forms(run([states[-1]])[0])).items()}
-    for how, expanded, shuffle in expansions(states):
-        compiler, datapath = run(expanded, shuffle)
-        found = {key: plain(one) for key, one in named_keys(forms(compiler)).items()}
-        assert found == expected, how
-        assert set(datapath.objects) == set(forms(compiler)), how
+    check_ways(LISTED[name], plain)
 
 
 def plain(content: Any) -> Any:
@@ -218,10 +211,4 @@ def plain(content: Any) -> Any:
 
 @pytest.mark.parametrize("name", LISTED)
 def test_a_restart_knows_everything_again(name: str) -> None:
-    world = LISTED[name][-1]
-    for seed in range(3):
-        shuffle = random.Random(seed)
-        _, datapath = run([world], shuffle)
-        again = restarted(world, dumped(datapath.objects, shuffle), shuffle)
-        again.complete()
-        assert {one.key: one for one in again.commit().changed} == datapath.objects
+    check_restarts(LISTED[name][-1])
