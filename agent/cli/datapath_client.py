@@ -1,11 +1,14 @@
-"""A blocking client of a datapath's control socket, for the command-line tools.
+"""A blocking client of a datapath, for the command-line tools.
 
 One request at a time: GET answers with one object, DUMP page by page until the
-datapath says that there is no more (facts sandesh-ksync.md 3.3, 3.4).
+datapath says that there is no more (facts sandesh-ksync.md 3.3, 3.4). The datapath is
+behind a socket of its own, or is the kernel's, behind generic netlink; the bytes are the
+same but for the end of an answer.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -13,41 +16,55 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from agent.cli import genetlink
+from agent.cli.locate import CONTROL, DEFAULT_DIRECTORIES, Place
 from agent.errors import DatapathError, UsageError, WireError
-from agent.sandesh.framing import FrameReader, request_frame
+from agent.sandesh.framing import NLMSG_DONE, FrameReader, request_frame
 from agent.sandesh.vrouter import VrResponse, decode_messages
 
-CONTROL = "dpdk_netlink"
-ENVIRONMENT = "VROUTER_RUN_DIR"
-DEFAULT_DIRECTORIES = ("/run/vrouter", "/var/run/vrouter")
 FAMILY = 32
 """nlmsg_type of the tools; a datapath on a socket echoes it."""
 MULTI = 0x2
 DUMP_INCOMPLETE = 0x40000000
 TIMEOUT = 10.0
-_READ_SIZE = 1 << 16
+_READ_SIZE = genetlink.READ_SIZE
+_PATHS = [f"{directory}/{CONTROL}" for directory in DEFAULT_DIRECTORIES]
 
 Message = TypeVar("Message")
 
 
-def find_directory(given: str | None) -> Path:
-    """The run directory: as given, else VROUTER_RUN_DIR, else where one is."""
-    chosen = given or os.environ.get(ENVIRONMENT)
-    if chosen:
-        return Path(chosen)
-    candidates = [Path(name) for name in DEFAULT_DIRECTORIES]
-    return next((path for path in candidates if (path / CONTROL).exists()), candidates[0])
-
-
 class DatapathClient:
-    """A connection to one datapath; use as a context manager."""
+    """A connection to one datapath; use as a context manager.
 
-    def __init__(self, connected: socket.socket, timeout: float = TIMEOUT) -> None:
+    `family`: the nlmsg_type of requests. `kernel`: the datapath is the kernel module.
+    """
+
+    def __init__(
+        self, connected: socket.socket, timeout: float = TIMEOUT, *, family: int = FAMILY
+    ) -> None:
         connected.settimeout(timeout)
+        self.kernel = connected.family == socket.AF_NETLINK
         self._socket = connected
         self._timeout = timeout
+        self._family = family
         self._reader = FrameReader()
         self._sequence = 0
+
+    @classmethod
+    def open(cls, place: Place, timeout: float = TIMEOUT) -> Self:
+        """Connect to the first datapath of `place` that is there. UsageError: none is."""
+        dead: UsageError | None = None
+        for directory in place.directories:
+            try:
+                return cls.connect(directory, timeout)
+            except UsageError as error:
+                dead = dead or error
+        try:
+            if place.kernel:
+                return cls.connect_kernel(timeout=timeout)
+        except UsageError as error:
+            dead = dead or error
+        raise dead or UsageError("no directory to look for a datapath in")
 
     @classmethod
     def connect(cls, directory: Path, timeout: float = TIMEOUT) -> Self:
@@ -70,6 +87,29 @@ class DatapathClient:
             raise UsageError(f"cannot connect to {path}: {error.strerror or error}") from None
         return cls(stream, timeout)
 
+    @classmethod
+    def connect_kernel(cls, name: str = genetlink.FAMILY_NAME, *, timeout: float = TIMEOUT) -> Self:
+        """Connect to the kernel module, whose family has this name. UsageError: it is absent."""
+        try:
+            connected = genetlink.connect()
+        except OSError as error:
+            raise UsageError(f"cannot use generic netlink: {genetlink.reason(error)}") from None
+        connected.settimeout(timeout)
+        try:
+            return cls(connected, timeout, family=genetlink.family_number(connected, name))
+        except DatapathError as error:
+            connected.close()
+            if error.errno != errno.ENOENT:
+                raise
+            raise UsageError(
+                f"no datapath: there is neither {' nor '.join(_PATHS)}, nor the kernel module "
+                f"{name}; start vrouter-forwarder, pass --sock-dir, or load the module "
+                f"(modprobe {name})"
+            ) from None
+        except OSError as error:
+            connected.close()
+            raise UsageError(f"cannot use generic netlink: {genetlink.reason(error)}") from None
+
     def close(self) -> None:
         """Disconnect."""
         self._socket.close()
@@ -90,23 +130,34 @@ class DatapathClient:
 
         WireError when the answer is not one, or does not come in time.
         """
-        frame = request_frame(payload, family=FAMILY, seq=self._sequence, pid=0)
+        sequence = self._sequence
+        frame = request_frame(payload, family=self._family, seq=sequence, pid=0)
         self._sequence += 1
         try:
             self._socket.sendall(frame)
-            messages = list(self._answer())
+            messages = list(self._answer(sequence))
         except TimeoutError:
             raise WireError(f"the datapath did not answer within {self._timeout:g} s") from None
         except OSError as error:
-            raise WireError(f"the datapath closed the connection: {error.strerror}") from None
+            raise WireError(self._broken(error)) from None
         if not messages or not isinstance(messages[0], VrResponse):
             raise WireError("the datapath answered without a vr_response")
         return messages[0].resp_code, messages[1:]
 
-    def _answer(self) -> Iterator[object]:
+    def _broken(self, error: OSError) -> str:
+        if self.kernel:
+            return f"the kernel did not take or answer the request: {genetlink.reason(error)}"
+        return f"the datapath closed the connection: {error.strerror}"
+
+    def _answer(self, sequence: int) -> Iterator[object]:
+        """The messages of the answer to one request; late answers to others are passed over."""
         while True:
             for frame in self._reader:
-                yield from decode_messages(frame.payload)
+                if frame.seq != sequence:
+                    continue
+                genetlink.refuse(frame)
+                if frame.type != NLMSG_DONE:
+                    yield from decode_messages(frame.payload)
                 if not frame.flags & MULTI:
                     return
             data = self._socket.recv(_READ_SIZE)

@@ -231,4 +231,5 @@ def _action(options: argparse.Namespace) -> tool.Run:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console command."""
     options = _options(arguments)
-    return tool.run(options, _action(options))
+    action = _action(options)
+    return tool.run(options, action, once=action not in (_list, _get))

@@ -1,65 +1,139 @@
-"""What every datapath tool shares: options, errors to the user, JSON output."""
+"""What every datapath tool shares: options, errors to the user, JSON output, repetition."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, NoReturn
 
-from agent.cli.datapath_client import DatapathClient, find_directory
+from agent.cli import terminal
+from agent.cli.datapath_client import DatapathClient
+from agent.cli.locate import find
 from agent.errors import AgentError, DatapathError
 
 Run = Callable[[DatapathClient, argparse.Namespace], None]
 
+MISUSE = 2
+"""Exit status of a tool that is called wrongly, unless the original has another."""
+MISUSE_NEGATIVE_EINVAL = 234
+"""Theirs, where they end with -EINVAL."""
 _FAILED = 1
+_INTERRUPTED = 130
 _MOST = (1 << 31) - 1
+_EVERY = 2.0
+_LONGEST_WAIT = 86_400.0
+_called_by: ContextVar[str] = ContextVar("called_by", default="")
 
 
-def parser(name: str, what: str) -> argparse.ArgumentParser:
-    """A parser with the options that all tools have."""
-    made = argparse.ArgumentParser(prog=name, description=what, allow_abbrev=False)
+class Parser(argparse.ArgumentParser):
+    """Options of a tool; a mistake in them ends it with `misuse`."""
+
+    misuse = MISUSE
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(self.misuse, f"{self.prog}: error: {message}\n")
+
+
+def parser(name: str, what: str, *, misuse: int = MISUSE) -> argparse.ArgumentParser:
+    """A parser with the options that all tools have. `misuse`: status for wrong options."""
+    made = Parser(prog=_called_by.get() + name, description=what, allow_abbrev=False)
+    made.misuse = misuse
     made.add_argument(
         "--sock-dir",
         metavar="DIR",
         help="run directory of the datapath (default: $VROUTER_RUN_DIR, /run/vrouter, "
-        "/var/run/vrouter)",
+        "/var/run/vrouter, then the kernel module)",
     )
     made.add_argument("--json", action="store_true", help="print JSON instead of text")
+    made.add_argument(
+        "--watch",
+        type=_period,
+        nargs="?",
+        const=_EVERY,
+        metavar="SECONDS",
+        help=f"show it again every so often (default: {_EVERY:g}), until Ctrl-C",
+    )
     return made
 
 
-def run(options: argparse.Namespace, action: Run) -> int:
+@contextlib.contextmanager
+def called_by(program: str) -> Iterator[None]:
+    """Tools name themselves as this program's commands in their usage."""
+    token = _called_by.set(f"{program} ")
+    try:
+        yield
+    finally:
+        _called_by.reset(token)
+
+
+def run(options: argparse.Namespace, action: Run, *, once: bool = False) -> int:
     """Connect, act, and turn every failure into one line. Returns the exit status.
 
     A refusal of the datapath is printed where the original tools print it, on standard
-    output, and in their words; the status is 1 (theirs is 0). With `--json` it goes to
-    standard error, so that standard output holds JSON or nothing.
+    output, in their words, and with their status 0. With `--json` it goes to standard
+    error with status 1, so that standard output holds JSON or nothing. On a terminal the
+    text goes through a pager. `once`: the action changes something or shows for as long as
+    the user looks; it is not repeated by `--watch` and not paged.
     """
+    if once and options.watch is not None:
+        print("error: --watch repeats what only shows", file=sys.stderr)
+        return MISUSE
     try:
-        with DatapathClient.connect(find_directory(options.sock_dir)) as client:
-            action(client, options)
-        sys.stdout.flush()
-    except DatapathError as error:
-        print(
-            f"vRouter(Response): {os.strerror(error.errno)} ({error.errno})",
-            file=sys.stderr if options.json else sys.stdout,
-        )
-        return _FAILED
+        if options.watch is not None:
+            terminal.repeat(_lasting(partial(_act, action, options)), options.watch)
+        with contextlib.nullcontext() if once else terminal.paged():
+            status = _act(action, options)
+            sys.stdout.flush()
+        return status
     except AgentError as error:
         print(f"error: {error}", file=sys.stderr)
         return _FAILED
-    except BrokenPipeError:  # the reader of a pipe has gone, e.g. `| head`
+    except BrokenPipeError:  # the reader of a pipe has gone, e.g. `| head`, or the pager
         _discard_output()
     except OSError as error:  # such as a full disk behind `>`; the socket's own are AgentErrors
         _discard_output()
         print(f"error: cannot write the output: {error.strerror or error}", file=sys.stderr)
         return _FAILED
     except KeyboardInterrupt:
-        return 130
+        return _INTERRUPTED
     return 0
+
+
+def _act(action: Run, options: argparse.Namespace) -> int:
+    with DatapathClient.open(find(options.sock_dir)) as client:
+        try:
+            action(client, options)
+        except DatapathError as error:
+            print(
+                f"vRouter(Response): {os.strerror(error.errno)} ({error.errno})",
+                file=sys.stderr if options.json else sys.stdout,
+            )
+            return _FAILED if options.json else 0
+    return 0
+
+
+def _lasting(show: Callable[[], int]) -> Callable[[], None]:
+    """Show, and once that went well outlive a datapath that goes away and comes back."""
+    seen = False
+
+    def shown() -> None:
+        nonlocal seen
+        try:
+            show()
+            seen = True
+        except AgentError as error:
+            if not seen:
+                raise
+            print(f"error: {error}", file=sys.stderr)
+
+    return shown
 
 
 def _discard_output() -> None:
@@ -76,6 +150,16 @@ def number(text: str) -> int:
     if not 0 <= value <= _MOST:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to {_MOST}")
     return value
+
+
+def _period(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= _LONGEST_WAIT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time from 0.1 to 86400 seconds")
+    return seconds
 
 
 def print_json(value: Any) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import mpls, nh, rt, vif
-from agent.cli.datapath_client import DatapathClient, find_directory
+from agent.cli.datapath_client import DatapathClient
 from agent.errors import DatapathError, UsageError, WireError
 from agent.sandesh.framing import reply_frame
 from agent.sandesh.vrouter import SandeshOp, VrMplsReq, VrResponse
@@ -184,19 +184,6 @@ def test_an_output_that_is_full_is_said(tmp_path: Path) -> None:
         1,
         "error: cannot write the output: No space left on device\n",
     )
-
-
-def test_where_the_datapath_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VROUTER_RUN_DIR", "/from/environment")
-    assert find_directory("/from/option") == Path("/from/option")
-    assert find_directory(None) == Path("/from/environment")
-    monkeypatch.delenv("VROUTER_RUN_DIR")
-    first, second = str(tmp_path / "run"), str(tmp_path / "var-run")
-    monkeypatch.setattr("agent.cli.datapath_client.DEFAULT_DIRECTORIES", (first, second))
-    assert find_directory(None) == Path(first)
-    Path(second).mkdir()
-    (Path(second) / "dpdk_netlink").touch()
-    assert find_directory(None) == Path(second)
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:

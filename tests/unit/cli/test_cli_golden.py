@@ -128,7 +128,7 @@ def test_vif_get_of_an_unknown_interface(
     datapath: Datapath, here: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     datapath.replay("vifbad")
-    assert vif.main([*here, "--get", "99"]) == 1
+    assert vif.main([*here, "--get", "99"]) == 0
     assert printed(capsys) == VIF_HEADER + NOT_FOUND
 
 
@@ -318,7 +318,7 @@ def test_nh_get_of_an_unknown_nexthop(
     datapath: Datapath, here: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     datapath.replay("nhbad")
-    assert nh.main([*here, "--get", "999"]) == 1
+    assert nh.main([*here, "--get", "999"]) == 0
     assert printed(capsys) == NOT_FOUND
 
 
@@ -586,17 +586,20 @@ def test_flow_list(
     assert printed(capsys) == FLOW_LIST
 
 
-@pytest.mark.parametrize(("index", "says"), [(9, "No such file"), (1280, "1280 entries")])
+@pytest.mark.parametrize(
+    ("index", "status", "says"), [(9, 0, "No such file"), (1280, 1, "1280 entries")]
+)
 def test_flow_get_of_no_flow(
     datapath: Datapath,
     here: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     index: int,
+    status: int,
     says: str,
 ) -> None:
     serve_flows(datapath, tmp_path / "flow.shmem")
-    assert flow.main([*here, f"--get={index}"]) == 1
+    assert flow.main([*here, f"--get={index}"]) == status
     shown = capsys.readouterr()
     assert says in shown.out + shown.err
 

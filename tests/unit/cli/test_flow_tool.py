@@ -186,7 +186,7 @@ def test_the_flows_of_an_interface(
 def test_what_is_not_there(
     server: Server, here: list[str], capsys: pytest.CaptureFixture[str], options: list[str]
 ) -> None:
-    assert flow.main([*here, *options]) == 1
+    assert flow.main([*here, *options]) == 0
     assert "No such file" in capsys.readouterr().out
 
 
@@ -355,7 +355,7 @@ def test_a_change_that_the_datapath_refuses(
     server: Server, here: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.refused[30] = -16
-    assert flow.main([*here, "-d", "30"]) == 1
+    assert flow.main([*here, "-d", "30"]) == 0
     assert "Device or resource busy (16)" in capsys.readouterr().out
 
 
