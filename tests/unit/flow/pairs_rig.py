@@ -229,6 +229,18 @@ class Rig:
             left += [start + position for position in self.pairs.traps(batch, self.now)]
         return left
 
+    def begin(self, *talks: Talk) -> None:
+        """First packets arrive and are taken up: requests are on their way, nothing is served."""
+        for talk in talks:
+            self.packet(talk)
+        self.arrive()
+        self.take()
+
+    def arrive(self) -> None:
+        """Everything that was trapped is handed over."""
+        trapped, self.trapped = self.trapped, []
+        self.deliver(trapped)
+
     # The control socket
 
     def take(self, most: int = ROOM) -> None:
@@ -253,10 +265,7 @@ class Rig:
     def settle(self) -> None:
         """Everything that is on its way arrives, until nothing is."""
         while True:
-            trapped, self.trapped = self.trapped, []
-            if trapped:
-                self.deliver(trapped)
-            self.take()
+            self.begin()
             if not self.frames and not self.replies and not self.trapped:
                 return
             self.serve()

@@ -47,9 +47,7 @@ def test_the_reverse_flow_is_made_first_and_the_held_packet_leaves_with_the_forw
     talk: Talk,
 ) -> None:
     rig = Rig()
-    assert rig.packet(talk)
-    rig.deliver(rig.trapped)
-    rig.take()
+    rig.begin(talk)
     (reverse,) = rig.sent
     assert (reverse.fr_index, reverse.fr_rindex, reverse.fr_flags & RFLOW) == (-1, 0, RFLOW)
     rig.serve()
@@ -157,9 +155,7 @@ def test_both_directions_trapped_at_once_become_one_pair() -> None:
 def test_a_reverse_entry_that_a_packet_made_meanwhile_is_adopted() -> None:
     """EEXIST tells which entry it is; its trap comes later or never."""
     rig = Rig()
-    rig.packet(LOCAL)
-    rig.deliver(rig.trapped)
-    rig.take()
+    rig.begin(LOCAL)
     rig.packet(LOCAL.reply)
     rig.trapped.clear()
     rig.settle()
@@ -195,10 +191,7 @@ def test_a_busy_entry_is_asked_again_after_a_moment() -> None:
 @pytest.mark.parametrize("code", [-ENOENT, -EBADF, -EFAULT])
 def test_a_held_entry_that_is_gone_is_made_anew(code: int) -> None:
     rig = Rig()
-    rig.packet(LOCAL)
-    rig.deliver(rig.trapped)
-    rig.trapped.clear()
-    rig.take()
+    rig.begin(LOCAL)
     rig.serve()
     rig.answer()
     rig.datapath.entries[0] = Entry(gen_id=7)
@@ -212,10 +205,7 @@ def test_a_held_entry_that_is_gone_is_made_anew(code: int) -> None:
 
 def test_a_pair_whose_both_entries_are_gone_ends() -> None:
     rig = Rig()
-    rig.packet(LOCAL)
-    rig.deliver(rig.trapped)
-    rig.trapped.clear()
-    rig.take()
+    rig.begin(LOCAL)
     rig.datapath.entries[0] = Entry(gen_id=7)
     rig.serve()
     rig.answer()
@@ -227,8 +217,7 @@ def test_a_pair_whose_both_entries_are_gone_ends() -> None:
 def test_an_answer_for_which_nothing_can_be_done_ends_in_a_dropped_flow() -> None:
     rig = Rig()
     rig.packet(LOCAL)
-    rig.deliver(rig.trapped)
-    rig.trapped.clear()
+    rig.arrive()
     for _ in range(40):
         rig.take()
         if rig.frames:
@@ -242,10 +231,7 @@ def test_an_answer_for_which_nothing_can_be_done_ends_in_a_dropped_flow() -> Non
 
 def test_requests_without_an_answer_are_asked_again() -> None:
     rig = Rig()
-    rig.packet(LOCAL)
-    rig.deliver(rig.trapped)
-    rig.trapped.clear()
-    rig.take()
+    rig.begin(LOCAL)
     rig.serve()
     lost, rig.replies = rig.replies, []
     assert rig.pairs.next_deadline() == pytest.approx(rig.now + 2, abs=0.002)
@@ -274,10 +260,7 @@ def test_a_delete_without_an_answer_is_asked_again() -> None:
 def test_an_ended_flow_whose_add_was_not_answered_leaves_nothing() -> None:
     """Field problem 75: whether there is an entry is found out before it is forgotten."""
     rig = Rig()
-    rig.packet(LOCAL)
-    rig.deliver(rig.trapped)
-    rig.trapped.clear()
-    rig.take()
+    rig.begin(LOCAL)
     rig.serve()
     rig.replies.clear()
     rig.pairs.end(0, rig.now)
@@ -383,12 +366,9 @@ def test_a_datapath_that_began_anew_has_no_flows() -> None:
     rig = Rig()
     rig.connect(LOCAL)
     rig.connect(NOWHERE)
-    rig.packet(OUT)
-    rig.deliver(rig.trapped)
-    rig.take()
+    rig.begin(OUT)
     rig.datapath.reset()
     rig.frames.clear()
-    rig.trapped.clear()
     rig.pairs.reset(rig.now)
     assert len(rig.pairs) == 0
     assert rig.pairs.next_deadline() is None
@@ -402,10 +382,7 @@ def test_a_datapath_that_began_anew_has_no_flows() -> None:
 def test_a_connection_that_comes_back_goes_on_where_it_was() -> None:
     rig = Rig()
     rig.connect(OUT)
-    rig.packet(LOCAL)
-    rig.deliver(rig.trapped)
-    rig.trapped.clear()
-    rig.take()
+    rig.begin(LOCAL)
     rig.serve()
     rig.replies.clear()
     rig.pairs.disconnected(rig.now)
@@ -420,16 +397,13 @@ def test_a_connection_that_comes_back_goes_on_where_it_was() -> None:
 
 def test_a_frame_that_answers_nothing_is_counted() -> None:
     rig = Rig()
-    rig.packet(LOCAL)
-    rig.deliver(rig.trapped)
-    rig.take()
+    rig.begin(LOCAL)
     rig.pairs.answers(refusal(rig.frames[0], 0).replace(b"vr_response", b"vr_respons?"), 0)
     rig.serve()
     assert counted(rig).get("answers", 0) == 0
     done = struct.pack("=IHHII", 16, 3, 0, 0, 0)
     rig.pairs.answers(done, rig.now)
     rig.answer()
-    rig.trapped.clear()
     rig.settle()
     assert counted(rig)["answers"] == 2
     rig.check()
@@ -437,10 +411,7 @@ def test_a_frame_that_answers_nothing_is_counted() -> None:
 
 def test_an_error_of_netlink_is_an_answer() -> None:
     rig = Rig()
-    rig.packet(LOCAL)
-    rig.deliver(rig.trapped)
-    rig.trapped.clear()
-    rig.take()
+    rig.begin(LOCAL)
     (seq,) = struct.unpack_from("=I", rig.frames.pop(), 8)
     rig.pairs.answers(struct.pack("=IHHIIi", 20, 2, 0, seq, 0, -ENOSPC), rig.now)
     rig.settle()
@@ -467,7 +438,7 @@ def test_output_is_whole_frames_within_the_room_and_the_window() -> None:
     rig = Rig(room=1024, window=8)
     for port in range(12):
         rig.packet(Talk(ONE.address, TWO.address, sport=port))
-    rig.deliver(rig.trapped)
+    rig.arrive()
     rig.pairs.turn(rig.now)
     assert len(rig.pairs.take_output(299, rig.now)) == 0
     assert len(rig.pairs.take_output(700, rig.now)) == 600
@@ -611,10 +582,7 @@ def test_a_later_fragment_is_of_the_flow_that_the_datapath_holds_it_for() -> Non
 def test_a_slot_of_one_direction_that_the_other_gets_is_the_others() -> None:
     """The held entry was given up meanwhile: the reverse flow finds its slot free."""
     rig = Rig()
-    rig.packet(OUT)
-    rig.deliver(rig.trapped)
-    rig.trapped.clear()
-    rig.take()
+    rig.begin(OUT)
     rig.datapath.entries[0].flags = ACTIVE | EVICTED
     rig.settle()
     assert rig.flow(OUT)["reverse"]["index"] == 0

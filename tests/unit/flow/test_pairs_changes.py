@@ -113,10 +113,7 @@ def test_a_change_while_an_answer_is_under_way_is_told_after_it() -> None:
 
 def test_changes_before_the_first_answer_are_not_lost() -> None:
     rig = Rig()
-    rig.packet(LOCAL)
-    rig.deliver(rig.trapped)
-    rig.trapped.clear()
-    rig.take()
+    rig.begin(LOCAL)
     put_port(rig.world, TWO, allowed=False)
     rig.settle()
     assert [entry.action for entry in rig.datapath.live().values()] == [DROP, DROP]
@@ -153,11 +150,8 @@ def test_new_flows_go_before_changes_in_the_output() -> None:
     put_port(rig.world, TWO, allowed=False)
     while rig.pairs.turn(rig.now):
         pass
-    rig.packet(Talk(ONE.address, REMOTE, UDP, 9, 9))
-    rig.deliver(rig.trapped)
-    rig.trapped.clear()
     sent = len(rig.sent)
-    rig.take()
+    rig.begin(Talk(ONE.address, REMOTE, UDP, 9, 9))
     assert any(request.fr_index == -1 for request in rig.sent[sent : sent + 2])
     rig.settle()
     rig.check()

@@ -110,11 +110,7 @@ def test_limits_do_not_count_what_is_refused() -> None:
 
 def test_interfaces_take_turns() -> None:
     rig = Rig(room=1024, window=1000)
-    packets(rig, flood(100))
-    packets(rig, [Talk(TWO.address, REMOTE, sport=i) for i in range(3)])
-    rig.deliver(rig.trapped)
-    rig.trapped.clear()
-    rig.take()
+    rig.begin(*flood(100), *(Talk(TWO.address, REMOTE, sport=i) for i in range(3)))
     assert sources(rig)[:7] == ["one", "two", "one", "two", "one", "two", "one"]
 
 
@@ -122,8 +118,7 @@ def test_a_flood_fills_its_own_queue_only_and_its_entries_are_let_go() -> None:
     rig = Rig(room=1024, queue=16)
     packets(rig, flood(50))
     packets(rig, [Talk(TWO.address, REMOTE)])
-    trapped, rig.trapped = rig.trapped, []
-    rig.deliver(trapped)
+    rig.arrive()
     assert (rig.pairs.dropped_of(ONE.vif), rig.pairs.dropped_of(TWO.vif)) == (34, 0)
     rig.settle()
     assert rig.pairs.counters["traps_queue_full"] == 34
@@ -142,15 +137,9 @@ def test_the_longest_queue_leaves_room_for_others() -> None:
 
 def test_an_interface_with_its_share_in_set_up_waits_and_others_do_not() -> None:
     rig = Rig(room=1024, share=4, window=64)
-    packets(rig, flood(20))
-    rig.deliver(rig.trapped)
-    rig.trapped.clear()
-    rig.take()
+    rig.begin(*flood(20))
     assert len(rig.pairs) == 4
-    packets(rig, [Talk(TWO.address, REMOTE)])
-    rig.deliver(rig.trapped)
-    rig.trapped.clear()
-    rig.take()
+    rig.begin(Talk(TWO.address, REMOTE))
     assert len(rig.pairs) == 5
     assert sources(rig)[-1] == "two"
     rig.serve()
@@ -162,10 +151,7 @@ def test_an_interface_with_its_share_in_set_up_waits_and_others_do_not() -> None
 
 def test_the_window_bounds_what_is_in_set_up() -> None:
     rig = Rig(room=1024, window=8)
-    packets(rig, flood(50))
-    rig.deliver(rig.trapped)
-    rig.trapped.clear()
-    rig.take()
+    rig.begin(*flood(50))
     assert (len(rig.pairs), rig.pairs.in_flight) == (8, 8)
     assert not rig.pairs.pending
     rig.settle()
