@@ -17,10 +17,24 @@ from typing import Any
 import yaml
 
 from tests.system.conftest import RunningLab, VrouterLab
+from tests.system.test_agent_restart import Resynced
 
 LIMIT = 15.0
 QUIET = 0.8
 """Seconds without a line after which a connection counts as cut; lines come every 20 ms."""
+
+RED1, RED2, FLOATING = "10.1.1.3", "10.1.1.4", "203.0.113.10"
+COMMON: dict[str, Any] = {
+    "networks": {
+        "red": {"subnets": ["10.1.1.0/24", "fd00:1::/64"], "policies": ["web"]},
+        "blue": {"subnet": "10.2.2.0/24", "policies": ["web"]},
+        "public": {"subnet": "203.0.113.0/24"},
+    },
+    "policies": {"web": [{"from": "red", "to": "blue", "service": "tcp/8080", "direction": "<>"}]},
+    "security_groups": {"open": {"ingress": [{"from": "0.0.0.0/0"}, {"from": "::/0"}]}},
+    "floating_ips": {"web": {"network": "public", "address": FLOATING, "vm": "red1"}},
+}
+"""What topologies of flows have in common; their VMs are those of `vms`."""
 
 _SERVER = """
 import socket, sys
@@ -63,6 +77,16 @@ for port in map(int, sys.argv[3:]):
 """
 
 
+def vms(**others: dict[str, Any]) -> dict[str, Any]:
+    """red1, red2 and others, all in the open group. Members given for red1 and red2 are added."""
+    reds = {
+        f"red{at}": {"network": "red", "address": address, "address6": f"fd00:1::{at + 2}"}
+        for at, address in ((1, RED1), (2, RED2))
+    }
+    named = {name: reds.get(name, {}) | others.get(name, {}) for name in (*reds, *others)}
+    return {name: {**vm, "security_groups": ["open"]} for name, vm in named.items()}
+
+
 class FlowLab(RunningLab):
     """A running lab whose flows are looked at."""
 
@@ -87,6 +111,12 @@ class FlowLab(RunningLab):
         self.run(host, "sh", "-c", write, "sh", yaml.safe_dump(topology, sort_keys=False))
         agents = [one for one in self.state().daemons if (one.node, one.role) == (host, "agent")]
         self.run(host, "kill", "-HUP", str(agents[0].pid))
+
+    def give_address6(self) -> None:
+        """red1 and red2 put their IPv6 addresses on their interfaces."""
+        for vm, last in (("red1", 3), ("red2", 4)):
+            words = ["address", "replace", f"fd00:1::{last}/64", "dev", "eth0", "nodad"]
+            self.run(vm, "ip", *words)
 
     def loss(self, vm: str, address: str, *words: str, count: int = 3) -> int:
         """How many of `count` pings were not answered."""
@@ -178,6 +208,23 @@ def brought_up(vrouter_lab: VrouterLab, topology: dict[str, Any]) -> Iterator[Fl
             yield running
         finally:
             running.close()
+
+
+def check_killed_agent(lab: FlowLab, stream: Stream) -> None:
+    """The agent of host1 is killed: a stream from red1 to red2 goes on.
+
+    The next agent takes its flows over as they are: no entry is made anew.
+    """
+    match = f"{RED1},{RED2}:8080 & proto tcp"
+    before = {(row["index"], row["gen_id"]) for row in lab.flows(match)}
+    assert before
+    with Resynced(lab) as resynced:
+        lab.command("kill", "host1", "agent")
+        stream.goes_on(20)
+        lab.command("start", "host1", "agent")
+        resynced.wait()
+    stream.goes_on(20)
+    assert before <= {(row["index"], row["gen_id"]) for row in lab.flows(match)}
 
 
 def iperf(lab: RunningLab, client: str, server: str, address: str, *words: str) -> dict[str, Any]:

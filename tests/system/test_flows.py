@@ -10,40 +10,34 @@ import pytest
 
 from tests.system.conftest import VrouterLab
 from tests.system.flow_lab import (
+    COMMON,
+    FLOATING,
+    RED1,
+    RED2,
     FlowLab,
     brought_up,
+    check_killed_agent,
     iperf,
     names_asked,
     sent,
     serving_names,
     streaming,
+    vms,
 )
-from tests.system.test_agent_restart import Resynced
 
 pytestmark = pytest.mark.timeout(120)
 
-RED1, RED2, BLUE1, OUT1 = "10.1.1.3", "10.1.1.4", "10.2.2.3", "203.0.113.3"
-FLOATING, ALIAS, PAIR, SHARED = "203.0.113.10", "203.0.113.12", "10.1.1.100", "10.2.2.100"
-OPEN = [{"from": "0.0.0.0/0"}, {"from": "::/0"}]
-TOPOLOGY: dict[str, Any] = {
+BLUE1, OUT1 = "10.2.2.3", "203.0.113.3"
+ALIAS, PAIR, SHARED = "203.0.113.12", "10.1.1.100", "10.2.2.100"
+TOPOLOGY: dict[str, Any] = COMMON | {
     "name": "flows",
     "hosts": {"host1": {"fabric": "10.0.0.1/24"}},
-    "networks": {
-        "red": {"subnets": ["10.1.1.0/24", "fd00:1::/64"], "policies": ["web"]},
-        "blue": {"subnet": "10.2.2.0/24", "policies": ["web"]},
-        "public": {"subnet": "203.0.113.0/24"},
-    },
-    "policies": {"web": [{"from": "red", "to": "blue", "service": "tcp/8080", "direction": "<>"}]},
-    "security_groups": {"open": {"ingress": OPEN}},
-    "vms": {
-        "red1": {"network": "red", "address": RED1, "address6": "fd00:1::3"},
-        "red2": {"network": "red", "address": RED2, "address6": "fd00:1::4"},
-        "blue1": {"network": "blue", "address": BLUE1},
-        "blue2": {"network": "blue", "address": "10.2.2.4"},
-        "blue3": {"network": "blue", "address": "10.2.2.5"},
-        "out1": {"network": "public", "address": OUT1},
-    },
-    "floating_ips": {"web": {"network": "public", "address": FLOATING, "vm": "red1"}},
+    "vms": vms(
+        blue1={"network": "blue", "address": BLUE1},
+        blue2={"network": "blue", "address": "10.2.2.4"},
+        blue3={"network": "blue", "address": "10.2.2.5"},
+        out1={"network": "public", "address": OUT1},
+    ),
     "alias_ips": {"more": {"network": "public", "address": ALIAS, "vm": "red2"}},
     "allowed_address_pairs": {
         "vip": {"vm": "red2", "prefix": f"{PAIR}/32"},
@@ -51,8 +45,6 @@ TOPOLOGY: dict[str, Any] = {
     },
     "fat_flows": {"dns": {"networks": ["red"], "protocol": "udp", "port": 53}},
 }
-for _vm in TOPOLOGY["vms"].values():
-    _vm["security_groups"] = ["open"]
 
 
 @pytest.fixture(scope="module")
@@ -128,9 +120,7 @@ def test_fragments_follow_their_head(flows: FlowLab, vm: str, address: str) -> N
 
 
 def test_ipv6(flows: FlowLab) -> None:
-    for vm, last in (("red1", 3), ("red2", 4)):
-        words = ["address", "replace", f"fd00:1::{last}/64", "dev", "eth0", "nodad"]
-        flows.run(vm, "ip", *words)
+    flows.give_address6()
     assert flows.loss("red1", "fd00:1::4") == 0
     with streaming(flows, "red1", "red2", "fd00:1::4", at="::") as stream:
         assert stream.peer == "fd00:1::3"
@@ -167,18 +157,8 @@ def test_a_group_that_passes_still_changes_nothing(flows: FlowLab) -> None:
 
 
 def test_an_agent_that_is_killed_keeps_flows(flows: FlowLab) -> None:
-    """The new one takes them over as they are: no entry is made anew."""
     with streaming(flows, "red1", "red2", RED2) as stream:
-        match = f"{RED1},{RED2}:8080 & proto tcp"
-        before = {(row["index"], row["gen_id"]) for row in flows.flows(match)}
-        assert before
-        with Resynced(flows) as resynced:
-            flows.command("kill", "host1", "agent")
-            stream.goes_on(20)
-            flows.command("start", "host1", "agent")
-            resynced.wait()
-        stream.goes_on(20)
-        assert before <= {(row["index"], row["gen_id"]) for row in flows.flows(match)}
+        check_killed_agent(flows, stream)
         assert flows.loss("red1", RED2) == 0
 
 

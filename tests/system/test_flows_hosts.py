@@ -12,45 +12,38 @@ import yaml
 
 from tests.system.conftest import VrouterLab
 from tests.system.flow_lab import (
+    COMMON,
+    FLOATING,
+    RED1,
+    RED2,
     FlowLab,
     brought_up,
+    check_killed_agent,
     iperf,
     names_asked,
     serving_names,
     streaming,
+    vms,
 )
-from tests.system.test_agent_restart import Resynced
 
 pytestmark = pytest.mark.timeout(120)
 
-RED1, RED2, BLUE2, OUT2 = "10.1.1.3", "10.1.1.4", "10.2.2.4", "203.0.113.3"
-FLOATING, SHARED = "203.0.113.10", "10.1.1.100"
-TOPOLOGY: dict[str, Any] = {
+BLUE2, OUT2, SHARED = "10.2.2.4", "203.0.113.3", "10.1.1.100"
+TOPOLOGY: dict[str, Any] = COMMON | {
     "name": "flows-between-hosts",
     "hosts": {name: {"fabric": f"10.0.0.{last}/24"} for last, name in ((1, "host1"), (2, "host2"))},
     "controllers": {"control1": {"address": "10.0.0.101"}},
     "graceful_restart": {"end_of_rib_time": 3},
-    "networks": {
-        "red": {"subnets": ["10.1.1.0/24", "fd00:1::/64"], "policies": ["web"]},
-        "blue": {"subnet": "10.2.2.0/24", "policies": ["web"]},
-        "public": {"subnet": "203.0.113.0/24"},
-    },
-    "policies": {"web": [{"from": "red", "to": "blue", "service": "tcp/8080", "direction": "<>"}]},
-    "security_groups": {"open": {"ingress": [{"from": "0.0.0.0/0"}, {"from": "::/0"}]}},
-    "vms": {
-        "red1": {"network": "red", "address": RED1, "address6": "fd00:1::3"},
-        "red2": {"host": "host2", "network": "red", "address": RED2, "address6": "fd00:1::4"},
-        "red3": {"network": "red", "address": "10.1.1.5"},
-        "blue2": {"host": "host2", "network": "blue", "address": BLUE2},
-        "out2": {"host": "host2", "network": "public", "address": OUT2},
-    },
-    "floating_ips": {"web": {"network": "public", "address": FLOATING, "vm": "red1"}},
+    "vms": vms(
+        red2={"host": "host2"},
+        red3={"network": "red", "address": "10.1.1.5"},
+        blue2={"host": "host2", "network": "blue", "address": BLUE2},
+        out2={"host": "host2", "network": "public", "address": OUT2},
+    ),
     "allowed_address_pairs": {
         "shared": {"vms": ["red2", "red3"], "prefix": f"{SHARED}/32", "mode": "active-active"},
     },
 }
-for _vm in TOPOLOGY["vms"].values():
-    _vm["security_groups"] = ["open"]
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +94,7 @@ def test_a_floating_ip_leads_in_and_out(flows: FlowLab) -> None:
 def test_fragments_and_ipv6(flows: FlowLab) -> None:
     """Two fragments, the first of which is cut again for the tunnel: a held flow keeps three."""
     assert flows.loss("red1", RED2, "-s", "1800", "-M", "dont") == 0
-    for vm, last in (("red1", 3), ("red2", 4)):
-        words = ["address", "replace", f"fd00:1::{last}/64", "dev", "eth0", "nodad"]
-        flows.run(vm, "ip", *words)
+    flows.give_address6()
     assert flows.loss("red1", "fd00:1::4") == 0
     with streaming(flows, "red1", "red2", "fd00:1::4", at="::") as stream:
         assert stream.peer == "fd00:1::3"
@@ -137,17 +128,8 @@ def test_a_group_changed_during_a_transfer(flows: FlowLab, tmp_path: Path) -> No
 
 
 def test_an_agent_that_is_killed_keeps_flows(flows: FlowLab) -> None:
-    match = f"{RED1},{RED2}:8080 & proto tcp"
     with streaming(flows, "red1", "red2", RED2) as stream:
-        before = {(row["index"], row["gen_id"]) for row in flows.flows(match)}
-        assert before
-        with Resynced(flows) as resynced:
-            flows.command("kill", "host1", "agent")
-            stream.goes_on(20)
-            flows.command("start", "host1", "agent")
-            resynced.wait()
-        stream.goes_on(20)
-        assert before <= {(row["index"], row["gen_id"]) for row in flows.flows(match)}
+        check_killed_agent(flows, stream)
 
 
 def test_a_forwarder_that_restarts_gets_its_flows_anew(flows: FlowLab) -> None:
