@@ -17,7 +17,8 @@ from agent.cli.datapath_client import DatapathClient
 from agent.cli.locate import find
 from agent.errors import AgentError, DatapathError
 
-Run = Callable[[DatapathClient, argparse.Namespace], None]
+Run = Callable[[DatapathClient, argparse.Namespace], int | None]
+"""Acts for a tool; what it returns, if anything, is the exit status."""
 
 MISUSE = 2
 """Exit status of a tool that is called wrongly, unless the original has another."""
@@ -109,14 +110,13 @@ def run(options: argparse.Namespace, action: Run, *, once: bool = False) -> int:
 def _act(action: Run, options: argparse.Namespace) -> int:
     with DatapathClient.open(find(options.sock_dir)) as client:
         try:
-            action(client, options)
+            return action(client, options) or 0
         except DatapathError as error:
             print(
                 f"vRouter(Response): {os.strerror(error.errno)} ({error.errno})",
                 file=sys.stderr if options.json else sys.stdout,
             )
             return _FAILED if options.json else 0
-    return 0
 
 
 def _lasting(show: Callable[[], int]) -> Callable[[], None]:
