@@ -88,6 +88,13 @@ class Life:
         self.core.learned(self.core.trapped.take_events())
         self.turn()
 
+    def limit(self, name: str, *, drop: bool) -> None:
+        """The VM has as many flows as it may (`drop`), or fewer again."""
+        row = self.core.compiler.vmi_by_uuid(self.vms[name].port)
+        assert row is not None
+        self.core.limit_flows([row.vif_index], drop=drop)
+        self.turn()
+
     def end(self) -> None:
         """Write the end."""
         ended = events.Ended("the agent ended", digest(self.core), self._taps.outputs.sum)
@@ -95,7 +102,7 @@ class Life:
 
 
 def life() -> list[tuple[Event, float]]:
-    """Two ports plugged, one unplugged again, and some packets; what was recorded of that."""
+    """Two ports plugged, one unplugged again, some packets, too many flows; what was recorded."""
     agent = Life()
     links = ["fabric0", *(agent.vms[name].tap for name in ("red1", "red2"))]
     macs = [Mac(bytes((2, 0, 0, 0, 1, index))) for index in range(len(links))]
@@ -110,5 +117,7 @@ def life() -> list[tuple[Event, float]]:
     agent.trap(bytes(60))
     agent.core.trapped.tick(agent.now() + 2.0)
     agent.unplug("red2")
+    agent.limit("red1", drop=True)
+    agent.limit("red1", drop=False)
     agent.end()
     return agent.calls
