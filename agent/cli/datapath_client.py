@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from agent.cli import genetlink
+from agent.cli import genetlink, netlink
 from agent.cli.locate import CONTROL, DEFAULT_DIRECTORIES, Place
 from agent.errors import DatapathError, UsageError, WireError
 from agent.sandesh.framing import NLMSG_DONE, FrameReader, request_frame
@@ -27,7 +27,7 @@ FAMILY = 32
 MULTI = 0x2
 DUMP_INCOMPLETE = 0x40000000
 TIMEOUT = 10.0
-_READ_SIZE = genetlink.READ_SIZE
+_READ_SIZE = netlink.READ_SIZE
 _PATHS = [f"{directory}/{CONTROL}" for directory in DEFAULT_DIRECTORIES]
 
 Message = TypeVar("Message")
@@ -93,7 +93,7 @@ class DatapathClient:
         try:
             connected = genetlink.connect()
         except OSError as error:
-            raise UsageError(f"cannot use generic netlink: {genetlink.reason(error)}") from None
+            raise UsageError(f"cannot use generic netlink: {netlink.reason(error)}") from None
         connected.settimeout(timeout)
         try:
             return cls(connected, timeout, family=genetlink.family_number(connected, name))
@@ -108,7 +108,7 @@ class DatapathClient:
             ) from None
         except OSError as error:
             connected.close()
-            raise UsageError(f"cannot use generic netlink: {genetlink.reason(error)}") from None
+            raise UsageError(f"cannot use generic netlink: {netlink.reason(error)}") from None
 
     def close(self) -> None:
         """Disconnect."""
@@ -146,7 +146,7 @@ class DatapathClient:
 
     def _broken(self, error: OSError) -> str:
         if self.kernel:
-            return f"the kernel did not take or answer the request: {genetlink.reason(error)}"
+            return f"the kernel did not take or answer the request: {netlink.reason(error)}"
         return f"the datapath closed the connection: {error.strerror}"
 
     def _answer(self, sequence: int) -> Iterator[object]:
@@ -155,7 +155,7 @@ class DatapathClient:
             for frame in self._reader:
                 if frame.seq != sequence:
                     continue
-                genetlink.refuse(frame)
+                netlink.refuse(frame)
                 if frame.type != NLMSG_DONE:
                     yield from decode_messages(frame.payload)
                 if not frame.flags & MULTI:

@@ -32,10 +32,11 @@ class Table(Generic[Row]):
     lines: Callable[[Row], Iterable[str]]
     as_json: Callable[[Row], dict[str, Any]]
     header: tuple[str, ...] = ()
+    misuse: int = tool.MISUSE
 
     def main(self, arguments: Sequence[str] | None) -> int:
         """The tool with these arguments; its exit status."""
-        made = tool.parser(self.name, self.purpose)
+        made = tool.parser(self.name, self.purpose, misuse=self.misuse)
         what = made.add_mutually_exclusive_group(required=True)
         what.add_argument("--dump", action="store_true", help=self.every)
         what.add_argument("--get", type=tool.number, metavar=self.key, help=self.one)

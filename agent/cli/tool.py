@@ -83,14 +83,30 @@ def run(options: argparse.Namespace, action: Run, *, once: bool = False) -> int:
     text goes through a pager. `once`: the action changes something or shows for as long as
     the user looks; it is not repeated by `--watch` and not paged.
     """
+    return _guard(options, partial(_act, action, options), once)
+
+
+def run_local(
+    options: argparse.Namespace, action: Callable[[argparse.Namespace], None], *, once: bool = False
+) -> int:
+    """As `run`, for an action that needs no datapath."""
+
+    def act() -> int:
+        action(options)
+        return 0
+
+    return _guard(options, act, once)
+
+
+def _guard(options: argparse.Namespace, act: Callable[[], int], once: bool) -> int:
     if once and options.watch is not None:
         print("error: --watch repeats what only shows", file=sys.stderr)
         return MISUSE
     try:
         if options.watch is not None:
-            terminal.repeat(_lasting(partial(_act, action, options)), options.watch)
+            terminal.repeat(_lasting(act), options.watch)
         with contextlib.nullcontext() if once else terminal.paged():
-            status = _act(action, options)
+            status = act()
             sys.stdout.flush()
         return status
     except AgentError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agent.cli import tool
 from agent.cli.render_stats import vrf_json, vrf_lines
 from agent.cli.table import Table
 from agent.sandesh.vrouter import SandeshOp, VrVrfStatsReq
@@ -23,6 +24,7 @@ _VRFS = Table(
     ),
     lines=vrf_lines,
     as_json=vrf_json,
+    misuse=tool.MISUSE_NEGATIVE_EINVAL,
 )
 
 
