@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 from agent._fast.records import Record, launch
 from agent.ksync.compare import same, uses
@@ -68,6 +69,35 @@ class Reconciler:
             shown = view(record, self._complete)
             if shown is not None:
                 yield shown
+
+    def look(self, at: Identity | Key) -> RecordView | None:
+        """The record of a slot, or the one that a key has."""
+        record = self._find(at)
+        return view(record, self._complete) if record else None
+
+    def beneath(self, at: Identity | Key) -> list[RecordView]:
+        """The records that what is desired at a slot refers to."""
+        record = self._find(at)
+        return self._views(record.refs) if record else []
+
+    def above(self, at: Identity | Key, most: int) -> tuple[list[RecordView], int]:
+        """Up to `most` of the records that refer to it, and how many there are."""
+        record = self._find(at)
+        users = (record.dependents if record else None) or {}
+        return self._views(islice(users, most)), len(users)
+
+    def identities(self) -> tuple[Identity, ...]:
+        """Every slot that is desired or programmed."""
+        return tuple(self._registry.slots)
+
+    def _find(self, at: Identity | Key) -> Record | None:
+        if isinstance(at, Identity):
+            return self._registry.slots.get(at)
+        return self._registry.owner(at)
+
+    def _views(self, records: Iterable[Record]) -> list[RecordView]:
+        shown = (view(record, self._complete) for record in records)
+        return [one for one in shown if one is not None]
 
     def vrfs(self) -> set[int]:
         """The VRFs in which routes are desired or were seen."""

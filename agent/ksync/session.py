@@ -20,7 +20,7 @@ from agent.ksync.dump import Answer, Opening, Questions, open_datapath
 from agent.ksync.events import Dumped, Event, InSync, Lost
 from agent.ksync.reconciler import Reconciler
 from agent.ksync.record import RecordView
-from agent.objects import DatapathMessage, Desired, Key
+from agent.objects import DatapathMessage, Desired, Identity, Key
 from agent.sandesh.framing import FAMILY_AGENT
 
 REPLY_TIMEOUT = 45.0
@@ -87,6 +87,22 @@ class Session:
     def snapshot(self) -> Iterator[RecordView]:
         """Every record with its derived state and what it waits for."""
         return self._reconciler.snapshot()
+
+    def look(self, at: Identity | Key) -> RecordView | None:
+        """The record of a slot of the datapath, or the one that a key has."""
+        return self._reconciler.look(at)
+
+    def beneath(self, at: Identity | Key) -> list[RecordView]:
+        """The records that it refers to: they must be there first."""
+        return self._reconciler.beneath(at)
+
+    def above(self, at: Identity | Key, most: int) -> tuple[list[RecordView], int]:
+        """Up to `most` of the records that refer to it, and how many there are."""
+        return self._reconciler.above(at, most)
+
+    def identities(self) -> tuple[Identity, ...]:
+        """Every slot that is desired or programmed; what is in the tuple may go meanwhile."""
+        return self._reconciler.identities()
 
     @property
     def has_events(self) -> bool:

@@ -394,6 +394,10 @@ class Compiler:
         owner = self._wanted.owner(key)
         return self._engine.why(owner.function, *owner.args) if owner else []
 
+    def reads(self, call: Call) -> list[Call | InputRead]:
+        """What a result among those that `why` gives has read itself."""
+        return self._engine.why(call.function, *call.args)
+
     @property
     def recomputed(self) -> Mapping[str, int]:
         """How often each function was computed."""

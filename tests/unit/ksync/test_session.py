@@ -534,3 +534,18 @@ def test_what_is_wanted_stays_when_it_is_seen():
     world.settle()
     assert world.writes() == before
     world.assert_equal()
+
+
+def test_one_record_and_what_is_around_it_can_be_looked_at():
+    world = w.World()
+    world.up(*w.port())
+    session = world.session
+    shown = session.look(w.vif_key(3))
+    assert shown is not None
+    assert session.look(shown.identity) == shown
+    assert shown.identity in session.identities()
+    users, count = session.above(w.vif_key(3), 1)
+    assert count >= len(users) == 1
+    assert shown in session.beneath(users[0].identity)
+    assert session.look(w.vif_key(99)) is None
+    assert session.above(w.vif_key(99), 1) == ([], 0)
