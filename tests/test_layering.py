@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "agent"
 BASE = {"errors", "values", "timers", "settings", "inputs", "objects", "topology", "routes"}
+BASE |= {"histogram"}
 CORE = {"xmpp", "ifmap", "oper", "rib", "sandesh", "ksync", "pkt", "services", "flow"}
 CORE |= {"shm", "record"}
 FACES = {"rest", "introspect", "telemetry"}

@@ -1,0 +1,50 @@
+"""Histograms of durations."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.histogram import BOUNDS, Histogram
+
+
+def test_bounds_go_from_ten_microseconds_to_twenty_seconds_in_three_steps_a_decade() -> None:
+    assert BOUNDS[:4] == (1e-5, 2e-5, 5e-5, 1e-4)
+    assert BOUNDS[-1] == 20.0
+    assert all(1.9 < after / before < 2.6 for before, after in pairwise(BOUNDS))
+
+
+def test_a_bound_belongs_to_its_own_bucket_and_more_than_all_to_the_last() -> None:
+    histogram = Histogram()
+    for seconds in (1e-5, 1.1e-5, -3.0, 1e9):
+        histogram.observe(seconds)
+    assert histogram.counts[:2] == [2, 1]
+    assert histogram.counts[-1] == 1
+    assert histogram.count == 4
+    assert histogram.most == 1e9
+    assert histogram.total == pytest.approx(1e9, rel=1e-6)
+
+
+def test_quantiles_are_bounds_of_buckets() -> None:
+    histogram = Histogram()
+    assert (histogram.quantile(0.5), histogram.mean) == (0.0, 0.0)
+    for seconds in (0.001, 0.0011, 0.0012, 0.4):
+        histogram.observe(seconds)
+    assert histogram.quantile(0.5) == 0.002
+    assert histogram.quantile(1.0) == 0.4
+    assert histogram.mean == pytest.approx(0.100825)
+
+
+@given(st.lists(st.floats(0, 100, allow_nan=False)), st.floats(0, 1))
+def test_no_quantile_is_above_the_longest_or_below_a_share_of_all(
+    durations: list[float], share: float
+) -> None:
+    histogram = Histogram()
+    for seconds in durations:
+        histogram.observe(seconds)
+    found = histogram.quantile(share)
+    assert found <= max(durations, default=0.0)
+    assert sum(seconds <= found for seconds in durations) >= share * len(durations) - 1e-9
