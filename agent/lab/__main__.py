@@ -16,6 +16,7 @@ from agent.lab.connection import Connection, attach
 from agent.lab.console import Progress, show_controller, show_routes, show_state
 from agent.lab.controller import messages as controls
 from agent.lab.demo import demo
+from agent.lab.doors import doors
 from agent.lab.launch import Launch, load_plan
 from agent.lab.messages import Kill, Plug, Role, Start, Unplug
 from agent.lab.processes import environment
@@ -80,14 +81,16 @@ def run(file: Path, run_dir: RunDir) -> None:
     """Keep a lab up until Ctrl-C or `quit`, with a prompt to try it."""
     launch = Launch(file, run_dir)
     try:
-        _wait_ready(launch, run_dir).close()
-        text = hints(load_plan(file), run_dir)
-        click.echo(text)
-        if sys.stdin.isatty():
-            prompt(run_dir, lambda: text)
-        else:
-            click.echo("Ctrl-C ends it")
-            threading.Event().wait()
+        plan, connection = load_plan(file), _wait_ready(launch, run_dir)
+        with doors(connection, plan.topology) as pages:
+            connection.close()
+            text = hints(plan, run_dir, {host: door.url for host, door in pages.items()})
+            click.echo(text)
+            if sys.stdin.isatty():
+                prompt(run_dir, lambda: text)
+            else:
+                click.echo("Ctrl-C ends it")
+                threading.Event().wait()
     except KeyboardInterrupt:
         click.echo("\nending")
     finally:

@@ -24,6 +24,7 @@ RUN_DIR = Path("/run/vrouter")
 CONFIG = RUN_DIR / "vrouter-agent.conf"
 TOPOLOGY = RUN_DIR / "topology.yaml"
 REST_PORT = 9091
+PAGE_PORT = 8085
 PROJECT = "00000000-0000-0000-0000-000000000001"
 
 
@@ -92,6 +93,7 @@ def agent_config(host: Host, topology: Topology) -> str:
         f"agent_name = {host.name}\n"
         f"agent_base_directory = {RUN_DIR}/lib\n"
         f"rest_port = {REST_PORT}\n"
+        f"http_server_port = {PAGE_PORT}\n"
         "\n[VIRTUAL-HOST-INTERFACE]\n"
         f"name = {VHOST}\n"
         f"ip = {host.fabric}\n"

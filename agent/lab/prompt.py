@@ -6,7 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
 
@@ -16,8 +16,8 @@ from agent.lab.rundir import RunDir
 from agent.topology import Topology, Vm
 
 
-def hints(plan: Plan, run_dir: RunDir) -> str:
-    """What to try, with names of this topology."""
+def hints(plan: Plan, run_dir: RunDir, pages: Mapping[str, str]) -> str:
+    """What to try, with names of this topology; `pages` has the address of each host's page."""
     topology = plan.topology
     vms = list(topology.vms.values())
     host = next(iter(topology.hosts))
@@ -30,8 +30,9 @@ def hints(plan: Plan, run_dir: RunDir) -> str:
     lines += [f"exec {host} -- vif --list", f"exec {host} -- rt --dump 2", f"kill {host} agent"]
     lines += [f"start {host} agent", *_control_hints(topology), "help", "quit"]
     text = "\n".join(f"  {line}" for line in lines)
+    shown = "".join(f"  {host}: {url}\n" for host, url in pages.items())
     return (
-        f"try:\n{text}\n"
+        f"in a browser:\n{shown}try:\n{text}\n"
         f"from another terminal: vrouter-lab COMMAND --run-dir {run_dir}; logs: {run_dir.logs}"
     )
 

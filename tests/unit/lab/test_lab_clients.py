@@ -147,7 +147,7 @@ def test_routes_are_shown_with_who_says_them():
 
 
 def test_hints_name_what_exists(plan, tmp_path):
-    text = hints(plan, RunDir(tmp_path))
+    text = hints(plan, RunDir(tmp_path), {"host1": "http://127.0.0.1:8085/"})
     assert "exec red1 -- ping -c 3 10.1.1.4" in text  # its own network
     assert "exec red1 -- ping -c 3 10.2.2.3" in text  # another network
     assert "kill host1 agent" in text
@@ -156,7 +156,7 @@ def test_hints_name_what_exists(plan, tmp_path):
 
 def test_hints_tell_what_to_do_to_controllers(tmp_path):
     content = {**yaml.safe_load(ONE_HOST), "controllers": 1}
-    text = hints(make_plan(topology.parse(content)), RunDir(tmp_path))
+    text = hints(make_plan(topology.parse(content)), RunDir(tmp_path), {})
     assert "kill control1" in text
     assert "controller control1 withhold routes" in text
     assert "controller control1 routes default-domain:default-project:red:red" in text
