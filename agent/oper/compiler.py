@@ -31,6 +31,7 @@ from agent.oper.flow_rows import Acl, FlowPort, LinkLocalService
 from agent.oper.flow_state import FlowState
 from agent.oper.ids import ALLOCATOR, FREED, INDEX, LIMITS, Ids
 from agent.oper.incremental import Call, Engine, InputRead
+from agent.oper.inspection import Inspection
 from agent.oper.lookup import ConfiguredVmi, vm_by_uuid, vmis_of_vm
 from agent.oper.multicast import TREE_SPACE
 from agent.oper.portrows import PortRows
@@ -77,6 +78,7 @@ class Compiler:
         self._wanted = Wanted()
         self._remote = RemoteRoutes(engine, Local(self._wanted.rows.get, self._bound))
         self._rows = PortRows(engine, self._remote)
+        self.inspection = Inspection(engine, self._ids, self._wanted, self._remote)
         self._exports = Exports()
         self._holdings = shared.Holdings(engine)
         self._flows = FlowState()

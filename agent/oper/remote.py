@@ -245,6 +245,15 @@ class RemoteRoutes:
             Call(vrf_facts, (vrf,)),
         ]
 
+    def made(self, key: Key) -> DatapathMessage | None:
+        """What a remote route wants in the datapath; None where the local row is in force."""
+        if key.kind not in _ROUTES:
+            return None
+        vrf, to = cast(Any, key.name)
+        territory = self._territories.get(vrf)
+        found = territory.made(to) if territory else None
+        return found.message if found else None
+
     def desired(self) -> dict[Key, Desired]:
         """All objects that remote routes want."""
         return {

@@ -234,17 +234,18 @@ class Territory:
     def path_of(self, to: InetKey | Mac) -> RouteAttributes | None:
         """What a controller says of the route made for `to`; None where none was made."""
         if isinstance(to, Mac):
-            return self._hosts.paths[self._best_of(self._of_mac[to])] if self._made(to) else None
+            return self._hosts.paths[self._best_of(self._of_mac[to])] if self.made(to) else None
         lane = self._prefixes if self.facts.routing else self._inet
-        return lane.paths.get(to) if self._made(to) else None
+        return lane.paths.get(to) if self.made(to) else None
 
-    def _made(self, to: InetKey | Mac) -> Desired | None:
+    def made(self, to: InetKey | Mac) -> Desired | None:
+        """The object made for a route; None where the local row is in force."""
         return self.bridge_made.get(to) if isinstance(to, Mac) else self.inet_made.get(to)
 
     def take_said(self) -> list[Desired]:
         """The objects of known routes of which something else is said since last asked."""
         said, self._said = self._said, {}
-        return [one for one in map(self._made, said) if one is not None]
+        return [one for one in map(self.made, said) if one is not None]
 
     def clear(self) -> list[Key]:
         """The VRF is gone, and what it used. Returns the keys of all that was made."""

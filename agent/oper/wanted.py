@@ -57,6 +57,14 @@ class Wanted:
         offers = self._offers.get(key, {})
         return min(offers, key=lambda call: offers[call].rank, default=None)
 
+    def route_keys(self) -> list[Key]:
+        """The keys of all routes that somebody offers."""
+        return list(self._offers)
+
+    def offers(self, key: Key) -> list[Route]:
+        """All that is offered for a route, the best first."""
+        return sorted(self._offers.get(key, {}).values(), key=_rank)
+
     def _give_up(self, call: Call, key: Key) -> None:
         if self._objects.get(key, (None,))[0] == call:
             del self._objects[key]

@@ -96,6 +96,11 @@ class Table:
             if best is not None:
                 yield key, best
 
+    def keys(self) -> list[list[RouteKey]]:
+        """The keys of all routes, peer by peer: one that several have is there as often."""
+        sources = self._sources.values()
+        return [list(paths) for one in sources for paths in (one.fresh, one.stale) if paths]
+
     def best(self, key: RouteKey) -> RouteAttributes | None:
         """The best path of a route."""
         found = None
