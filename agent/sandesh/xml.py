@@ -35,6 +35,10 @@ class _Collection(Iterable[Any], Sized, Protocol):
     """What a list is written from."""
 
 
+class Ready(list[str]):
+    """A list of structs each of which is XML already, as `struct` gives it."""
+
+
 def message(name: str, values: Values, *, more: bool | None = None) -> str:
     """A whole message. `more` adds the field that all answers end with: another one follows.
 
@@ -186,8 +190,11 @@ def _list(type_: str) -> Write:
 
     def write(append: Append, values: _Collection) -> None:
         append(f'<list type="{kind}" size="{len(values)}">')
-        for value in values:
-            write_element(append, value)
+        if isinstance(values, Ready):
+            append("".join(values))
+        else:
+            for value in values:
+                write_element(append, value)
         append("</list>")
 
     return write
