@@ -16,7 +16,8 @@ TYPES = (
 )  # fmt: skip
 FAMILIES = {0: "AF_UNSPEC", 2: "AF_INET", 7: "AF_BRIDGE", 10: "AF_INET6"}
 INET6 = 10
-UDP_TUNNEL, VXLAN, PBB, OVER_MPLS = 0x10, 0x80, 0x80000, 0x4000000
+UDP_TUNNEL, ECMP, PBB, INDIRECT = 0x10, 0x400, 0x80000, 0x400000
+L3_VXLAN, OVER_MPLS, UNDERLAY_ECMP = 0x2000000, 0x4000000, 0x10000000
 FLAGS: tuple[tuple[int, str, int | None], ...] = (
     (0x1, "Valid", None),
     (0x2, "Policy", None),
@@ -28,7 +29,6 @@ FLAGS: tuple[tuple[int, str, int | None], ...] = (
     (0x100, "Policy(R)", None),
     (0x200, "Fabric", COMPOSITE),
     (0x400, "Ecmp", COMPOSITE),
-    (0x800, "LU Ecmp", COMPOSITE),
     (0x1000, "Evpn", COMPOSITE),
     (0x2000, "Encap", COMPOSITE),
     (0x4000, "Tor", COMPOSITE),
@@ -46,8 +46,17 @@ FLAGS: tuple[tuple[int, str, int | None], ...] = (
     (0x10000000, "Underlay Ecmp", None),
 )
 """(bit, name, the only type for which it is printed)"""
-HASH_FIELDS = ((0x1, "Proto"), (0x2, "SrcIP"), (0x4, "SrcPort"), (0x8, "DstIp"), (0x10, "DstPort"))
+HASH_FIELDS = (
+    (0x1, "Proto,"),
+    (0x2, "SrcIP,"),
+    (0x4, "SrcPort,"),
+    (0x8, "DstIp,"),
+    (0x10, "DstPort"),
+)
+"""As the original writes them one behind the other."""
+_HASH_MASK = 0x1F
 _PAD = " " * 14
+_NEXT = f"\n{_PAD}"
 _SUB_LINE = 60
 
 
@@ -67,46 +76,81 @@ def flags(nexthop: VrNexthopReq) -> list[str]:
     return names
 
 
-def _head(nexthop: VrNexthopReq) -> Iterator[str]:
+def _head(nexthop: VrNexthopReq) -> str:
     family = FAMILIES.get(nexthop.nhr_family, "N/A")
-    yield (
+    names = "".join(f"{name}, " for name in flags(nexthop)) if nexthop.nhr_flags else "None"
+    return (
         f"Id:{nexthop.nhr_id:<9}  Type:{type_name(nexthop.nhr_type):<13}  Fmly:{family:>8}  "
-        f"Rid:{nexthop.nhr_rid}  Ref_cnt:{nexthop.nhr_ref_cnt:<9}  Vrf:{nexthop.nhr_vrf}"
+        f"Rid:{nexthop.nhr_rid}  Ref_cnt:{nexthop.nhr_ref_cnt:<10} Vrf:{nexthop.nhr_vrf}"
+        f"{_NEXT}Flags:{names}"
     )
-    yield f"{_PAD}Flags:" + ("".join(f"{name}, " for name in flags(nexthop)) or "None")
 
 
-def _interfaces(nexthop: VrNexthopReq) -> str:
-    return "".join(f"Oif:{index} " for index in nexthop.nhr_encap_oif_id)
+def _direct(nexthop: VrNexthopReq) -> str:
+    """The nexthop that an indirect one stands for."""
+    if not nexthop.nhr_flags & INDIRECT or not nexthop.nhr_nh_list:
+        return ""
+    return f"{_NEXT}Direct NH(label): {nexthop.nhr_nh_list[0]}({first_label(nexthop)})"
 
 
-def _receive(nexthop: VrNexthopReq) -> Iterator[str]:
-    yield f"{_PAD}{_interfaces(nexthop).rstrip()}"
+def first_label(nexthop: VrNexthopReq) -> int:
+    """-1: none."""
+    return next(iter(nexthop.nhr_label_list), -1)
 
 
-def _encap(nexthop: VrNexthopReq) -> Iterator[str]:
-    yield (
-        f"{_PAD}EncapFmly:{nexthop.nhr_encap_family:04x} {_interfaces(nexthop)}"
-        f"Len:{nexthop.nhr_encap_len}"
+def _interface(nexthop: VrNexthopReq) -> int:
+    return next(iter(nexthop.nhr_encap_oif_id), -1)
+
+
+def _receive(nexthop: VrNexthopReq) -> str:
+    return f"{_NEXT}Oif:{_interface(nexthop)}"
+
+
+def _encap(nexthop: VrNexthopReq) -> str:
+    return (
+        f"{_NEXT}EncapFmly:{nexthop.nhr_encap_family & 0xFFFF:04x} Oif:{_interface(nexthop)} "
+        f"Len:{len(nexthop.nhr_encap)}{_NEXT}Encap Data: {hex_bytes(nexthop.nhr_encap)}"
     )
-    yield f"{_PAD}Encap Data: {hex_bytes(nexthop.nhr_encap)}"
 
 
-def _tunnel(nexthop: VrNexthopReq) -> Iterator[str]:
-    if nexthop.nhr_flags & PBB:
-        labels = nexthop.nhr_label_list
-        yield f"{_PAD}Bmac:{mac(nexthop.nhr_pbb_mac)} Label:{labels[0] if labels else -1}"
-        return
-    data = hex_bytes(nexthop.nhr_encap)
-    yield f"{_PAD}{_interfaces(nexthop)}Len:{nexthop.nhr_encap_len} Data:{data}"
-    yield f"{_PAD}{_endpoints(nexthop)}"
+def _tunnel(nexthop: VrNexthopReq) -> str:
+    text = _NEXT
+    if not nexthop.nhr_flags & PBB:
+        text += _path(nexthop) + _endpoints(nexthop)
     if nexthop.nhr_flags & UDP_TUNNEL:
         source, destination = _swapped(nexthop.nhr_tun_sport), _swapped(nexthop.nhr_tun_dport)
-        yield f"{_PAD}Sport:{source} Dport:{destination}"
-        yield ""
+        text += f"{_NEXT}Sport:{source} Dport:{destination}\n"
+    if nexthop.nhr_flags & L3_VXLAN:
+        text += f" L3_Vxlan_Mac: {mac(nexthop.nhr_rw_dst_mac)}"
+    if nexthop.nhr_flags & PBB:
+        text += f"Bmac:{mac(nexthop.nhr_pbb_mac)} Label:{first_label(nexthop)}"
+    if nexthop.nhr_flags & OVER_MPLS:
+        text += f" Transport Label:{nexthop.nhr_transport_label}"
+    if nexthop.nhr_encap_crypt_oif_id not in (0, -1):
+        text += f"{_NEXT}CryptOif:{nexthop.nhr_encap_crypt_oif_id}\n"
+    return text
 
 
-def _ends(nexthop: VrNexthopReq) -> tuple[IPv4Address | IPv6Address, IPv4Address | IPv6Address]:
+def _path(nexthop: VrNexthopReq) -> str:
+    """Which interface packets leave by, behind which header; each way of several."""
+    if nexthop.nhr_flags & UNDERLAY_ECMP:
+        return "".join(
+            f"Oif:{interface} EncapValid:{valid} {header}{_NEXT}"
+            for interface, valid, header in _paths(nexthop)
+        )
+    data = hex_bytes(nexthop.nhr_encap)
+    return f"Oif:{_interface(nexthop)} Len:{len(nexthop.nhr_encap)} Data:{data}{_NEXT}"
+
+
+def _paths(nexthop: VrNexthopReq) -> Iterator[tuple[int, int, str]]:
+    size, valid = max(nexthop.nhr_encap_len, 0), nexthop.nhr_encap_valid
+    for position, interface in enumerate(nexthop.nhr_encap_oif_id):
+        good = valid[position] if position < len(valid) else 0
+        header = nexthop.nhr_encap[position * size : (position + 1) * size]
+        yield interface, good, f"Len:{size} Data:{hex_bytes(header)}" if good else "Len:0 Data:NULL"
+
+
+def ends(nexthop: VrNexthopReq) -> tuple[IPv4Address | IPv6Address, IPv4Address | IPv6Address]:
     """Source and destination of a tunnel."""
     if nexthop.nhr_family == INET6:
         source, destination = nexthop.nhr_tun_sip6, nexthop.nhr_tun_dip6
@@ -116,13 +160,10 @@ def _ends(nexthop: VrNexthopReq) -> tuple[IPv4Address | IPv6Address, IPv4Address
 
 
 def _endpoints(nexthop: VrNexthopReq) -> str:
-    source, destination = _ends(nexthop)
+    source, destination = ends(nexthop)
     if source.version == 6:
         return f"Sip: {source} Dip: {destination}"
-    text = f"Sip:{source} Dip:{destination}"
-    if nexthop.nhr_flags & OVER_MPLS:
-        text += f" Transport Label:{nexthop.nhr_transport_label}"
-    return text
+    return f"Sip:{source} Dip:{destination}"
 
 
 def _swapped(port: int) -> int:
@@ -130,22 +171,35 @@ def _swapped(port: int) -> int:
     return int.from_bytes((port & 0xFFFF).to_bytes(2, "little"), "big")
 
 
-def _composite(nexthop: VrNexthopReq) -> Iterator[str]:
-    fields = flag_names(nexthop.nhr_ecmp_config_hash, HASH_FIELDS)
-    if fields:
-        yield f"{_PAD}Valid Hash Key Parameters: {','.join(fields)}"
-    line = f"{_PAD}Sub NH(label):"
-    for sub, label in zip(nexthop.nhr_nh_list, nexthop.nhr_label_list, strict=False):
-        if len(line) > _SUB_LINE:
-            yield line
-            line = _PAD + " " * 14
-        line += f" {sub}" + (f"({label})" if label >= 0 else "")
+def _composite(nexthop: VrNexthopReq) -> str:
+    text = ""
+    fields = nexthop.nhr_ecmp_config_hash & _HASH_MASK
+    if nexthop.nhr_flags & ECMP and fields:
+        names = "".join(flag_names(fields, HASH_FIELDS))
+        text = f"{_NEXT}Valid Hash Key Parameters: {names}"
+    text += f"{_NEXT}Sub NH(label):{_components(nexthop)}"
     more = nexthop.nhr_nh_count - len(nexthop.nhr_nh_list)
-    yield line + (f" and {more} more components..." if more > 0 else "")
+    return text + (f" and {more} more components...\n" if nexthop.nhr_nh_count and more else "")
 
 
-def _translate(nexthop: VrNexthopReq) -> Iterator[str]:
-    yield f"{_PAD}Vrf:{nexthop.nhr_vrf}"
+def _components(nexthop: VrNexthopReq) -> str:
+    text = line = ""
+    for position, sub in enumerate(nexthop.nhr_nh_list):
+        if len(line) > _SUB_LINE:
+            text += f"{line}{_NEXT}{_PAD}"
+            line = ""
+        label = _label(nexthop, position)
+        line += f" {sub}" + (f"({label})" if label >= 0 else "")
+    return text + line
+
+
+def _label(nexthop: VrNexthopReq, position: int) -> int:
+    labels = nexthop.nhr_label_list
+    return labels[position] if position < len(labels) else -1
+
+
+def _translate(nexthop: VrNexthopReq) -> str:
+    return f"{_NEXT}Vrf:{nexthop.nhr_vrf}"
 
 
 _BODIES = {
@@ -157,19 +211,17 @@ _BODIES = {
 }
 
 
-def lines(nexthop: VrNexthopReq) -> Iterator[str]:
-    """The lines of one nexthop, a blank one at the end."""
-    yield from _head(nexthop)
-    if (body := _BODIES.get(nexthop.nhr_type)) is not None:
-        yield from body(nexthop)
-    yield ""
+def text(nexthop: VrNexthopReq) -> str:
+    """One nexthop, a blank line at the end."""
+    body = _BODIES.get(nexthop.nhr_type)
+    return _head(nexthop) + _direct(nexthop) + (body(nexthop) if body else "") + "\n\n"
 
 
 def _tunnel_json(nexthop: VrNexthopReq) -> dict[str, Any]:
     """Where a tunnel goes, and what it adds to a packet."""
     if nexthop.nhr_flags & PBB:
-        return {"bmac": mac(nexthop.nhr_pbb_mac), "label": next(iter(nexthop.nhr_label_list), None)}
-    source, destination = _ends(nexthop)
+        return {"bmac": mac(nexthop.nhr_pbb_mac), "label": first_label(nexthop)}
+    source, destination = ends(nexthop)
     found: dict[str, Any] = {"source": str(source), "destination": str(destination)}
     if nexthop.nhr_flags & UDP_TUNNEL:
         found["sport"] = _swapped(nexthop.nhr_tun_sport)
@@ -196,7 +248,9 @@ def as_json(nexthop: VrNexthopReq) -> dict[str, Any]:
     if nexthop.nhr_type == TUNNEL:
         found |= _tunnel_json(nexthop)
     if nexthop.nhr_type == COMPOSITE:
-        pairs = zip(nexthop.nhr_nh_list, nexthop.nhr_label_list, strict=False)
-        found["components"] = [{"nexthop": sub, "label": label} for sub, label in pairs]
+        found["components"] = [
+            {"nexthop": sub, "label": _label(nexthop, position)}
+            for position, sub in enumerate(nexthop.nhr_nh_list)
+        ]
         found["component_count"] = max(nexthop.nhr_nh_count, len(nexthop.nhr_nh_list))
     return found

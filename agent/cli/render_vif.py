@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from typing import Any
 
 from agent.cli.render import INDENT, flag_names, ip4_loaded, ip6_loaded, legend, mac
+from agent.cli.render_vif_counters import (
+    Look,
+    counters,
+    fabric,
+    received_by_device,
+    sent_by_device,
+)
+from agent.cli.render_vif_extras import element, fat_flow_excludes, fat_flow_rules, metadata
 from agent.sandesh.vrouter import VrInterfaceReq
 
 FLAGS = (
@@ -42,14 +51,13 @@ TYPES = (
     "Vlan", "Monitoring",
 )  # fmt: skip
 TRANSPORTS = ("Virtual", "Ethernet", "PMD", "Socket")
-PHYSICAL, MONITORING = 2, 9
+PHYSICAL, VIRTUAL_VLAN, MONITORING = 2, 6, 9
 PMD = 2
 SERVICE = 0x4
 MIRROR = 0x18
 DPDK_DEVICE = 0x2000
 MOCK = 0x4000000
 _FLAG_TEXT_LIMIT = 64
-_METADATA_COLUMN = 68
 
 HEADER = [
     "Vrouter Interface Table",
@@ -83,25 +91,61 @@ def _flag_text(flags: int) -> str:
     return text or "NULL"
 
 
+def _pci(where: int) -> str:
+    """A bus address as the datapath packs it: domain, bus, device, function."""
+    address = (where >> 16 & 0xFFFF, where >> 8 & 0xFF, where >> 3 & 0x1F, where & 0x7)
+    return "PCI: {:04x}:{:02x}:{:02x}.{:x}".format(*address)
+
+
 def _name(vif: VrInterfaceReq) -> str:
     mock = " Mock" if vif.vifr_flags & MOCK else ""
+    if vif.vifr_flags & DPDK_DEVICE:
+        return f"PMD: {vif.vifr_os_idx}"
     if vif.vifr_type == PHYSICAL and mock:
         return "PCI: Mock"
     if vif.vifr_type == PHYSICAL and vif.vifr_transport == PMD:
-        where = vif.vifr_os_idx
-        address = (where >> 16, where >> 8 & 0xFF, where >> 3 & 0x1F, where & 0x7)
-        return "PCI: {:04x}:{:02x}:{:02x}.{}".format(*address)
-    if vif.vifr_flags & DPDK_DEVICE:
-        return f"PMD: {vif.vifr_os_idx}"
+        return _pci(vif.vifr_os_idx)
     if vif.vifr_type == MONITORING:
         return f"Monitoring: {vif.vifr_name} for vif{vif.vifr_rid}/{vif.vifr_os_idx}"
     return f"{transport_name(vif.vifr_transport)}: {vif.vifr_name}{mock}"
 
 
-def _headline(vif: VrInterfaceReq) -> str:
-    text = f"vif{vif.vifr_rid}/{vif.vifr_idx}".ljust(12) + _name(vif)
-    if vif.vifr_type == PHYSICAL and not vif.vifr_flags & MOCK and vif.vifr_speed >= 0:
-        text += f" (Speed {vif.vifr_speed}, Duplex {vif.vifr_duplex})"
+def _kernel_name(vif: VrInterfaceReq) -> str:
+    """The kernel's vifs are interfaces of the host, or nothing that it knows."""
+    if vif.vifr_flags & DPDK_DEVICE:
+        return f"PMD: {vif.vifr_os_idx}"
+    if vif.vifr_os_idx <= 0:
+        return f"    {vif.vifr_name}"
+    try:
+        return f"OS: {socket.if_indextoname(vif.vifr_os_idx)}"
+    except OSError:  # of another network namespace
+        return f"OS: {vif.vifr_name}"
+
+
+def _speed(vif: VrInterfaceReq) -> str:
+    if vif.vifr_flags & MOCK or vif.vifr_speed < 0:
+        return ""
+    duplex = f" Duplex {vif.vifr_duplex}" if vif.vifr_duplex >= 0 else ""
+    return f" (Speed {vif.vifr_speed},{duplex})"
+
+
+def _vlan(vif: VrInterfaceReq) -> str:
+    """Tags of a sub-interface, and the source addresses that it answers to."""
+    text = f" Vlan(o/i)(,S): {vif.vifr_ovlan_id}/{vif.vifr_vlan_id}"
+    sources = vif.vifr_src_mac
+    for position, start in enumerate(range(0, len(sources) - 5, 6)):
+        index = element(vif.vifr_bridge_idx, position)
+        text += f", {mac(sources[start : start + 6])} Bridge Index: {index}"
+    return text
+
+
+def _headline(vif: VrInterfaceReq, look: Look) -> str:
+    text = f"vif{vif.vifr_rid}/{vif.vifr_idx}".ljust(12)
+    text += _kernel_name(vif) if look.kernel else _name(vif)
+    if vif.vifr_type == PHYSICAL:
+        text += _speed(vif)
+    elif vif.vifr_type == VIRTUAL_VLAN:
+        text += _vlan(vif)
     if vif.vifr_parent_vif_idx >= 0:
         text += f" Parent:vif0/{vif.vifr_parent_vif_idx}"
     if vif.vifr_nh_id:
@@ -109,112 +153,37 @@ def _headline(vif: VrInterfaceReq) -> str:
     return text
 
 
-def _addresses(vif: VrInterfaceReq) -> Iterator[str]:
+def _identity(vif: VrInterfaceReq) -> Iterator[str]:
     yield (
         f"{INDENT}Type:{type_name(vif.vifr_type)} HWaddr:{mac(vif.vifr_mac)} "
         f"IPaddr:{ip4_loaded(vif.vifr_ip)}"
     )
     if vif.vifr_ip6_u or vif.vifr_ip6_l:
         yield f"{INDENT}IP6addr:{ip6_loaded(vif.vifr_ip6_u, vif.vifr_ip6_l)}"
-
-
-def _counters(vif: VrInterfaceReq, core: int | None) -> Iterator[str]:
-    if vif.vifr_queue_ierrors_to_lcore:
-        errors = " ".join(map(str, vif.vifr_queue_ierrors_to_lcore))
-        yield f"{INDENT}RX queue errors to lcore {errors}"
-    yield from _counter_group(vif, "device", "dev", ("bytes", "errors"))
-    yield from _port_counters(vif)
-    label = "" if core is None else f"Core {core} "
-    yield (
-        f"{INDENT}{label}RX packets:{vif.vifr_ipackets}  bytes:{vif.vifr_ibytes} "
-        f"errors:{vif.vifr_ierrors}"
-    )
-    yield (
-        f"{INDENT}{label}TX packets:{vif.vifr_opackets}  bytes:{vif.vifr_obytes} "
-        f"errors:{vif.vifr_oerrors}"
-    )
-    yield f"{INDENT}Drops:{vif.vifr_dpackets}"
-
-
-def _counter_group(
-    vif: VrInterfaceReq, title: str, part: str, names: tuple[str, ...]
-) -> Iterator[str]:
-    for direction, letter in (("RX", "i"), ("TX", "o")):
-        packets = getattr(vif, f"vifr_{part}_{letter}packets")
-        others = [(name, getattr(vif, f"vifr_{part}_{letter}{name}")) for name in names]
-        if packets or any(value for _, value in others):
-            text = " ".join(f"{name}:{value}" for name, value in others)
-            yield f"{INDENT}{direction} {title} packets:{packets}  {text}"
-
-
-def _port_counters(vif: VrInterfaceReq) -> Iterator[str]:
-    yield from _counter_group(vif, "port  ", "port", ("errors", "syscalls"))
-    yield from _counter_group(vif, "queue ", "queue", ("errors",))
-
-
-def _metadata(title: str, octets: bytes) -> Iterator[str]:
-    if not octets:
-        return
-    indent = len(INDENT) + len(title) + 2
-    line = f"{INDENT}{title}: "
-    for octet in octets:
-        if len(line) > _METADATA_COLUMN:
-            yield line
-            line = " " * indent
-        line += f"{octet:x} "
-    yield line
-
-
-_IGNORED = {1: " - Sip", 2: " - Dip"}
-
-
-def _fat_flow_rules(vif: VrInterfaceReq) -> Iterator[str]:
-    if not vif.vifr_fat_flow_protocol_port:
-        return
-    yield ""
-    yield f"{INDENT}FatFlow rules: "
-    for position, word in enumerate(vif.vifr_fat_flow_protocol_port):
-        port = f"{word & 0xFFFF} " if word & 0xFFFF else "*"
-        text = f"{word >> 16 & 0xFF}:{port}{_IGNORED.get(word >> 24 & 0x3, '')}"
-        yield f"{INDENT}\t{text}{_aggregates(vif, position, word >> 28 & 0xF)}"
-
-
-def _aggregates(vif: VrInterfaceReq, position: int, kind: int) -> str:
-    """Prefix aggregation: 1 to 3 IPv6, 4 to 6 IPv4; destination, source, both."""
-    text = ""
-    for side, title, kinds in (("src", "AggrSrc", (2, 3, 5, 6)), ("dst", "AggrDst", (1, 3, 4, 6))):
-        if kind not in kinds:
-            continue
-        high = _at(getattr(vif, f"vifr_fat_flow_{side}_prefix_h"), position)
-        low = _at(getattr(vif, f"vifr_fat_flow_{side}_prefix_l"), position)
-        length = _at(getattr(vif, f"vifr_fat_flow_{side}_prefix_mask"), position)
-        aggregate = _at(getattr(vif, f"vifr_fat_flow_{side}_aggregate_plen"), position)
-        prefix = ip4_loaded(low) if kind >= 4 else ip6_loaded(high, low)
-        text += f" {title} {prefix}/{length} {aggregate}"
-    return text
-
-
-def _at(values: Any, position: int) -> int:
-    return int(values[position]) if position < len(values) else 0
-
-
-def lines(vif: VrInterfaceReq, core: int | None = None) -> Iterator[str]:
-    """The lines of one interface, a blank one at the end. `core`: whose counters these are."""
-    yield _headline(vif)
-    yield from _addresses(vif)
     mirror = f" Mirror index {vif.vifr_mir_id}" if vif.vifr_flags & MIRROR else ""
     yield (
         f"{INDENT}Vrf:{vif.vifr_vrf} Mcast Vrf:{vif.vifr_mcast_vrf} "
         f"Flags:{_flag_text(vif.vifr_flags)} QOS:{vif.vifr_qos_map_index} "
         f"Ref:{vif.vifr_ref_cnt}{mirror}"
     )
-    yield from _counters(vif, core)
-    if vif.vifr_isid:
-        yield f"{INDENT}ISID: {vif.vifr_isid} Bmac: {mac(vif.vifr_pbb_mac)}"
-    yield from _metadata("Ingress Mirror Metadata", vif.vifr_in_mirror_md)
-    yield from _metadata("Egress Mirror Metadata", vif.vifr_out_mirror_md)
-    yield from _fat_flow_rules(vif)
+
+
+def lines(vif: VrInterfaceReq, look: Look) -> Iterator[str]:
+    """The lines of one interface, a blank one at the end."""
+    yield _headline(vif, look)
+    yield from _identity(vif)
+    if not look.kernel:
+        yield from received_by_device(vif, look)
+    if look.fabric and vif.vifr_type == PHYSICAL:
+        yield from fabric(vif)
+    yield from counters(vif, look)
+    yield from metadata("Ingress Mirror Metadata", vif.vifr_in_mirror_md)
+    yield from metadata("Egress Mirror Metadata", vif.vifr_out_mirror_md)
+    if not look.kernel:
+        yield from sent_by_device(vif, look)
+    yield from fat_flow_rules(vif)
     yield ""
+    yield from fat_flow_excludes(vif)
 
 
 def as_json(vif: VrInterfaceReq) -> dict[str, Any]:

@@ -24,6 +24,9 @@ from agent.sandesh.vrouter import Message, SandeshOp, VrInterfaceReq
 from agent.values import Mac
 
 GET_DROP_STATS = 1
+ALL_VIFS = -1
+DRIVER = b"af_packet"
+"""How a physical interface is read."""
 MIRROR = 0x18
 NO_MIRROR = 255
 ETHERNET_HEADER = 14
@@ -42,7 +45,7 @@ def handle(control: Control, request: VrInterfaceReq) -> Replies:
         case SandeshOp.DUMP:
             return page_of_groups(_rows(control, request))
         case SandeshOp.RESET:
-            return ack(control.datapath.vif_clear_stats(request.vifr_idx))
+            return _clear(control, request)
     return ack(EOPNOTSUPP)
 
 
@@ -175,6 +178,22 @@ def _delete(control: Control, request: VrInterfaceReq) -> int:
     return code
 
 
+def _clear(control: Control, request: VrInterfaceReq) -> Replies:
+    """Counters of one vif, or of all (index -1), to 0. `vifr_core` as in GET; it is echoed."""
+    idx = request.vifr_idx
+    record = control.records.vifs.get(idx)
+    if record is None and idx != ALL_VIFS:
+        return ack(ENODEV)
+    if request.vifr_core > CORES:
+        return ack(EINVAL)
+    code = control.datapath.vif_clear_stats(idx)
+    name = "" if record is None else record.vifr_name
+    answer = VrInterfaceReq(
+        h_op=SandeshOp.RESET, vifr_idx=idx, vifr_core=request.vifr_core, vifr_name=name
+    )
+    return found(answer) if code == 0 else ack(code)
+
+
 def _named(control: Control, name: str) -> int | None:
     """The vif of this name, or of the form vifR/I."""
     head, slash, number = name.partition("/")
@@ -270,7 +289,17 @@ def _shown(control: Control, record: VrInterfaceReq, core: int) -> VrInterfaceRe
         vifr_port_ierrors=counters.get("dev_ierrors", 0),
         vifr_port_oerrors=counters.get("dev_oerrors", 0),
         vifr_dpackets=drops,
+        vifr_fab_name=_below(control, record),
+        vifr_fab_drv_name=DRIVER if record.vifr_type == VifType.PHYSICAL else b"",
     )
+
+
+def _below(control: Control, record: VrInterfaceReq) -> bytes:
+    """The name of the interface that a physical vif is attached to."""
+    device = control.ports.device(record.vifr_idx)
+    if record.vifr_type != VifType.PHYSICAL or device is None:
+        return b""
+    return device.name.encode()
 
 
 def _signed(flags: int) -> int:

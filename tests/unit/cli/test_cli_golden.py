@@ -90,8 +90,7 @@ vif0/4      PMD: tap11111111-11 NH: 25
             \t17:1812  - Sip
 
 VRF table(vlan:vrf):
-10:3, 20:2, 
-"""  # noqa: W291
+10:3, 20:2, """  # noqa: W291
 )
 
 

@@ -246,10 +246,34 @@ def test_interface_counters_and_their_reset(stage: Stage) -> None:
     of_another_core = stage.get(VrInterfaceReq(h_op=GET, vifr_idx=3, vifr_core=2))
     assert isinstance(of_another_core, VrInterfaceReq)
     assert (of_another_core.vifr_ipackets, of_another_core.vifr_core) == (0, 1)
-    assert stage.code(VrInterfaceReq(h_op=RESET, vifr_idx=3)) == 0
+    ((response, echoed),) = stage.ask(VrInterfaceReq(h_op=RESET, vifr_idx=3, vifr_core=1))
+    assert response == VrResponse(h_op=4)
+    name = vif(3).vifr_name
+    assert echoed == VrInterfaceReq(h_op=RESET, vifr_idx=3, vifr_core=1, vifr_name=name)
     cleared = stage.get(VrInterfaceReq(h_op=GET, vifr_idx=3))
     assert isinstance(cleared, VrInterfaceReq)
     assert (cleared.vifr_ipackets, cleared.vifr_dpackets) == (0, 0)
+
+
+def test_counters_of_all_interfaces_are_reset_at_once(stage: Stage) -> None:
+    for idx in (3, 4):
+        assert stage.code(vif(idx, vifr_vrf=1, vifr_flags=0xC0)) == 0
+        stage.datapath.inject(idx, b"\xff" * 6 + VM + b"\x88\xb5" + bytes(46))
+    ((response, echoed),) = stage.ask(VrInterfaceReq(h_op=RESET, vifr_idx=-1))
+    assert response == VrResponse(h_op=4)
+    assert echoed == VrInterfaceReq(h_op=RESET, vifr_idx=-1)
+    for idx in (3, 4):
+        cleared = stage.get(VrInterfaceReq(h_op=GET, vifr_idx=idx))
+        assert isinstance(cleared, VrInterfaceReq)
+        assert cleared.vifr_ipackets == 0
+
+
+@pytest.mark.parametrize(("idx", "core", "code"), [(9, 0, ENODEV), (3, 2, EINVAL), (-2, 0, ENODEV)])
+def test_counters_that_are_not_there_cannot_be_reset(
+    stage: Stage, idx: int, core: int, code: int
+) -> None:
+    assert stage.code(vif(3)) == 0
+    assert stage.code(VrInterfaceReq(h_op=RESET, vifr_idx=idx, vifr_core=core)) == code
 
 
 def test_interface_dump(stage: Stage) -> None:
