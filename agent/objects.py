@@ -40,6 +40,15 @@ class Key(NamedTuple):
     kind: Kind
     name: Hashable
 
+    def __str__(self) -> str:
+        """As users see it: `nexthop interface tap1 l3`."""
+        return f"{self.kind.value} {_words(self.name)}"
+
+
+def _words(name: Hashable) -> str:
+    """A name of parts, with blanks between; what has members of its own stays in one piece."""
+    return " ".join(map(_words, name)) if type(name) is tuple else str(name)
+
 
 class Identity(NamedTuple):
     """A slot of the datapath.
