@@ -8,8 +8,19 @@ changes what it reads, and opens nothing: `agent.io` carries what it makes.
 from __future__ import annotations
 
 from agent.telemetry.datapath import Datapath
+from agent.telemetry.health import Finding, Health, Part, Report, State
 from agent.telemetry.meters import Meters
 from agent.telemetry.node import Node
 from agent.telemetry.statistics import Statistics
 
-__all__ = ["Datapath", "Meters", "Node", "Statistics"]
+__all__ = [
+    "Datapath",
+    "Finding",
+    "Health",
+    "Meters",
+    "Node",
+    "Part",
+    "Report",
+    "State",
+    "Statistics",
+]
