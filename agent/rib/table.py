@@ -96,7 +96,7 @@ class Table:
             if best is not None:
                 yield key, best
 
-    def keys(self) -> list[list[RouteKey]]:
+    def listed(self) -> list[list[RouteKey]]:
         """The keys of all routes, peer by peer: one that several have is there as often."""
         sources = self._sources.values()
         return [list(paths) for one in sources for paths in (one.fresh, one.stale) if paths]
