@@ -11,7 +11,10 @@ from agent.shm import BridgeEntry
 
 INET, BRIDGE, INET6 = 2, 7, 10
 INET_FLAGS = ((0x1, "L"), (0x2, "P"), (0x4, "T"), (0x8, "F"), (0x10, "Ml"))
-BRIDGE_FLAGS = ((0x2, "L"), (0x4, "Df"), (0x8, "Mm"), (0x10, "L2c"), (0x20, "N"), (0x40, "Ec"))
+BRIDGE_FLAGS = (
+    (0x2, "L"), (0x4, "Df"), (0x8, "Mm"), (0x10, "L2c"), (0x20, "N"), (0x40, "Ec"), (0x10, "Ml"),
+)  # fmt: skip
+"""The last is an inet route's flag; the original prints it here too, with the bit of L2c."""
 INET_LABEL_VALID, BRIDGE_LABEL_VALID = 0x1, 0x2
 
 _INET_LEGEND = "Flags: L=Label Valid, P=Proxy ARP, T=Trap ARP, F=Flood ARP, Ml=MAC-IP learnt route"
@@ -36,12 +39,11 @@ def header(family: int, vrf: int) -> list[str]:
             "Index       DestMac                  Flags           Label/VNID      Nexthop"
             "           Stats",
         ]
-    word = "inet4" if family == INET else "inet6"
-    destination = "Destination".ljust(20 if family == INET else 43)
     return [
         _INET_LEGEND,
-        f"vRouter {word} routing table 0/{vrf}/unicast",
-        f"{destination}  PPL        Flags        Label         Nexthop    Stitched MAC(Index)",
+        f"vRouter {'inet4' if family == INET else 'inet6'} routing table 0/{vrf}/unicast",
+        "Destination           PPL        Flags        Label         Nexthop    "
+        "Stitched MAC(Index)",
     ]
 
 
@@ -54,14 +56,10 @@ def route_line(route: VrRouteReq, ppl: int) -> str:
     """One inet or inet6 row. `ppl`: length of the prefix that was programmed."""
     flags = "".join(flag_names(route.rtr_label_flags, INET_FLAGS))
     label = str(route.rtr_label) if route.rtr_label_flags & INET_LABEL_VALID else "-"
-    stitched = "-"
-    if any(route.rtr_mac):
-        index = f"({route.rtr_index})" if route.rtr_index >= 0 else ""
-        stitched = f"{mac_unpadded(route.rtr_mac)}{index}"
-    width = 20 if route.rtr_family == INET else 43
+    stitched = f"{mac_unpadded(route.rtr_mac)}({route.rtr_index})" if any(route.rtr_mac) else "-"
     return (
-        f"{destination(route):<{width}} {ppl:>4}{flags:>13}{label:>11}{route.rtr_nh_id:>15}"
-        f"        {stitched}"
+        f"{destination(route):<21}{ppl:4}        {flags:>5}      {label:>5}        "
+        f"{route.rtr_nh_id:7}        {stitched}"
     )
 
 
@@ -69,7 +67,10 @@ def bridge_line(index: int, octets: bytes, flags: int, label: int, nh_id: int, p
     """One bridge row."""
     letters = "".join(flag_names(flags, BRIDGE_FLAGS))
     shown = str(label) if flags & BRIDGE_LABEL_VALID else "-"
-    return f"{index:<12}{mac_unpadded(octets):<20}{letters:>10}{shown:>21}{nh_id:>13}{packets:>16}"
+    return (
+        f"{index:<12}{mac_unpadded(octets):<20} {letters:>9}{'':11} {shown:>9}      {nh_id:7}"
+        f"    {packets:12}"
+    )
 
 
 def entry_line(entry: BridgeEntry) -> str:
@@ -97,7 +98,7 @@ def bridge_json(
     return {
         "index": index,
         "mac": mac(octets),
-        "flags": flag_names(flags, BRIDGE_FLAGS),
+        "flags": flag_names(flags, BRIDGE_FLAGS[:-1]),
         "label": label if flags & BRIDGE_LABEL_VALID else None,
         "nexthop": nh_id,
         "packets": packets,

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_network
 
-from agent.cli import render_route, tool
+from agent.cli import render_route, rt_monitor, tool
 from agent.cli.datapath_client import DatapathClient
 from agent.cli.render import mac_unpadded
 from agent.cli.render_route import BRIDGE, INET, INET6
@@ -15,19 +15,23 @@ from agent.sandesh.vrouter import SandeshOp, VrBridgeTableData, VrouterOps, VrRo
 from agent.shm import BridgeTable
 from agent.values import Mac, Prefix
 
+MISUSE = 1
 FAMILIES = {"inet": INET, "inet6": INET6, "bridge": BRIDGE}
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    made = tool.parser("rt", "Show the datapath's routes.")
+    made = tool.parser("rt", "Show the datapath's routes.", misuse=MISUSE)
     what = made.add_mutually_exclusive_group(required=True)
     what.add_argument("--dump", type=tool.number, metavar="VRF", help="every route of a VRF")
     what.add_argument("--get", metavar="PREFIX", help="the route that ADDRESS/LENGTH or MAC takes")
+    what.add_argument(
+        "--monitor", action="store_true", help="each change as it is made (the kernel module's)"
+    )
     made.add_argument("--vrf", type=tool.number, metavar="VRF", help="the VRF of --get")
     made.add_argument(
-        "--leaves",
+        "--routes",
         action="store_true",
-        help="with --dump: each leaf of the datapath's trie, not each route once",
+        help="with --dump: each route once, not each leaf of the datapath's trie",
     )
     made.add_argument("--family", choices=FAMILIES, help="default: inet, or what PREFIX is")
     options = made.parse_args(arguments)
@@ -107,7 +111,7 @@ def _dump(client: DatapathClient, options: argparse.Namespace) -> None:
         ).encode()
 
     leaves = client.dump(request, VrRouteReq)
-    routes: Iterable[VrRouteReq] = leaves if options.leaves else _programmed(leaves)
+    routes: Iterable[VrRouteReq] = _programmed(leaves) if options.routes else leaves
     if options.json:
         tool.print_json([render_route.route_json(row, row.rtr_replace_plen) for row in routes])
         return
@@ -150,4 +154,6 @@ def _dump_bridge(client: DatapathClient, options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console command."""
     options = _options(arguments)
+    if options.monitor:
+        return tool.run(options, rt_monitor.monitor, once=True)
     return tool.run(options, _get if options.get is not None else _dump)

@@ -120,7 +120,7 @@ def _tables(connection: Connection, topology: Topology, host: str) -> str:
     taps = {vm.tap for vm in topology.on_host(host)}
     vrfs = sorted({vif["vrf"] for vif in vifs if vif["name"] in taps})
     commands = [["vif", "--list"], ["nh", "--list"]]
-    commands += [["rt", "--dump", str(vrf)] for vrf in vrfs]
+    commands += [["rt", "--dump", str(vrf), "--routes"] for vrf in vrfs]
     if topology.controllers:
         commands += [["rt", "--dump", str(vrf), "--family", "bridge"] for vrf in vrfs]
         commands += [["mpls", "--dump"], ["vxlan", "--dump"]]

@@ -389,11 +389,11 @@ LEAVES = [
 ]
 
 
-def test_rt_dump_shows_each_leaf_on_request(
+def test_rt_dump_shows_each_leaf(
     datapath: Datapath, here: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     datapath.answer(lambda _: dumped(*LEAVES))
-    assert rt.main([*here, "--dump", "2", "--leaves"]) == 0
+    assert rt.main([*here, "--dump", "2"]) == 0
     assert printed(capsys) == INET_LEGEND + (
         "0.0.0.0/8               0                       -              0        -\n"
         "1.0.0.0/8               7                       -             30        -\n"
@@ -404,11 +404,11 @@ def test_rt_dump_shows_each_leaf_on_request(
     )
 
 
-def test_rt_dump_shows_each_route_once(
+def test_rt_dump_shows_each_route_once_on_request(
     datapath: Datapath, here: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     datapath.answer(lambda _: dumped(*LEAVES))
-    assert rt.main([*here, "--dump", "2", "--json"]) == 0
+    assert rt.main([*here, "--dump", "2", "--routes", "--json"]) == 0
     assert [(row["destination"], row["nexthop"]) for row in json.loads(printed(capsys))] == [
         ("0.0.0.0/7", 30),
         ("2.2.2.0/24", 1),
