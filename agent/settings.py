@@ -179,6 +179,7 @@ TABLE: tuple[Option, ...] = (
         ("sandesh_send_rate_limit", _COUNT, "0"),
         ("simulate_evpn_tor", _flag, "false"),
         ("stale_interface_cleanup_timeout", _COUNT, "60"),
+        ("statistics_interval", _number(1, 3600), "10"),  # ours, seconds
         ("subnet_hosts_resolvable", _flag, "true"),
         ("syslog_facility", _text, "LOG_LOCAL0"),
         ("tsn_servers", _words, ""),

@@ -385,6 +385,10 @@ class Compiler:
         """The numbers in use, with their owners."""
         return self._ids.in_use(kind)
 
+    def used(self, kind: Kind) -> int:
+        """How many numbers of a kind are in use."""
+        return self._ids.used(kind)
+
     def failures(self) -> dict[str, str]:
         """Functions that raised, with the reason; what they would have made is missing."""
         return self._engine.failures() | self._wanted.conflicts

@@ -157,6 +157,10 @@ class Ids:
         """The numbers that have an owner."""
         return dict(self._spaces[kind].owners)
 
+    def used(self, kind: Kind) -> int:
+        """How many have an owner."""
+        return len(self._spaces[kind].owners)
+
     def _free(self, key: Key) -> None:
         index = self._bound.pop(key, None)
         self._handed.discard(key)
