@@ -27,6 +27,9 @@ from agent.ksync.registry import Registry, ring_of
 from agent.ksync.retries import Retries
 from agent.objects import DatapathMessage, Desired, Identity, Key, Kind
 
+_MOST_LOOKS = 4096
+"""Refused records that a look goes over, so that it never takes long."""
+
 
 class Reconciler:
     """The records of all objects and what is to be sent next. Knows no connection.
@@ -46,6 +49,7 @@ class Reconciler:
         self._in_flight = 0
         self._blocked: set[Record] = set()  # to be deleted, but in use
         self._forced: set[Record] = set()  # to be deleted although in use
+        self._denied: dict[Record, None] = {}  # whose last request was refused
         self._going = 0
         self._events: list[Event] = []
         self.counters = Counters()
@@ -89,6 +93,18 @@ class Reconciler:
     def identities(self) -> tuple[Identity, ...]:
         """Every slot that is desired or programmed."""
         return tuple(self._registry.slots)
+
+    @property
+    def unsettled(self) -> int:
+        """Slots that are not yet as desired."""
+        return self._open
+
+    def refused(self, most: int) -> tuple[list[RecordView], int]:
+        """Up to `most` of the records whose last request was refused, and how many there are."""
+        gone = [record for record in islice(self._denied, _MOST_LOOKS) if not record.errno]
+        for record in gone:
+            del self._denied[record]
+        return self._views(islice(self._denied, most)), len(self._denied)
 
     def _find(self, at: Identity | Key) -> Record | None:
         if isinstance(at, Identity):
@@ -290,6 +306,7 @@ class Reconciler:
         assert record.identity is not None
         key = record.key or record.programmed_key
         self._events.append(Released(record.identity, key))
+        self._denied.pop(record, None)
         emptied = self._registry.drop(record)
         if emptied is not None:
             self._update(emptied)
@@ -370,6 +387,9 @@ class Reconciler:
 
     def accepted(self, records: Sequence[Record], now: float) -> None:
         """The datapath accepted the messages of all these."""
+        if self._denied:
+            for record in records:
+                self._denied.pop(record, None)
         if not (self._going or self._forced or self._parked):
             gone: list[tuple[Identity, Key]] = []
             touched: list[Record] = []
@@ -442,6 +462,7 @@ class Reconciler:
 
     def _accepted(self, record: Record) -> None:
         self.counters.acks += 1
+        self._denied.pop(record, None)
         record.errno = 0
         record.attempts = 0
 
@@ -450,6 +471,7 @@ class Reconciler:
     ) -> None:
         refs, record.sent_refs = record.sent_refs, ()
         record.refusals += 1
+        self._denied[record] = None
         self.counters.nacks[error] += 1
         assert record.identity is not None
         self._events.append(Refused(record.identity, record.key, error))
@@ -496,6 +518,7 @@ class Reconciler:
         self._queue.clear()
         self._blocked.clear()
         self._forced.clear()
+        self._denied.clear()
         self._parked.clear()
         self._retries.clear()
         for record in self._registry:

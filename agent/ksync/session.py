@@ -62,6 +62,7 @@ class Session:
         self._ask_at: float | None = None  # when the question is due; None: it is out
         self._applied = False
         self._told_in_sync = False
+        self._fault = ""
         self._events: list[Event] = []
 
     # ---- what can be read
@@ -70,6 +71,25 @@ class Session:
     def broken(self) -> bool:
         """True when the shell must close the connection."""
         return self._broken
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is a usable connection, though perhaps not all was read yet."""
+        return self._connected and not self._broken
+
+    @property
+    def fault(self) -> str:
+        """Why the last connection was lost; "" before that and once another one was read."""
+        return self._fault
+
+    @property
+    def unsettled(self) -> int:
+        """Slots of the datapath that are not yet as desired, as far as is known."""
+        return self._reconciler.unsettled
+
+    def refused(self, most: int) -> tuple[list[RecordView], int]:
+        """Up to `most` of the records whose last request was refused, and how many there are."""
+        return self._reconciler.refused(most)
 
     @property
     def running(self) -> bool:
@@ -141,7 +161,7 @@ class Session:
         self._broken = False
         self._forget_connection()
         if was_usable:
-            self._events.append(Lost("the datapath closed the connection"))
+            self._lost("the datapath closed the connection")
 
     def receive(self, data: bytes, now: float) -> None:
         """Bytes from the datapath, cut anywhere."""
@@ -266,6 +286,7 @@ class Session:
         self._questions = self._question = self._ask_at = None
         # RESET is for the first connection: later ones adopt what this session wrote.
         self._opening = self._opening._replace(reset=False)
+        self._fault = ""
         self._events.append(dumped)
         self._reconciler.learn(dumped.messages)
 
@@ -277,6 +298,10 @@ class Session:
         self.counters.resyncs += 1
         self._broken = True
         self._forget_connection()
+        self._lost(reason)
+
+    def _lost(self, reason: str) -> None:
+        self._fault = reason
         self._events.append(Lost(reason))
 
     def _forget_connection(self) -> None:
