@@ -71,6 +71,14 @@ class Graph:
 
     # What readers ask
 
+    def refs(self) -> list[NodeRef]:
+        """All nodes, in no order."""
+        return list(self._nodes)
+
+    def links(self) -> list[tuple[str, NodeRef, NodeRef]]:
+        """All links with both ends, waiting ones too: (metadata, one end, the other)."""
+        return list(self._links)
+
     def node(self, ref: NodeRef) -> GraphNode | None:
         """The node, or None when it is not there."""
         stored = self._nodes.get(ref)
