@@ -17,6 +17,12 @@ Query: TypeAlias = Mapping[str, str]
 Values: TypeAlias = Mapping[str, Any]
 """The fields of a struct, as `agent.sandesh.xml` takes them."""
 
+Row: TypeAlias = Values | Callable[[], Values] | None
+"""A row, or what makes it when it is shown: of a long table only some rows are.
+
+None is no row: it only lets others work while the next one is looked for.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -39,7 +45,7 @@ class Table:
     request: str
     response: str
     field: str
-    answers: Callable[[Node, Query], Iterator[Values]]
+    answers: Callable[[Node, Query], Iterator[Row]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,92 @@
+"""From a request to the bytes of its answer: made in slices, one message held at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent.introspect import paging
+from agent.introspect.catalogue import catalogue
+from agent.introspect.forms import Form
+from agent.introspect.pace import Pace
+from agent.introspect.request import Answer, Query, Table
+from agent.sandesh.schema import arguments, schema
+from agent.sandesh.xml import Ready
+from agent.telemetry import Node
+
+_FEW = 8
+"""So many structs of a list are written at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An answer: all of its bytes, or (`rest`) more that come after the first."""
+
+    first: bytes
+    rest: AsyncIterator[bytes] | None = None
+
+
+def is_served(request: str) -> bool:
+    """Whether there is such a request."""
+    return request == paging.REQUEST or request in catalogue()
+
+
+async def document(node: Node, request: str, query: Query, form: Form, pace: Pace) -> Document:
+    """The answer to a request that is served. UsageError, WireError, DatapathError."""
+    answers = _answers(node, request, query, form, pace)
+    first = await anext(answers)
+    second = await anext(answers, None)
+    if second is None:
+        return Document(single(form, request, first))
+    opening = form.opening(request, several=True) + _message(form, first, more=True)
+    return Document(opening.encode(), _rest(form, request, second, answers))
+
+
+def single(form: Form, request: str, answer: Answer) -> bytes:
+    """A document of one message."""
+    parts = form.opening(request, several=False), form.closing(request, several=False)
+    return _message(form, answer, more=False).join(parts).encode()
+
+
+async def _rest(
+    form: Form, request: str, held: Answer, answers: AsyncIterator[Answer]
+) -> AsyncIterator[bytes]:
+    async for answer in answers:
+        yield (form.separator + _message(form, held, more=True)).encode()
+        held = answer
+    last = form.separator + _message(form, held, more=False)
+    yield (last + form.closing(request, several=True)).encode()
+
+
+def _message(form: Form, answer: Answer, *, more: bool) -> str:
+    return form.message(answer.name, answer.values, more=more)
+
+
+async def _answers(
+    node: Node, request: str, query: Query, form: Form, pace: Pace
+) -> AsyncIterator[Answer]:
+    served = None if request == paging.REQUEST else catalogue()[request]
+    if served is None or isinstance(served, Table):
+        part = paging.Part(served, query) if served else paging.part_of(query["key"])
+        async for answer in paging.answers(node, part, form, pace):
+            yield answer
+        return
+    async for answer in served.answers(node, query):
+        yield Answer(answer.name, await _readied(answer, form, pace))
+
+
+async def _readied(answer: Answer, form: Form, pace: Pace) -> Mapping[str, Any]:
+    """The fields of a message with its long lists of structs written, in slices."""
+    values = dict(answer.values)
+    for field in schema()[answer.name].fields:
+        rows = values.get(field.name)
+        kind = arguments(field.type)[0] if field.type.startswith("list<") else ""
+        if rows is None or kind not in schema() or len(rows) <= _FEW:
+            continue
+        values[field.name] = ready = Ready()
+        for row in rows:
+            ready.append(form.row(kind, row))
+            if pace.due:
+                await pace.rest()
+    return values

@@ -1,0 +1,56 @@
+"""The configuration graph as answers read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from uuid import UUID
+
+from agent.ifmap import Identity, Neighbours, NodeRef, uuid_of
+from agent.telemetry import Node
+
+_FEW = 256
+_NOTHING: Mapping[str, Any] = {}
+VMI = "virtual-machine-interface"
+
+
+def properties(node: Node, ref: NodeRef | None) -> Mapping[str, Any]:
+    """The properties of a node; empty while it is not there."""
+    found = node.compiler.graph.node(ref) if ref is not None else None
+    return found.properties if found is not None else _NOTHING
+
+
+def uuid_text(node: Node, ref: NodeRef | None) -> str:
+    """The UUID of a node; "" where it has none."""
+    found = node.compiler.graph.node(ref) if ref is not None else None
+    uuid = uuid_of(found) if found is not None else None
+    return "" if uuid is None else str(uuid)
+
+
+def by_uuid(node: Node, kind: str, uuid: UUID) -> NodeRef | None:
+    """The node of a type with that UUID."""
+    return node.compiler.graph.by_uuid(Identity(kind, uuid))
+
+
+def ends(node: Node, ref: NodeRef | None, metadata: str, kind: str) -> list[NodeRef]:
+    """The nodes of a type that links of `metadata` join to `ref`; through an attribute if any."""
+    graph = node.compiler.graph
+    found: dict[NodeRef, None] = {}
+    for end in graph.neighbours(Neighbours(ref, metadata)) if ref is not None else ():
+        if end.type == kind:
+            found[end] = None
+        elif end.type == metadata:
+            inner = graph.neighbours(Neighbours(end, metadata))
+            found |= dict.fromkeys(each for each in inner if each.type == kind and each != ref)
+    return list(found)
+
+
+def refs(node: Node, *kinds: str) -> Iterator[NodeRef | None]:
+    """The nodes of these types by name; None now and then while it looks for them."""
+    found: list[NodeRef] = []
+    for at, ref in enumerate(node.compiler.graph.refs()):
+        if ref.type in kinds:
+            found.append(ref)
+        if at % _FEW == 0:
+            yield None
+    yield from sorted(found)
