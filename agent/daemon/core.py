@@ -220,6 +220,11 @@ class Core:
     # The turn
 
     @property
+    def configured(self) -> bool:
+        """Whether the configuration has ever come whole."""
+        return self._progress.configured
+
+    @property
     def pending(self) -> bool:
         """Whether work waits for another turn: one does a bounded part of it."""
         return self.compiler.pending or bool(self._due and not self._held)
