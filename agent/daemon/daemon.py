@@ -20,6 +20,7 @@ from agent.daemon.core import Core, LearntMac
 from agent.daemon.flows import FlowShell
 from agent.daemon.host import host_settings
 from agent.daemon.macs import MacShell
+from agent.daemon.observers import Observers
 from agent.daemon.operational import Operational
 from agent.daemon.recorder import Recorder
 from agent.errors import ConfigError
@@ -86,6 +87,7 @@ class Daemon:
             port=settings.get("DEFAULT", "rest_port", int),
             check_interfaces=settings.get("DEFAULT", "platform", str) != "dpdk",
         )
+        self._observers = Observers(core, settings, sources.run_dir / DATAPATH_SOCKET, pid=pid)
         self._garbage = GarbageCollector()
         self._stop = asyncio.Event()
         self._turn_due = False
@@ -123,6 +125,7 @@ class Daemon:
         self._pkt0.start()  # before ksync: the datapath connects to it when it adds the agent vif
         self._links.start()
         await self._ports.start()
+        await self._observers.start()
         await self._links.listed.wait()
         self._core.listed()
         self._control.start()
@@ -130,6 +133,7 @@ class Daemon:
         self._flows.start()
 
     async def _close(self) -> None:
+        await self._observers.close()
         await self._ports.stop()
         await self._control.close()
         await self._ksync.close()
@@ -154,6 +158,7 @@ class Daemon:
             if self._recorder is not None:
                 self._recorder.reloaded(texts, now)
             self._core.reload(settings, topology, now)
+            self._observers.configure(settings)
         except ConfigError as error:
             log.error("configuration not reloaded", reason=str(error))
             return

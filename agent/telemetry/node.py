@@ -12,6 +12,9 @@ from agent.rest import PortStore
 from agent.services import TrappedPackets
 from agent.settings import Settings
 from agent.telemetry.datapath import Datapath
+from agent.telemetry.health import Health
+from agent.telemetry.meters import Meters
+from agent.telemetry.statistics import Statistics
 from agent.xmpp import Controllers
 
 
@@ -37,3 +40,6 @@ class Node:
     trapped: TrappedPackets
     flows: FlowEngine
     datapath: Datapath
+    statistics: Statistics
+    meters: Meters
+    health: Health

@@ -20,6 +20,9 @@ from agent.routes import RouteBatch
 from agent.sandesh.vrouter import Message
 from agent.settings import parse
 from agent.telemetry import Node
+from agent.telemetry.health import Health
+from agent.telemetry.meters import Meters
+from agent.telemetry.statistics import Statistics
 from agent.topology import Topology, uuid_of
 from agent.values import Mac
 from tests.fake.datapath import FakeDatapath
@@ -55,13 +58,15 @@ class NodeWorld:
         self.now = 0.0
         settings = parse(text)
         self.core = core = Core(settings, self.topology, pid=7, seed=42, now=self.now)
+        host = next(iter(self.topology.hosts))
+        wall = self._wall
         self.node = Node(
-            host=next(iter(self.topology.hosts)),
+            host=host,
             version="0.0-test",
             pid=7,
             started=STARTED,
             clock=lambda: self.now,
-            wall=lambda: STARTED + self.now,
+            wall=wall,
             settings=settings,
             compiler=core.compiler,
             session=core.session,
@@ -70,11 +75,17 @@ class NodeWorld:
             trapped=core.trapped,
             flows=core.flows,
             datapath=NoDatapath(),
+            statistics=Statistics(),
+            meters=Meters(),
+            health=Health(host=host, version="0.0-test", pid=7, started=STARTED, wall=wall),
         )
         core.links(self._links(), [])
         core.listed()
         core.session.connected(self.now)
         self.turn()
+
+    def _wall(self) -> float:
+        return STARTED + self.now
 
     def _links(self) -> list[Link]:
         names = ["fabric0", "vhost0", *(vm.tap for vm in self.topology.vms.values())]

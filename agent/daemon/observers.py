@@ -1,0 +1,76 @@
+"""Everything that tells of the agent: built around the core, started and ended with it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from agent import __version__
+from agent.daemon.core import Core
+from agent.daemon.host import host_name
+from agent.io.datapath_reader import DatapathReader
+from agent.io.introspect_api import IntrospectApi
+from agent.settings import Settings
+from agent.telemetry import Node
+from agent.telemetry.checks import watch, watch_statistics
+from agent.telemetry.health import Health
+from agent.telemetry.meters import Meters
+from agent.telemetry.statistics import Statistics
+
+
+class Observers:
+    """They read the core and never change it, but for what a user asks of introspect."""
+
+    def __init__(self, core: Core, settings: Settings, datapath: Path, *, pid: int) -> None:
+        """`datapath` is the path of its control socket."""
+        self._reader = DatapathReader(datapath)
+        self.node = node = _node(core, settings, self._reader, pid)
+        watch(node.health, node, lambda: core.configured)
+        watch_statistics(node.health, node, node.statistics, self._interval)
+        self._introspect = IntrospectApi(
+            node,
+            host=settings.get("DEFAULT", "http_server_ip", str),
+            port=settings.get("DEFAULT", "http_server_port", int),
+        )
+
+    async def start(self) -> None:
+        """Begin on the running loop. ConfigError when the introspect port cannot be had."""
+        self._reader.start()
+        await self._introspect.start()
+
+    async def close(self) -> None:
+        """End, within seconds."""
+        await self._introspect.close()
+        await self._reader.close()
+
+    def configure(self, settings: Settings) -> None:
+        """The file was read again."""
+        self.node.settings = settings
+
+    def _interval(self) -> float:
+        return self.node.settings.get("DEFAULT", "statistics_interval", int)
+
+
+def _node(core: Core, settings: Settings, reader: DatapathReader, pid: int) -> Node:
+    host, started = host_name(settings), time.time()
+    return Node(
+        host=host,
+        version=__version__,
+        pid=pid,
+        started=started,
+        clock=time.monotonic,
+        wall=time.time,
+        settings=settings,
+        compiler=core.compiler,
+        session=core.session,
+        controllers=core.controllers,
+        store=core.store,
+        trapped=core.trapped,
+        flows=core.flows,
+        datapath=reader,
+        statistics=Statistics(
+            high_watermark=settings.get("DEFAULT", "vr_object_high_watermark", int)
+        ),
+        meters=Meters(),
+        health=Health(host=host, version=__version__, pid=pid, started=started, wall=time.time),
+    )
