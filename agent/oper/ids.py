@@ -158,8 +158,8 @@ class Ids:
         return dict(self._spaces[kind].owners)
 
     def used(self, kind: Kind) -> int:
-        """How many have an owner."""
-        return len(self._spaces[kind].owners)
+        """How many have an owner, or are kept for what is always there."""
+        return FIRST[kind] + len(self._spaces[kind].owners)
 
     def _free(self, key: Key) -> None:
         index = self._bound.pop(key, None)

@@ -83,12 +83,14 @@ class History:
         self._in[slot] = in_bytes
         self._out[slot] = out_bytes
 
-    def over(self, rounds: Rounds, seconds: float, in_bytes: int, out_bytes: int) -> Bandwidth:
-        """The mean until now, when the counters are these; over less if it is not so old."""
+    def over(
+        self, rounds: Rounds, seconds: float, until: float, in_bytes: int, out_bytes: int
+    ) -> Bandwidth:
+        """The mean until a time when the counters were these; over less if it is not so old."""
         number, at = rounds.back(seconds)
         if number <= self._first:
             number, at = self._first, self._since
-        elapsed = rounds.latest - at
+        elapsed = until - at
         if elapsed <= 0.0:
             return NOTHING
         slot = number % SLOTS

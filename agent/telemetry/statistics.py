@@ -22,6 +22,11 @@ PHYSICAL = 2
 HOST = 0
 """vifr_type of fabric interfaces and of vhost0."""
 
+INTERVAL, FULL_INTERVAL = 10.0, 30.0
+"""Seconds, unless they are configured."""
+_STEP = 128
+"""Interfaces that are taken over at once: about a millisecond."""
+
 _TRAFFIC = attrgetter(
     "vifr_ibytes", "vifr_ipackets", "vifr_ierrors",
     "vifr_obytes", "vifr_opackets", "vifr_oerrors", "vifr_dpackets",
@@ -58,14 +63,17 @@ class VifStatistics:
     """One interface of the datapath. `rate`: of the last interval. `flows`: now, two a pair.
 
     `speed`: Mbit/s as the datapath tells, 0 or less when it is not known. `drops`: by reason
-    (DROP_REASONS), None until they were asked for.
+    (DROP_REASONS), None until they were asked for. `since`: when it was first seen, `taken`:
+    when last, monotonic.
     """
 
-    __slots__ = ("_drops", "_history", "_rounds", "_totals", "flows", "rate", "row", "since")
+    __slots__ = (
+        "_drops", "_history", "_rounds", "_totals", "flows", "rate", "row", "since", "taken",
+    )  # fmt: skip
 
     def __init__(self, row: VrInterfaceReq, rounds: Rounds, now: float) -> None:
         self.row = row
-        self.since = now
+        self.since = self.taken = now
         self.flows = 0
         self.rate = NOTHING
         self._rounds = rounds
@@ -107,7 +115,7 @@ class VifStatistics:
     def bandwidth(self, seconds: float = WINDOWS[0]) -> Bandwidth:
         """The mean over the last `seconds`, or since it was first seen."""
         values = self._totals.values
-        return self._history.over(self._rounds, seconds, values[0], values[3])
+        return self._history.over(self._rounds, seconds, self.taken, values[0], values[3])
 
     def utilization(self, seconds: float = WINDOWS[0]) -> tuple[float, float] | None:
         """Percent of its speed, in and out; None when its speed is not known."""
@@ -116,10 +124,11 @@ class VifStatistics:
         used = self.bandwidth(seconds)
         return used.in_bps / (self.speed * 1e4), used.out_bps / (self.speed * 1e4)
 
-    def take(self, row: VrInterfaceReq, elapsed: float, *, keep: bool) -> None:
-        """The next sample, so many seconds after the last one; `keep` it for bandwidth."""
+    def take(self, row: VrInterfaceReq, now: float, *, keep: bool) -> None:
+        """The next sample; `keep` it for bandwidth."""
         values = self._totals.values
         before_in, before_out = values[0], values[3]
+        elapsed, self.taken = now - self.taken, now
         self.row = row
         self._totals.take(_TRAFFIC(row))
         if keep:
@@ -140,10 +149,14 @@ class Statistics:
 
     `rounds`: samples so far; `failed`: those that could not be had, the last because of
     `problem` ("" when the last one could). `taken`: when the last good one was, monotonic.
+    `interval`: seconds between samples; drops by port and VRF counters are asked for only
+    every `full_interval` seconds.
     """
 
     def __init__(self, *, high_watermark: int = HIGH) -> None:
         self.high_watermark = high_watermark
+        self.interval = INTERVAL
+        self.full_interval = FULL_INTERVAL
         self.rounds = 0
         self.failed = 0
         self.problem = ""
@@ -201,25 +214,20 @@ class Statistics:
 
     def sample(self, sample: Sample, now: float) -> None:
         """Take over one round; `now` is monotonic seconds."""
-        elapsed = 0.0 if self.taken is None else now - self.taken
-        self.rounds += 1
-        self.problem = ""
-        self._take_vifs(sample, now, elapsed)
-        if sample.drops is not None:
-            self._drops = _taken(self._drops, _DROPS(sample.drops))
-        if sample.vrfs is not None:
-            known = self._vrfs
-            self._vrfs = {
-                row.vsr_vrf: _taken(known.get(row.vsr_vrf), _VRF(row)) for row in sample.vrfs
-            }
+        for _ in self.steps(sample, now):
+            pass
+
+    def steps(self, sample: Sample, now: float) -> Iterator[None]:
+        """The same in short steps, between which others may work and read."""
+        yield from self._take_vifs(sample, now)
+        self._take_datapath(sample)
         self.flows.take(sample.flows, now)
         for name, use in sample.used.items():
             mark = self.watermarks.setdefault(name, Watermark(name))
             mark.take(use.count, use.limit, self.high_watermark)
-        if elapsed > 0.0 and self.process.cpu_seconds:
-            spent = sample.process.cpu_seconds - self.process.cpu_seconds
-            self.cpu_share = max(0.0, spent / elapsed)
-        self.process, self.machine = sample.process, sample.machine
+        self._take_process(sample, now)
+        self.rounds += 1
+        self.problem = ""
         self.taken = now
 
     def missed(self, reason: str) -> None:
@@ -227,21 +235,39 @@ class Statistics:
         self.failed += 1
         self.problem = reason
 
-    def _take_vifs(self, sample: Sample, now: float, elapsed: float) -> None:
+    def _take_vifs(self, sample: Sample, now: float) -> Iterator[None]:
         keep = self._rounds.begin(now)
         vifs: dict[int, VifStatistics] = {}
-        for row in sample.vifs:
-            vif = self._vifs.get(row.vifr_idx)
+        drops = sample.vif_drops or {}
+        for place, row in enumerate(sample.vifs, 1):
+            index = row.vifr_idx
+            vif = self._vifs.get(index)
             if vif is None or vif.name != row.vifr_name or vif.type != row.vifr_type:
                 vif = VifStatistics(row, self._rounds, now)
             else:
-                vif.take(row, elapsed, keep=keep)
-            vif.flows = sample.flows.by_vif.get(row.vifr_idx, 0)
-            vifs[row.vifr_idx] = vif
-        for index, drops in (sample.vif_drops or {}).items():
-            if index in vifs:
-                vifs[index].take_drops(drops)
+                vif.take(row, now, keep=keep)
+            vif.flows = sample.flows.by_vif.get(index, 0)
+            if index in drops:
+                vif.take_drops(drops[index])
+            vifs[index] = vif
+            if not place % _STEP:
+                yield
         self._vifs = vifs
+
+    def _take_datapath(self, sample: Sample) -> None:
+        if sample.drops is not None:
+            self._drops = _taken(self._drops, _DROPS(sample.drops))
+        if sample.vrfs is not None:
+            known = self._vrfs
+            self._vrfs = {
+                row.vsr_vrf: _taken(known.get(row.vsr_vrf), _VRF(row)) for row in sample.vrfs
+            }
+
+    def _take_process(self, sample: Sample, now: float) -> None:
+        if self.taken is not None and now > self.taken and self.process.cpu_seconds:
+            spent = sample.process.cpu_seconds - self.process.cpu_seconds
+            self.cpu_share = max(0.0, spent / (now - self.taken))
+        self.process, self.machine = sample.process, sample.machine
 
 
 def _taken(totals: Totals | None, raw: tuple[int, ...]) -> Totals:

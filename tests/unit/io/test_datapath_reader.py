@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,10 +22,9 @@ from agent.sandesh.vrouter import (
     VrouterOps,
     VrResponse,
 )
+from tests.unit.io.forwarders import forwarder
 
-ROOT = Path(__file__).parents[3]
 LIMITS = VrouterOps(h_op=SandeshOp.GET)
-SMALL = ("--flow-entries", "1024", "--bridge-entries", "1024", "--nexthops", "4096")
 
 
 def nexthops(last: VrNexthopReq | None) -> VrNexthopReq:
@@ -48,25 +46,6 @@ async def reading(path: Path, timeout: float = 5.0) -> AsyncIterator[DatapathRea
 
 
 # --- a real datapath
-
-
-@asynccontextmanager
-async def forwarder(run_dir: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "agent.forwarder", "--run-dir", str(run_dir), *SMALL),
-        cwd=ROOT,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert process.stderr is not None
-        async with asyncio.timeout(30):
-            while b"serves" not in (line := await process.stderr.readline()):
-                assert line, "the forwarder ended"
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.communicate()
 
 
 async def test_a_forwarder_answers_gets_dumps_over_pages_and_refusals(tmp_path: Path) -> None:
