@@ -3,6 +3,22 @@
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
+cdef extern from "drop_log.h" nogil:
+    enum:
+        C_DROP_NOTES "DROP_NOTES"
+
+    struct drop_note:
+        pass
+
+    struct c_drop_log "drop_log":
+        uint64_t written
+        uint64_t cleared
+        uint8_t only
+        bint brief
+
+    uint32_t drop_log_read(const c_drop_log *, uint32_t, drop_note *, uint32_t)
+
+
 cdef extern from "dp.h" nogil:
     enum:
         C_FRAMING_PLAIN "FRAMING_PLAIN"
@@ -49,7 +65,7 @@ cdef extern from "dp.h" nogil:
         c_route route
 
     struct route_arena:
-        pass
+        uint32_t used
 
     struct c_vif_extras "vif_extras"
 
@@ -119,7 +135,7 @@ cdef extern from "dp.h" nogil:
         uint8_t *buf
 
     struct packet_pool:
-        pass
+        uint32_t made
 
     struct captured:
         captured *next
@@ -201,6 +217,7 @@ cdef extern from "dp.h" nogil:
         flow_stats flow_stats
         packet_pool pool
         uint64_t *drops
+        c_drop_log drop_log
         uint32_t seed
         uint64_t now
         bint manual_clock

@@ -124,6 +124,18 @@ class FlowTableStats(NamedTuple):
     burst_free_tokens: int
     """How many more may wait beyond the limit."""
 
+class Usage(NamedTuple):
+    """What a router holds."""
+
+    bridge_entries: int
+    bridge_overflow: int
+    """Of these, in the overflow area."""
+    flow_entries: int
+    route_nodes: int
+    """Nodes that were ever made for all route tables; freed ones are used again."""
+    buffers: int
+    """Packets' buffers that were ever made; freed ones are used again."""
+
 class FatPrefix(NamedTuple):
     """Addresses whose first `bits` bits are those of `address` (4 or 16 bytes, network order);
     of such an address `keep` bits stay in a flow's key."""
@@ -491,6 +503,24 @@ class Datapath:
         """55 counts by reason, of the whole router (one core, so also its total)."""
 
     def drop_stats_clear(self) -> None: ...
+    def drop_log(self, skip: int = 0) -> bytes:
+        """The last packets that were dropped, at most 1024, from the `skip`-th oldest on.
+
+        Each is 56 bytes, `=QI5HBB16s16s` in `struct`'s words: monotonic nanoseconds, vif
+        where it came in (all ones: nowhere), VRF, EtherType, source port, destination port,
+        length, reason (DROP_REASONS), IP protocol, source and destination address (IPv4 in
+        the first four bytes). What is unknown is 0.
+        """
+
+    def drop_log_set(self, only: int | None = None, brief: bool | None = None) -> None:
+        """`only`: one reason by number, 0 all. `brief`: without what is in the packet."""
+
+    def drop_log_clear(self) -> None:
+        """Forget the packets in the log."""
+
+    def usage(self) -> Usage:
+        """What is held now."""
+
     def vrf_stats(self, vrf: int) -> tuple[int, ...] | None:
         """Counters by VRF_COUNTERS, or None for a VRF that never saw a packet."""
 

@@ -43,6 +43,7 @@ FlowAnswer = namedtuple("FlowAnswer", "code handle gen_id bytes packets oflow fl
 FlowTableStats = namedtuple("FlowTableStats", "used processed deleted added created changed"
                                               " oflow_entries hold_oflows hold_entries"
                                               " burst_free_tokens")
+Usage = namedtuple("Usage", "bridge_entries bridge_overflow flow_entries route_nodes buffers")
 FatPrefix = namedtuple("FatPrefix", "address bits keep")
 FatRule = namedtuple("FatRule", "proto port ignore source destination")
 
@@ -699,6 +700,40 @@ cdef class Datapath:
         cdef datapath *dp = self.locked()
         memset(dp.drops, 0, DROP_REASON_COUNT * sizeof(uint64_t))
         dp_unlock(dp)
+
+    def drop_log(self, skip=0):
+        cdef drop_note *notes = <drop_note *>calloc(C_DROP_NOTES, sizeof(drop_note))
+        if notes is NULL:
+            raise MemoryError
+        cdef uint32_t start = min(max(skip, 0), C_DROP_NOTES), count
+        cdef datapath *dp = self.locked()
+        count = drop_log_read(&dp.drop_log, start, notes, C_DROP_NOTES)
+        dp_unlock(dp)
+        try:
+            return PyBytes_FromStringAndSize(<char *>notes, count * sizeof(drop_note))
+        finally:
+            free(notes)
+
+    def drop_log_set(self, only=None, brief=None):
+        cdef datapath *dp = self.locked()
+        if only is not None:
+            dp.drop_log.only = <uint8_t>(only & 0xff)
+        if brief is not None:
+            dp.drop_log.brief = bool(brief)
+        dp_unlock(dp)
+
+    def drop_log_clear(self):
+        cdef datapath *dp = self.locked()
+        dp.drop_log.cleared = dp.drop_log.written
+        dp_unlock(dp)
+
+    def usage(self):
+        cdef datapath *dp = self.locked()
+        cdef uint32_t bridge = dp.bridge.used, overflow = dp.bridge.overflow_used
+        cdef uint32_t nodes = dp.arena.used, buffers = dp.pool.made
+        cdef uint32_t flows = dp.flows.used
+        dp_unlock(dp)
+        return Usage(bridge, overflow, flows, nodes, buffers)
 
     def vrf_stats(self, vrf):
         cdef uint64_t counters[VRF_COUNTER_COUNT]

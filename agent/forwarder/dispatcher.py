@@ -8,7 +8,19 @@ from typing import Any
 
 from agent.errors import SandeshError
 from agent.forwarder.control import Control
-from agent.forwarder.handlers import flow, label, mirror, nexthop, ops, qos, route, stats, vif, vrf
+from agent.forwarder.handlers import (
+    drop_log,
+    flow,
+    label,
+    mirror,
+    nexthop,
+    ops,
+    qos,
+    route,
+    stats,
+    vif,
+    vrf,
+)
 from agent.forwarder.replies import EINVAL, EIO, UNDECODABLE, Replies, ack
 from agent.sandesh import vrouter as messages
 from agent.sandesh.vrouter import Message, iter_messages
@@ -29,7 +41,7 @@ HANDLERS: dict[type[Message], Handler] = {
     messages.VrVrfStatsReq: stats.handle_vrf_stats,
     messages.VrDropStatsReq: stats.handle_drop_stats,
     messages.VrMemStatsReq: stats.handle_mem_stats,
-    messages.VrPktDropLogReq: stats.handle_drop_log,
+    messages.VrPktDropLogReq: drop_log.handle_drop_log,
     messages.VrInfoReq: stats.handle_info,
     messages.VrQosMapReq: qos.handle_qos_map,
     messages.VrFcMapReq: qos.handle_fc_map,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from agent.sandesh.vrouter import (
     VrFcMapReq,
@@ -30,6 +30,7 @@ class Numbered(Generic[T]):
     def __init__(self) -> None:
         self._rows: dict[int, T] = {}
         self._order: list[int] = []
+        self.freed = 0  # rows that are no longer kept, replaced ones among them
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -44,7 +45,9 @@ class Numbered(Generic[T]):
     def put(self, number: int, row: T) -> T | None:
         """Store; returns the record that was there."""
         old = self._rows.get(number)
-        if number not in self._rows:
+        if number in self._rows:
+            self.freed += 1
+        else:
             insort(self._order, number)
         self._rows[number] = row
         return old
@@ -54,6 +57,7 @@ class Numbered(Generic[T]):
         row = self._rows.pop(number, None)
         if row is not None:
             del self._order[bisect_left(self._order, number)]
+            self.freed += 1
         return row
 
     def after(self, number: int) -> Iterator[tuple[int, T]]:
@@ -63,6 +67,7 @@ class Numbered(Generic[T]):
 
     def clear(self) -> None:
         """Forget everything."""
+        self.freed += len(self._rows)
         self._rows.clear()
         self._order.clear()
 
@@ -82,10 +87,29 @@ class Records:
         self.fc_maps: Numbered[VrFcMapReq] = Numbered()
         self.nexthop_users: Counter[int] = Counter()
         self.vif_users: Counter[int] = Counter()
+        self._forgotten = 0
+
+    def _all(self) -> list[Numbered[Any]]:
+        """Every map of objects."""
+        return [
+            self.vifs, self.nexthops, self.labels, self.vnis, self.mirrors, self.vrfs,
+            self.qos_maps, self.fc_maps, *self.vlans.values(),
+        ]  # fmt: skip
+
+    @property
+    def freed(self) -> int:
+        """How many objects are no longer kept."""
+        return self._forgotten + sum(rows.freed for rows in self._all())
+
+    def components(self) -> int:
+        """How many members the nexthops have together."""
+        return sum(len(row.nhr_nh_list) for _, row in self.nexthops.after(-1))
 
     def clear(self) -> None:
         """Forget every object, as RESET asks."""
+        gone = self.freed + sum(map(len, self._all()))
         self.__init__()  # type: ignore[misc]
+        self._forgotten = gone
 
     def moved(self, users: Counter[int], old: int | None, new: int | None) -> None:
         """A reference moved from id `old` to `new`; None is no reference."""

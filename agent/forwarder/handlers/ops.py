@@ -72,6 +72,7 @@ def reset(control: Control) -> None:
 def _limits(control: Control) -> VrouterOps:
     sizes = control.sizes
     flows = control.datapath.flow_table_stats()
+    usage = control.datapath.usage()
     return control.tunables.replace(
         vo_mpls_labels=sizes.labels,
         vo_nexthops=sizes.nexthops,
@@ -85,6 +86,8 @@ def _limits(control: Control) -> VrouterOps:
         vo_build_info=_build_info(),
         vo_flow_used_entries=flows.used,
         vo_flow_used_oentries=flows.oflow_entries,
+        vo_bridge_used_entries=usage.bridge_entries,
+        vo_bridge_used_oentries=usage.bridge_overflow,
         vo_vif_bridge_entries=1024,
         vo_vif_oflow_bridge_entries=512,
     )

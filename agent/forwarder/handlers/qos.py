@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from agent.forwarder.control import Control
 from agent.forwarder.replies import EINVAL, ENOENT, Replies, ack, found, page
 from agent.sandesh.vrouter import SandeshOp, VrFcMapReq, VrQosMapReq
@@ -14,7 +16,7 @@ def handle_qos_map(control: Control, request: VrQosMapReq) -> Replies:
         case SandeshOp.ADD:
             if request.qmr_id >= control.sizes.qos_maps or not _paired(request):
                 return ack(EINVAL)
-            maps.put(request.qmr_id, request.replace(qmr_marker=0))
+            maps.put(request.qmr_id, _merged(maps.get(request.qmr_id), request))
             return ack()
         case SandeshOp.DEL:
             maps.pop(request.qmr_id)
@@ -25,6 +27,20 @@ def handle_qos_map(control: Control, request: VrQosMapReq) -> Replies:
         case SandeshOp.DUMP:
             return page(record for _, record in maps.after(request.qmr_marker))
     return ack(EINVAL)
+
+
+def _merged(old: VrQosMapReq | None, new: VrQosMapReq) -> VrQosMapReq:
+    """The map with the markings that a request names changed, and the others as they were."""
+    if old is None:
+        return new.replace(qmr_marker=0)
+    fields: dict[str, Any] = {}
+    for name in ("qmr_dscp", "qmr_mpls_qos", "qmr_dotonep"):
+        classes = f"{name}_fc_id"
+        pairs = dict(zip(getattr(old, name), getattr(old, classes), strict=True))
+        pairs |= zip(getattr(new, name), getattr(new, classes), strict=True)
+        fields[name] = bytes(sorted(pairs))
+        fields[classes] = bytes(pairs[marking] for marking in sorted(pairs))
+    return new.replace(qmr_marker=0, **fields)
 
 
 def _paired(request: VrQosMapReq) -> bool:

@@ -1,4 +1,4 @@
-"""vr_drop_stats_req, vr_vrf_stats_req, vr_mem_stats_req, vr_pkt_drop_log_req, vr_info_req."""
+"""vr_drop_stats_req, vr_vrf_stats_req, vr_mem_stats_req, vr_info_req."""
 
 from __future__ import annotations
 
@@ -8,24 +8,22 @@ from agent import __version__
 from agent._fast.forwarding import DROP_REASONS, VRF_COUNTERS
 from agent.forwarder.control import Control
 from agent.forwarder.replies import ENOENT, EOPNOTSUPP, NO_REPLY, Replies, ack, found, page
+from agent.sandesh.drop_log import counter
 from agent.sandesh.vrouter import (
     SandeshOp,
     VrDropStatsReq,
     VrInfoReq,
     VrMemStatsReq,
-    VrPktDropLogReq,
     VrVrfStatsReq,
 )
 
 CORES = 1
 """Packets are moved by one thread."""
-_FIELD_OF_REASON = {"fragments": "vds_frag_err", "new_flows": "vds_drop_new_flow"}
-"""Reasons whose field has another name; `invalid` (number 0) has none and is never counted."""
 DROP_FIELDS: tuple[str | None, ...] = tuple(
-    field if (field := _FIELD_OF_REASON.get(reason, f"vds_{reason}")) in VrDropStatsReq.FIELDS
-    else None
+    field if (field := counter(reason)) in VrDropStatsReq.FIELDS else None
     for reason in DROP_REASONS
-)  # fmt: skip
+)
+"""The field of each reason; `invalid` (number 0) has none and is never counted."""
 
 
 def drop_message(counts: Sequence[int], core: int = 0) -> VrDropStatsReq:
@@ -39,12 +37,13 @@ def drop_message(counts: Sequence[int], core: int = 0) -> VrDropStatsReq:
 def handle_drop_stats(control: Control, request: VrDropStatsReq) -> Replies:
     """GET and RESET; another operation is refused and answered all the same.
 
-    Core 0 asks for the sum, k for core k - 1.
+    Core 0 asks for the sum, k for core k - 1, a negative one for what NICs dropped of what
+    they forward by themselves: here they do not.
     """
     if request.h_op == SandeshOp.RESET:
         control.datapath.drop_stats_clear()
         return ack()
-    counts = control.datapath.drop_stats() if request.vds_core <= CORES else ()
+    counts = control.datapath.drop_stats() if 0 <= request.vds_core <= CORES else ()
     answer = found(drop_message(counts, core=request.vds_core))
     return answer if request.h_op == SandeshOp.GET else ack(EOPNOTSUPP) + answer
 
@@ -74,25 +73,24 @@ def _vrf_rows(control: Control, request: VrVrfStatsReq) -> Iterator[VrVrfStatsRe
 
 
 def handle_mem_stats(control: Control, request: VrMemStatsReq) -> Replies:
-    """How many objects are held; bytes are not accounted by object here."""
-    records = control.records
-    answer = found(
-        VrMemStatsReq(
-            vms_interface_object=len(records.vifs),
-            vms_nexthop_object=len(records.nexthops),
-            vms_mirror_object=len(records.mirrors),
-            vms_qos_map_object=len(records.qos_maps),
-            vms_fc_object=len(records.fc_maps),
-        )
+    """How many objects of each kind are held, and how many were made and freed in all."""
+    records, usage = control.records, control.datapath.usage()
+    held = VrMemStatsReq(
+        vms_bridge_mac_object=usage.bridge_entries,
+        vms_hpacket_pool_object=usage.buffers,
+        vms_mtrie_bucket_object=usage.route_nodes,
+        vms_interface_object=len(records.vifs),
+        vms_interface_stats_object=len(records.vifs),
+        vms_interface_vrf_table_object=len(records.vlans),
+        vms_nexthop_object=len(records.nexthops),
+        vms_nexthop_component_object=records.components(),
+        vms_mirror_object=len(records.mirrors),
+        vms_qos_map_object=len(records.qos_maps),
+        vms_fc_object=len(records.fc_maps),
     )
+    total = sum(getattr(held, name) for name in VrMemStatsReq.FIELDS if name.endswith("_object"))
+    answer = found(held.replace(vms_alloced=total + records.freed, vms_freed=records.freed))
     return answer if request.h_op == SandeshOp.GET else ack(EOPNOTSUPP) + answer
-
-
-def handle_drop_log(control: Control, request: VrPktDropLogReq) -> Replies:
-    """The log of dropped packets: always off here, so always empty."""
-    if request.h_op not in (SandeshOp.GET, SandeshOp.DUMP):
-        return ack(EOPNOTSUPP)
-    return found(VrPktDropLogReq(vdl_core=request.vdl_core, vdl_max_num_cores=1))
 
 
 def handle_info(control: Control, request: VrInfoReq) -> Replies:

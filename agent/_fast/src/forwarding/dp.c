@@ -136,6 +136,7 @@ static void forget(struct datapath *dp)
     dp->vni_used = 0;
     route_arena_clear(&dp->arena);
     memset(dp->drops, 0, sizeof dp->drops);
+    dp->drop_log.cleared = dp->drop_log.written;
     memset(&dp->flow_stats, 0, sizeof dp->flow_stats);
     free_captured(dp);
 }
@@ -199,6 +200,7 @@ void dp_count_drop(struct datapath *dp, struct vif *in, int reason)
 void dp_drop(struct datapath *dp, struct packet *p, int reason)
 {
     dp_count_drop(dp, p->in, reason);
+    drop_log_add(&dp->drop_log, p, p->in ? p->in->idx : UINT32_MAX, reason, dp->now);
     packet_give(&dp->pool, p);
 }
 

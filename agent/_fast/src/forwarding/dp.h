@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "drop_log.h"
 #include "flow_set.h"
 #include "packet.h"
 #include "parked.h"
@@ -113,6 +114,7 @@ struct datapath {
     } flow_stats;
     struct packet_pool pool;
     uint64_t drops[DROP_REASONS];
+    struct drop_log drop_log;
     uint32_t seed;
     uint64_t now;                   /* monotonic ns at the last lock */
     bool manual_clock;              /* of a test: it moves when it is told to */
