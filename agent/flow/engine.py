@@ -34,6 +34,8 @@ WINDOW, SHARE = 1024, 256
 that both processes have work, few enough that another port's first flow does not wait long."""
 QUEUE = 8192
 """Trapped packets of one port that may wait: as many as the datapath holds by itself."""
+RECORDS = 32768
+"""Ended flows that are kept until someone asks for them, once a second."""
 
 
 class View(Rows, ExplainerView, Protocol):
@@ -109,6 +111,7 @@ class FlowEngine:
                 window=WINDOW,
                 share=SHARE,
                 queue=QUEUE,
+                records=RECORDS,
                 pid=self._pid,
             )
         elif anew:

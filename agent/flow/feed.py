@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 from uuid import UUID
 
 import structlog
@@ -36,6 +36,17 @@ _READ = frozenset({Kind.NEXTHOP, Kind.LABEL, Kind.VXLAN})
 _MOST_METAS = 65536
 
 
+class Behind(NamedTuple):
+    """What is known of remote addresses: their network, security groups and tags, by number."""
+
+    network: str = ""
+    groups: tuple[int, ...] = ()
+    tags: tuple[int, ...] = ()
+
+
+_UNKNOWN = Behind()
+
+
 class Rows(Protocol):
     """What the feed asks of oper beside what changed."""
 
@@ -61,7 +72,8 @@ class WorldFeed:
         self._ports: dict[int, UUID] = {}
         self._vms = VmNumbers()
         self._fabric: Fabric | None = None
-        self._metas: dict[tuple[object, ...], int] = {}
+        self._metas: dict[Behind, int] = {}
+        self._behind: dict[int, Behind] = {}  # as many as the world keeps
         self._put_vrf(UNDERLAY.name, UNDERLAY.index)
 
     def follow(self, delta: Delta, rows: Rows) -> None:
@@ -101,6 +113,10 @@ class WorldFeed:
     def vifs_of(self, vm: int) -> list[int]:
         """The vifs of the VM that has a number in the world."""
         return [vif for vif, uuid in self._vifs.values() if self._vms.number(uuid) == vm]
+
+    def behind(self, meta: int) -> Behind:
+        """What a controller says of the addresses behind a route, by the number of that."""
+        return self._behind.get(meta, _UNKNOWN)
 
     def vrf_name(self, index: int) -> str:
         """The VRF of an index, "" for none."""
@@ -196,7 +212,7 @@ class WorldFeed:
             return 0
         nexthops = path.nexthops
         first = nexthops[0] if nexthops else None
-        said = (
+        said = Behind(
             path.virtual_network or (first.virtual_network if first else ""),
             path.security_groups,
             first.tags if first else (),
@@ -205,10 +221,9 @@ class WorldFeed:
         if number is None:
             if len(self._metas) >= _MOST_METAS:
                 self._metas.clear()
-            network, groups, tags = said
-            number = self._metas[said] = self._world.meta(
-                (network,) if network else (), groups, tags
-            )
+            networks = (said.network,) if said.network else ()
+            number = self._world.meta(networks, said.groups, said.tags)
+            self._metas[said], self._behind[number] = number, said
         return number
 
     # Ports

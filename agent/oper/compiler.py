@@ -39,6 +39,7 @@ from agent.oper.remote import Counters, RemoteRoutes
 from agent.oper.results import Delta as Delta
 from agent.oper.results import Results
 from agent.oper.rows import Fabric, Gateway, Vmi, Vn, Vrf
+from agent.oper.session_port import SessionPort, session_port
 from agent.oper.table import Table
 from agent.oper.territory import Local
 from agent.oper.tree_labels import local_labels, tree_labels, tree_space
@@ -334,6 +335,11 @@ class Compiler:
     def flow_ports(self) -> dict[UUID, FlowPort]:
         """What the plugged VMIs that are configured say of their flows."""
         return dict(self._flows.ports)
+
+    def session_port(self, uuid: UUID) -> SessionPort | None:
+        """What is told of a VMI's sessions; None while it is not plugged or not configured."""
+        row = self._value(session_port, uuid)
+        return row if isinstance(row, SessionPort) else None
 
     def global_properties(self) -> Mapping[str, Any]:
         """The properties of the global vrouter configuration; empty while there is none."""

@@ -22,6 +22,7 @@ from agent.oper.incremental import Call, View
 from agent.oper.link_local import link_local_services
 from agent.oper.port_policy import lists_in_use
 from agent.oper.ports import plugged
+from agent.oper.session_port import session_port
 from agent.oper.vrf_assign import vrf_assign
 from agent.oper.vrf_facts import vrf_facts
 
@@ -125,6 +126,11 @@ def flow_ports(view: View) -> tuple[Call, ...]:
     return tuple(Call(flow_port, (uuid,)) for uuid in view(plugged))
 
 
+def session_ports(view: View) -> tuple[Call, ...]:
+    """What is told of the sessions of ports."""
+    return tuple(Call(session_port, (uuid,)) for uuid in view(plugged))
+
+
 ENUMERATIONS = (
     host,
     vrfs,
@@ -142,4 +148,5 @@ ENUMERATIONS = (
     access_lists,
     flow_ports,
     services,
+    session_ports,
 )

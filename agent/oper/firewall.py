@@ -29,7 +29,7 @@ from agent.oper.vn import GLOBAL
 from agent.oper.world import BadConfig, attributes, items, member, neighbours, node
 
 FIREWALL_POLICY = "firewall-policy"
-_RULE = "firewall-rule"
+FIREWALL_RULE = "firewall-rule"
 _SET = "application-policy-set"
 _MANAGEMENT = "policy-management"
 _DRAFT = "draft-policy-management"
@@ -54,7 +54,7 @@ class FirewallPolicies(NamedTuple):
 
 def firewall_policy(view: View, ref: NodeRef, problems: list[str]) -> Iterator[Rule]:
     """The rules of a policy; those that cannot be used are told in `problems`."""
-    for one in _in_sequence(view, ref, f"{FIREWALL_POLICY}-{_RULE}", _RULE):
+    for one in _in_sequence(view, ref, f"{FIREWALL_POLICY}-{FIREWALL_RULE}", FIREWALL_RULE):
         made = view(firewall_rule, one)
         if made.problem:
             problems.append(f"rule {one.name} left out: {made.problem}")

@@ -9,11 +9,13 @@ from agent.objects import DatapathMessage, Key, Kind
 from agent.oper.datapath import Nexthop, Route, Row
 from agent.oper.ids import Ids
 from agent.oper.incremental import Engine, Failure, View
+from agent.oper.nexthop import DISCARD, L2_RECEIVE
 from agent.oper.remote import RemoteRoutes
 from agent.oper.wanted import Wanted
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_FIXED = {one.index: one for one in (DISCARD, L2_RECEIVE)}
 
 
 class Inspection:
@@ -41,9 +43,16 @@ class Inspection:
         """What the host wants of its own under a key."""
         return self._wanted.rows.get(key)
 
-    def nexthop(self, index: int) -> Nexthop | None:
+    def owner(self, kind: Kind, number: int) -> Key | None:
+        """Who has a number that was given out; those of the host's own things are fixed."""
+        return self._ids.owner(kind, number)
+
+    def nexthop(self, number: int) -> Nexthop | None:
         """The nexthop with that number."""
-        owner = self._ids.owner(Kind.NEXTHOP, index)
+        fixed = _FIXED.get(number)
+        if fixed is not None:
+            return fixed
+        owner = self._ids.owner(Kind.NEXTHOP, number)
         row = self._wanted.rows.get(owner) if owner else None
         return row if isinstance(row, Nexthop) else None
 

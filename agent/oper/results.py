@@ -21,6 +21,7 @@ from agent.oper.incremental import Call, Changed, Engine, Failure
 from agent.oper.portrows import PortRows, RowChanges
 from agent.oper.remote import RemoteRoutes
 from agent.oper.rows import Vmi
+from agent.oper.session_port import session_port
 from agent.oper.territory import Made
 from agent.oper.vmi import vmi
 from agent.oper.vrf_facts import VrfFacts, vrf_facts
@@ -52,6 +53,7 @@ _WITHOUT_OUTPUT = (
     fabric.fabric,
     vrf_facts,
     shared.groups,
+    session_port,
     *EXPORTED,
     *FLOW_FUNCTIONS,
 )

@@ -243,6 +243,7 @@ def test_a_changed_property_recomputes_only_its_readers() -> None:
     counts = Counter(compiler.recomputed) - before
     # One VMI and what is told of it; and, of its network, who the members of the broadcast are.
     assert counts == {
+        "session_port.session_port": 1,
         "export.port_routes": 1,
         "marks.hash_fields": 1,
         "preference.active_active": 1,

@@ -32,7 +32,7 @@ void pair_end(struct pairs *pairs, uint32_t number, enum pair_end why, uint32_t 
 
 void pair_dispose(struct pairs *pairs, uint32_t number, uint32_t now)
 {
-    records_add(pairs, pairs_at(pairs, number), now);
+    records_add(pairs, number, now);
     work_drop(pairs, number);
     arena_give(pairs, number);
     pairs_count(pairs, COUNT_ENDED);

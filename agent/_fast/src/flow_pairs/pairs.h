@@ -66,6 +66,7 @@ struct flow_pair {
     uint8_t keyed;            /* bit for each side: in the hash */
     bool linked;              /* in the lists of what it reads */
     bool counted_short;       /* among its port's refused flows */
+    bool kept;                /* an earlier agent made it: its counters did not begin at 0 */
 };
 
 struct pairs;

@@ -3,15 +3,19 @@
 
 #include "table.h"
 
-static void fill(struct flow_record *record, const struct flow_pair *pair, uint64_t ended)
+void record_fill(const struct pairs *pairs, uint32_t number, uint64_t ended,
+                 struct flow_record *record)
 {
+    const struct flow_pair *pair = pairs_at(pairs, number);
     const struct flow_side *forward = &pair->is.side[FLOW_FORWARD];
     for (int side = 0; side < FLOW_SIDES; side++) {
         memcpy(record->key[side], pair->is.side[side].key, FLOW_KEY);
         record->bytes[side] = pair->at[side].bytes;
         record->packets[side] = pair->at[side].packets;
+        record->tcp_flags[side] = pair->at[side].tcp_flags;
     }
     record->serial = pair->serial;
+    record->number = number;
     record->started = pair->created;
     record->ended = ended;
     record->policy_rule = forward->policy_rule;
@@ -22,9 +26,11 @@ static void fill(struct flow_record *record, const struct flow_pair *pair, uint6
     record->action = forward->action;
     record->reason = forward->reason;
     record->end = pair->end;
+    record->kept = pair->kept;
+    course_read(pairs, pair, &record->course);
 }
 
-void records_add(struct pairs *pairs, const struct flow_pair *pair, uint32_t now)
+void records_add(struct pairs *pairs, uint32_t number, uint32_t now)
 {
     uint32_t room = pairs->with.records;
     if (!room)
@@ -35,7 +41,7 @@ void records_add(struct pairs *pairs, const struct flow_pair *pair, uint32_t now
         pairs_count(pairs, COUNT_RECORDS_LOST);
     }
     uint32_t at = (pairs->record_first + pairs->record_count++) % room;
-    fill(&pairs->records[at], pair, time_of(pairs, now));
+    record_fill(pairs, number, time_of(pairs, now), &pairs->records[at]);
 }
 
 size_t pairs_records(struct pairs *pairs, struct flow_record *records, size_t room)

@@ -79,15 +79,28 @@ struct pending_touch {
     uint32_t kind, number, epoch;
 };
 
-/* One ended pair. */
+/* Where a pair leads to, as far as the world knows at the time. */
+struct flow_course {
+    uint32_t from_vif, to_vif;   /* ports of this host at its ends, FLOW_NONE: there is none */
+    uint32_t meta[FLOW_SIDES];   /* what is known of the source's and the destination's address */
+    uint32_t peer;               /* the other vrouter's address, host order; 0: none */
+    uint8_t tunnel;              /* enum tunnel of packet.h */
+    uint8_t length[FLOW_SIDES];  /* bits of the routes to source and destination */
+};
+
+/* One ended pair, or one as it is now. */
 struct flow_record {
     uint8_t key[FLOW_SIDES][FLOW_KEY];
     uint64_t serial, started, ended;
     uint64_t bytes[FLOW_SIDES], packets[FLOW_SIDES];
     uint32_t policy_rule, sg_rule;
     uint32_t vif;
+    uint32_t number;             /* of the pair; may be another one's by now */
+    struct flow_course course;
     uint16_t vrf, flags;
+    uint16_t tcp_flags[FLOW_SIDES];
     uint8_t action, reason, end;
+    bool kept;                   /* an earlier agent's flow: what it counted then is told */
 };
 
 struct pairs_options {
@@ -134,6 +147,13 @@ struct pairs {
     struct flow_record *records;
     uint32_t record_first, record_count;
 };
+
+/* records.c: a pair as a record; move up to `room` records of ended ones out, oldest first */
+void record_fill(const struct pairs *, uint32_t number, uint64_t ended, struct flow_record *);
+size_t pairs_records(struct pairs *, struct flow_record *, size_t room);
+
+/* course.c */
+void course_read(const struct pairs *, const struct flow_pair *, struct flow_course *);
 
 struct pairs *pairs_new(struct world *, const struct pairs_options *);
 void pairs_free(struct pairs *);
@@ -263,8 +283,7 @@ void stats_of_predecessor(struct pairs *, uint32_t index, uint8_t gen_id, uint64
                           uint64_t packets);
 
 /* records.c */
-void records_add(struct pairs *, const struct flow_pair *, uint32_t now);
-size_t pairs_records(struct pairs *, struct flow_record *, size_t room);
+void records_add(struct pairs *, uint32_t number, uint32_t now);
 
 /* traps.c */
 enum trap_use { TRAP_NOT_FLOW, TRAP_TAKEN };

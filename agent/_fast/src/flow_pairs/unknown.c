@@ -84,6 +84,7 @@ static bool keep(struct pairs *pairs, const struct flow_found *one, const struct
     uint32_t number = setup_pair(pairs, &packet, &is, now);
     if (number == FLOW_NONE)
         return false;
+    pairs_at(pairs, number)->kept = true;
     keep_side(pairs, number, FLOW_FORWARD, one, now);
     keep_side(pairs, number, FLOW_REVERSE, other, now);
     plan_advance(pairs, number, now);
