@@ -11,7 +11,7 @@ messages come from `oper`; `compare.content` recognises dumped objects for it.
 """
 
 from agent.ksync.compare import content, same, uses
-from agent.ksync.counters import Counters
+from agent.ksync.counters import Backlog, Counters
 from agent.ksync.dump import Opening
 from agent.ksync.events import Dumped, Event, InSync, Lost, Refused, Released
 from agent.ksync.objects import identity_of
@@ -20,6 +20,7 @@ from agent.ksync.session import Session
 from agent.objects import Identity
 
 __all__ = [
+    "Backlog",
     "Counters",
     "Dumped",
     "Event",

@@ -16,6 +16,7 @@ from typing import Generic, NamedTuple, TypeVar, cast
 
 from agent._fast.records import accepted
 from agent.errors import WireError
+from agent.histogram import Histogram
 from agent.objects import DatapathMessage
 from agent.sandesh.framing import (
     MAX_PAYLOAD,
@@ -68,11 +69,12 @@ class Packed(NamedTuple, Generic[T]):
 class _Context(Generic[T]):
     """An outstanding frame: whose requests it carries and how far the reply has come."""
 
-    __slots__ = ("code", "next", "objects", "seq", "tokens")
+    __slots__ = ("code", "next", "objects", "sent", "seq", "tokens")
 
-    def __init__(self, seq: int, tokens: Sequence[T]) -> None:
+    def __init__(self, seq: int, tokens: Sequence[T], sent: float) -> None:
         self.seq = seq
         self.tokens = tokens
+        self.sent = sent
         self.next = 0  # results started so far
         self.code = 0  # of the result under way
         self.objects: list[DatapathMessage] = []
@@ -107,9 +109,15 @@ def _pack_singly(items: Iterable[tuple[T, DatapathMessage]]) -> Packed[T]:
 
 
 class Channel(Generic[T]):
-    """One connection's requests and replies; knows nothing of what they mean."""
+    """One connection's requests and replies; knows nothing of what they mean.
 
-    def __init__(self, *, family: int, pid: int, window: int = WINDOW) -> None:
+    `latency` is told how long each frame waited for the end of its reply.
+    """
+
+    def __init__(
+        self, *, family: int, pid: int, window: int = WINDOW, latency: Histogram | None = None
+    ) -> None:
+        self.latency = latency or Histogram()
         self._family = family
         self._pid = pid
         self._window = window
@@ -137,7 +145,7 @@ class Channel(Generic[T]):
         self._seq = self._seq + 1 if self._seq + 1 < _SEQ_END else 1
         if not self._outstanding:
             self.waiting_since = now
-        self._outstanding.append(_Context(self._seq, tokens))
+        self._outstanding.append(_Context(self._seq, tokens, now))
         return request_frame(payload, family=self._family, seq=self._seq, pid=self._pid)
 
     def receive(self, data: bytes, now: float) -> Iterator[Result[T] | Accepted[T]]:
@@ -180,7 +188,7 @@ class Channel(Generic[T]):
             yield Accepted(context.tokens)
 
     def _done(self, now: float) -> None:
-        self._outstanding.popleft()
+        self.latency.observe(now - self._outstanding.popleft().sent)
         self.waiting_since = now if self._outstanding else None
 
     def _start(self, context: _Context[T], code: int) -> Result[T] | None:

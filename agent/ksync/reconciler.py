@@ -14,7 +14,7 @@ from itertools import islice
 
 from agent._fast.records import Record, launch
 from agent.ksync.compare import same, uses
-from agent.ksync.counters import Counters
+from agent.ksync.counters import Backlog, Counters
 from agent.ksync.events import Event, Refused, Released
 from agent.ksync.objects import (
     delete_of,
@@ -59,6 +59,10 @@ class Reconciler:
     @property
     def in_sync(self) -> bool:
         return self._known and not self._open and not self._registry.rivals
+
+    def backlog(self, frames: int) -> Backlog:
+        """What is not done now; `frames` wait for their reply."""
+        return Backlog(len(self._queue), self._in_flight, self._open, frames)
 
     def events(self) -> list[Event]:
         events, self._events = self._events, []

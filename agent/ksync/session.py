@@ -15,7 +15,7 @@ from typing import cast
 from agent._fast.records import Record
 from agent.errors import DatapathError, WireError
 from agent.ksync.bulk import MESSAGES_PER_FRAME, WINDOW, Accepted, Channel, Result, pack
-from agent.ksync.counters import Counters
+from agent.ksync.counters import Backlog, Counters
 from agent.ksync.dump import Answer, Opening, Questions, open_datapath
 from agent.ksync.events import Dumped, Event, InSync, Lost
 from agent.ksync.reconciler import Reconciler
@@ -53,7 +53,9 @@ class Session:
         self._per_frame = messages_per_frame
         self._reply_timeout = reply_timeout
         self._reconciler = Reconciler(jitter or (lambda: _NO_JITTER))
-        self._channel: Channel[Record | None] = Channel(family=family, pid=pid, window=window)
+        self._channel: Channel[Record | None] = Channel(
+            family=family, pid=pid, window=window, latency=self.counters.latency
+        )
         self._now = 0.0
         self._connected = False
         self._broken = False
@@ -103,6 +105,11 @@ class Session:
     @property
     def counters(self) -> Counters:
         return self._reconciler.counters
+
+    @property
+    def backlog(self) -> Backlog:
+        """What is not done now."""
+        return self._reconciler.backlog(len(self._channel))
 
     def snapshot(self) -> Iterator[RecordView]:
         """Every record with its derived state and what it waits for."""

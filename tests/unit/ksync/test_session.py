@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from agent.ksync import Dumped, InSync, Lost, Opening, Released, State, identity_of
+from agent.ksync import Backlog, Dumped, InSync, Lost, Opening, Released, State, identity_of
 from agent.objects import Identity, Kind
 from agent.sandesh.vrouter import (
     SandeshOp,
@@ -549,3 +549,21 @@ def test_one_record_and_what_is_around_it_can_be_looked_at():
     assert shown in session.beneath(users[0].identity)
     assert session.look(w.vif_key(99)) is None
     assert session.above(w.vif_key(99), 1) == ([], 0)
+
+
+def test_what_waits_for_an_answer_is_told_with_how_long_it_waited():
+    world = w.World()
+    world.up()
+    asked = world.session.counters.latency.count
+    assert world.session.backlog == Backlog(0, 0, 0, 0)
+    world.datapath.hold()
+    world.apply(w.discard(5), w.label(16, 5), w.label(17, 9))
+    world.run()
+    assert world.session.backlog == Backlog(queued=0, in_flight=1, unsettled=3, frames=1)
+    world.now += 0.3
+    world.datapath.release()
+    world.run()
+    assert world.session.backlog == Backlog(0, 0, 1, 0)  # a label waits for its nexthop
+    latency = world.session.counters.latency
+    assert latency.count == asked + 2
+    assert latency.most == pytest.approx(0.3)
