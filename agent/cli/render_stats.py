@@ -31,7 +31,6 @@ DROPS: tuple[tuple[tuple[str, str], ...], ...] = (
         ("discard", "Discards"),
         ("ttl_exceeded", "TTL Exceeded"),
         ("mcast_clone_fail", "Mcast Clone Fail"),
-        ("cloned_original", "Cloned Original"),
     ),
     (
         ("invalid_nh", "Invalid NH"),
@@ -75,6 +74,9 @@ DROPS: tuple[tuple[tuple[str, str], ...], ...] = (
     ),
 )
 """Groups of (field without its prefix, title)."""
+
+DEBUG = (("cloned_original", "Cloned Original"),)
+"""Packets that were copied and then let go: counted, but no packet is lost."""
 
 VRF_LINES: tuple[tuple[tuple[str, str], ...], ...] = (
     (
@@ -131,9 +133,17 @@ def drop_lines(stats: VrDropStatsReq, *, zeros: bool) -> Iterator[str]:
             yield ""
 
 
+def debug_lines(stats: VrDropStatsReq) -> Iterator[str]:
+    """The counters that stand apart from those of lost packets."""
+    for name, title in DEBUG:
+        yield f"{title:<29} {getattr(stats, f'vds_{name}')}"
+    yield ""
+
+
 def drop_json(stats: VrDropStatsReq) -> dict[str, int]:
     """Counts by field name without its prefix."""
-    return {name: getattr(stats, f"vds_{name}") for group in DROPS for name, _ in group}
+    groups = (*DROPS, DEBUG)
+    return {name: getattr(stats, f"vds_{name}") for group in groups for name, _ in group}
 
 
 def vrf_lines(stats: VrVrfStatsReq) -> Iterator[str]:

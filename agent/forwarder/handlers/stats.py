@@ -80,7 +80,6 @@ def handle_mem_stats(control: Control, request: VrMemStatsReq) -> Replies:
         vms_hpacket_pool_object=usage.buffers,
         vms_mtrie_bucket_object=usage.route_nodes,
         vms_interface_object=len(records.vifs),
-        vms_interface_stats_object=len(records.vifs),
         vms_interface_vrf_table_object=len(records.vlans),
         vms_nexthop_object=len(records.nexthops),
         vms_nexthop_component_object=records.components(),
