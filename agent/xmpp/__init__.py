@@ -7,7 +7,7 @@ are used at once, routes come from both, configuration from one. It never opens 
 reads a clock or the configuration graph, or decides which route is best.
 """
 
-from agent.xmpp.channel import Channel
+from agent.xmpp.channel import Channel, Messages
 from agent.xmpp.controllers import Controllers
 from agent.xmpp.events import (
     ConfigComplete,
@@ -38,6 +38,7 @@ __all__ = [
     "Event",
     "GracefulRestart",
     "Identity",
+    "Messages",
     "PeerDown",
     "PeerTimedOut",
     "PeerUp",

@@ -57,6 +57,23 @@ class ConfigStanza:
     stanza: Element
 
 
+@dataclass(slots=True)
+class Messages:
+    """What was said over all sessions with a controller. Bytes are those inside of TLS.
+
+    `routes` and `config` are received messages of that kind, `received` and `sent` those of
+    any; keepalives are apart.
+    """
+
+    received: int = 0
+    routes: int = 0
+    config: int = 0
+    keepalives: int = 0
+    received_bytes: int = 0
+    sent: int = 0
+    sent_bytes: int = 0
+
+
 ChannelEvent = Ready | NotReady | TimedOut | RouteStanza | ConfigStanza
 
 
@@ -69,6 +86,7 @@ class Channel:
     and calls `tick` at `deadline`. Times are monotonic seconds.
 
     `counters` counts by reason: faults that ended a session, stanzas that were ignored.
+    `messages` counts what is received here; its owner adds what it sends.
     """
 
     def __init__(
@@ -89,6 +107,7 @@ class Channel:
         self.flaps = 0
         self.last_fault = ""
         self.counters: Counter[str] = Counter()
+        self.messages = Messages()
         self._table = TLS if tls else PLAIN
         self._jitter = jitter
         self._hold_time = hold_time
@@ -155,6 +174,7 @@ class Channel:
         told as events at once. The caller exhausts the iterator, and tells the parsed stanzas
         to `stanza` as they come.
         """
+        self.messages.received_bytes += len(data)
         if self.state is State.ESTABLISHED:
             self._hold(now)
         framer = self._framer
@@ -175,9 +195,11 @@ class Channel:
         if not self.ready:
             self._fault_of_order("stanza", now)
             return
+        self.messages.received += 1
         kind = stanza.tag.rpartition("}")[2]
         resource = stanza.get("to", "").rpartition("/")[2]
         if kind == "iq" and resource == "config":
+            self.messages.config += 1
             self._events.append(ConfigStanza(stanza))
         else:
             self.counters[f"ignored: {kind} to {resource or 'nobody'}"[:60]] += 1
@@ -219,6 +241,8 @@ class Channel:
         """Whether the stream's parser must see it."""
         match part:
             case Part.ROUTES if self.ready:
+                self.messages.received += 1
+                self.messages.routes += 1
                 self._events.append(RouteStanza(data))
             case Part.FILLER:
                 self._filler()
@@ -245,6 +269,7 @@ class Channel:
 
     def _filler(self) -> None:
         """Keepalives: the third of a session tells that the controller is a good one."""
+        self.messages.keepalives += 1
         if self.ready:
             self._keepalives += 1
             if self._keepalives == KEEPALIVES_OF_A_GOOD_SESSION:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from agent.settings import Server
-from agent.xmpp.channel import Channel
+from agent.xmpp.channel import Channel, Messages
 from agent.xmpp.session import State
 from agent.xmpp.telling import Telling
 
@@ -23,7 +23,7 @@ class Farewell(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PeerView:
-    """One controller as introspection and logs show it."""
+    """One controller as introspection and logs show it; `messages` is a copy."""
 
     server: Server
     slot: int
@@ -36,6 +36,7 @@ class PeerView:
     last_fault: str
     end_of_rib_received: bool
     end_of_rib_sent: bool
+    messages: Messages
 
 
 class Peer:
@@ -78,14 +79,20 @@ class Peer:
     def data_to_send(self, limit: int, now: float) -> bytes:
         """What is to be written now: the session's own words, then what is to be told."""
         data = self.channel.data_to_send()
-        if not self.ready:
-            return data
-        published = self.telling.published
-        data += self.telling.data(limit)
+        if self.ready:
+            data += self._told(limit, now)
+        self.channel.messages.sent_bytes += len(data)
+        return data
+
+    def _told(self, limit: int, now: float) -> bytes:
+        published, stanzas = self.telling.published, self.telling.stanzas
+        data = self.telling.data(limit)
+        self.channel.messages.sent += self.telling.stanzas - stanzas
         if self.telling.published != published:
             self.published_at = now
         if self.farewell is Farewell.DUE and self.telling.done:
             self.farewell = Farewell.TOLD
+            self.channel.messages.sent += 1
             data += self.channel.identity.end_of_rib()
         return data
 
@@ -103,4 +110,5 @@ class Peer:
             last_fault=self.channel.last_fault,
             end_of_rib_received=self.end_received,
             end_of_rib_sent=self.farewell is Farewell.TOLD,
+            messages=replace(self.channel.messages),
         )

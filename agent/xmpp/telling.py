@@ -93,6 +93,8 @@ class Telling:
         self._trees = False
         self._number = 0
         self.published = 0
+        self.stanzas = 0
+        """Said in all sessions so far."""
 
     # What the owner tells
 
@@ -163,6 +165,7 @@ class Telling:
             for stanza in self._say(item):
                 said.append(stanza)
                 size += len(stanza)
+        self.stanzas += len(said)
         return b"".join(said)
 
     def _say(self, item: _Item) -> Iterator[bytes]:

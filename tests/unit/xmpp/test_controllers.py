@@ -86,6 +86,22 @@ def test_the_first_controller_gives_the_configuration() -> None:
     assert update.stanza.tag == "iq"
 
 
+def test_messages_are_counted_over_all_sessions() -> None:
+    world = World(S1)
+    said = len(world.up(S1))
+    for data in (config(), routes(), END_OF_RIB, KEEPALIVE):
+        world.hears(S1, data)
+    world.down(S1)
+    said += len(world.up(S1))
+    (view,) = world.controllers.views()
+    told = view.messages
+    assert (told.received, told.config, told.routes) == (3, 1, 2)
+    assert told.sent == 2  # both times who we are
+    assert told.sent_bytes == said
+    assert told.received_bytes > len(config()) + len(routes()) + len(END_OF_RIB)
+    assert told.keepalives == 1
+
+
 def test_configuration_is_complete_when_quiet_and_swept_later() -> None:
     world = World(S1)
     world.up(S1)
