@@ -3,50 +3,83 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from agent.cli import flow_match, flow_set, flow_watch, render_flow, render_flow_detail, tool
-from agent.cli.datapath_client import DatapathClient
-from agent.errors import DatapathError, UsageError
-from agent.sandesh.vrouter import (
-    FlowOp,
-    SandeshOp,
-    VrFlowReq,
-    VrFlowTableData,
-    VrInterfaceReq,
-    VrouterOps,
+from agent.cli import (
+    flow_match,
+    flow_profile,
+    flow_set,
+    flow_watch,
+    render_flow,
+    render_flow_detail,
+    tool,
 )
-from agent.shm import FlowAction, FlowEntry, FlowFilter, FlowStatistics, FlowTable
+from agent.cli.datapath_client import DatapathClient
+from agent.cli.flow_source import Source, chain, reverse
+from agent.errors import DatapathError
+from agent.sandesh.vrouter import SandeshOp, VrFlowReq, VrInterfaceReq
+from agent.shm import FlowAction, FlowEntry, FlowFilter
 
-ENOENT = 2
+REFUSED = 254
+"""Exit status when the datapath refuses: the original's."""
+OUT_OF_TABLE = 255
+"""Exit status for an index, or a count, that cannot be: the original's."""
 _MOST_MIRROR = 254
 
 Request = Callable[[FlowEntry], VrFlowReq]
 
 
+class Unsuitable(Exception):
+    """An entry that cannot be shown or changed, said in the original's words."""
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    made = tool.parser("flow", "Show and change the datapath's flows.")
+    made = tool.parser(
+        "flow", "Show and change the datapath's flows.", misuse=tool.MISUSE_NEGATIVE_EINVAL
+    )
     what = made.add_mutually_exclusive_group(required=True)
-    what.add_argument("-l", "--list", action="store_true", help="every flow")
-    what.add_argument(
+    _add_looks(what)
+    _add_changes(what)
+    made.add_argument(
         "--match",
         metavar="TEXT",
         help="flows with these ends, VRF and protocol, such as "
-        "'10.1.1.3:80,10.1.1.4:* & vrf 2 & proto tcp'",
+        "'10.1.1.3:80,10.1.1.4:* & vrf 2 & proto tcp'; lists them",
     )
-    _add_looks(what)
-    _add_changes(what)
-    made.add_argument("--show-evicted", action="store_true", help="with -l: evicted flows too")
+    made.add_argument(
+        "--show-evicted", action="store_true", help="with -l, --match, --get: evicted flows too"
+    )
     made.add_argument("--mirror", type=_mirror, metavar="N", help="with -f, -d: mirror it to N")
     made.add_argument("--count", type=_count, metavar="N", help="with -s, -r: end after N samples")
+    made.add_argument(
+        "-b", "--bunch", type=_bunch, default=1, metavar="N",
+        help="with -p: so many requests in one message (default: %(default)s, at most 15)",
+    )  # fmt: skip
     flow_match.add_options(made)
-    return made.parse_args(arguments)
+    options = made.parse_args(_listing(sys.argv[1:] if arguments is None else arguments))
+    if options.show_evicted and not options.list and options.get is None:
+        made.error("--show-evicted goes with -l, --match or --get")
+    return options
+
+
+def _listing(arguments: Sequence[str]) -> list[str]:
+    """`--match` alone lists, as in the original."""
+    given = list(arguments)
+    matched = any(word.split("=")[0] == "--match" for word in given)
+    listed = any(word in ("-l", "--list") for word in given)
+    return [*given, "--list"] if matched and not listed else given
 
 
 def _add_looks(what: argparse._MutuallyExclusiveGroup) -> None:
-    _add_index(what, "--get", help="one flow, its nexthops, interfaces and routes")
+    what.add_argument("-l", "--list", action="store_true", help="every flow")
+    _add_index(what, "-g", "--get", help="one flow, its nexthops, interfaces and routes")
     what.add_argument(
         "-s", "--stats", action="store_true", help="how many flows there are and of what kind"
     )
@@ -57,8 +90,12 @@ def _add_changes(what: argparse._MutuallyExclusiveGroup) -> None:
     _add_index(what, "-f", "--forward", help="forward this flow")
     _add_index(what, "-d", "--drop", help="drop this flow")
     _add_index(what, "-i", "--invalidate", help="delete this flow")
-    _add_index(what, "-e", "--evict", help="take this closed TCP flow out")
+    _add_index(what, "-e", "--evict", "--force-evict", help="take this closed TCP flow out")
     what.add_argument("-F", "--flush", action="store_true", help="delete every flow")
+    what.add_argument(
+        "-p", "--profile", type=_profile_size, metavar="N",
+        help="how long it takes to add N flows and their reverse flows, and to delete them",
+    )  # fmt: skip
 
 
 def _add_index(what: argparse._MutuallyExclusiveGroup, *names: str, help: str) -> None:
@@ -79,50 +116,22 @@ def _count(text: str) -> int:
     return number
 
 
-class Source:
-    """The datapath's flow table: what it says of it, and the entries themselves.
-
-    Use as a context manager. The file is mapped anew when the datapath has started anew.
-    """
-
-    def __init__(self, client: DatapathClient) -> None:
-        self._client = client
-        self._view: FlowTable | None = None
-
-    def __enter__(self) -> Source:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._view is not None:
-            self._view.close()
-
-    def table(self) -> VrFlowTableData:
-        """What the datapath says of its table now."""
-        request = VrFlowTableData(ftable_op=FlowOp.FLOW_TABLE_GET)
-        return self._client.get(request.encode(), VrFlowTableData)
-
-    def view(self, table: VrFlowTableData) -> FlowTable:
-        """The entries. UsageError when the file cannot be read."""
-        if self._view is not None and self._view.replaced():
-            self._view.close()
-            self._view = None
-        if self._view is None:
-            limits = self._client.get(VrouterOps(h_op=SandeshOp.GET).encode(), VrouterOps)
-            self._view = _open(table, limits.vo_flow_entries)
-        return self._view
-
-    def sample(self) -> tuple[VrFlowTableData, FlowStatistics]:
-        """Counters of the datapath and of the table."""
-        table = self.table()
-        return table, self.view(table).statistics()
+def _profile_size(text: str) -> int:
+    number = _count(text)
+    if number > flow_profile.MOST_FLOWS:
+        print(f"Invalid perf count {number}. Max value {flow_profile.MOST_FLOWS}")
+        raise SystemExit(OUT_OF_TABLE)
+    return number
 
 
-def _open(table: VrFlowTableData, main_entries: int) -> FlowTable:
-    path = table.ftable_file_path
-    try:
-        return FlowTable.open(path, main_entries, table.ftable_size or None)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+def _bunch(text: str) -> int:
+    number = max(tool.number(text), 1)
+    if number > flow_profile.MOST_IN_A_BUNCH:
+        print(f"Max NETLINK messages in a bunch cannot exceed {flow_profile.MOST_IN_A_BUNCH}.")
+    return min(number, flow_profile.MOST_IN_A_BUNCH)
+
+
+# --- looking
 
 
 def _where(client: DatapathClient, options: argparse.Namespace) -> FlowFilter:
@@ -140,33 +149,38 @@ def _list(client: DatapathClient, options: argparse.Namespace) -> None:
     where = _where(client, options)
     with Source(client) as source:
         table = source.table()
-        found = source.view(table).select(where)
-        flows = (flow for flow in found if options.show_evicted or not flow.evicted)
+        view = source.view(table)
+        flows = (flow for flow in view.select(where) if options.show_evicted or not flow.evicted)
         if options.json:
             tool.print_json([render_flow.as_json(flow) for flow in flows])
             return
-        print("\n".join(render_flow.header(table)))
+        print("\n".join(render_flow.header(table, flow_match.described(where))))
         for flow in flows:
-            print("\n".join(render_flow.lines(flow)))
+            print("\n".join(render_flow.lines(flow, chain(view, flow))))
 
 
 def _entry(source: Source, index: int) -> FlowEntry:
     view = source.view(source.table())
-    if not 0 <= index < len(view):
-        raise UsageError(f"flow index {index}: the table has {len(view)} entries")
+    if index >= len(view):
+        raise Unsuitable(
+            f"Flow index {index} is greater than available indices ({len(view) - 1})", OUT_OF_TABLE
+        )
     flow = view.entry(index)
     if flow is None:
-        raise DatapathError(ENOENT, "flow")
+        raise Unsuitable(f"Flow index {index} is not active")
     return flow
 
 
 def _get(client: DatapathClient, options: argparse.Namespace) -> None:
     with Source(client) as source:
         flow = _entry(source, options.get)
+        back = reverse(source.view(source.table()), flow)
+    if flow.evicted and not options.show_evicted:
+        raise Unsuitable(f"Flow at index {flow.index} is EVICTED. Use --show-evicted")
     if options.json:
         tool.print_json(render_flow.as_json(flow))
     else:
-        print("\n".join(render_flow_detail.described(client, flow)))
+        print("".join(render_flow_detail.described(client, flow, back)), end="")
 
 
 def _watch(client: DatapathClient, options: argparse.Namespace) -> None:
@@ -177,7 +191,7 @@ def _watch(client: DatapathClient, options: argparse.Namespace) -> None:
 def _show(options: argparse.Namespace) -> flow_watch.Show:
     if options.rate:
         return flow_watch.show_rate_json if options.json else flow_watch.show_rate
-    return flow_watch.show_statistics_json if options.json else flow_watch.show_statistics
+    return flow_watch.show_statistics_json if options.json else flow_watch.show_statistics()
 
 
 def _samples(options: argparse.Namespace) -> int | None:
@@ -187,10 +201,16 @@ def _samples(options: argparse.Namespace) -> int | None:
     return 1 if options.stats and (options.json or not sys.stdout.isatty()) else None
 
 
+# --- changing
+
+
 def _change(client: DatapathClient, options: argparse.Namespace) -> None:
     index, request = _wanted(options)
     with Source(client) as source:
-        flow_set.send(client, request(_entry(source, index)))
+        flow = _entry(source, index)
+        if flow.evicted:
+            raise Unsuitable(f"Flow {index} is evicted!")
+        flow_set.send(client, request(flow))
     if options.json:
         tool.print_json({"changed": index})
 
@@ -210,26 +230,44 @@ def _wanted(options: argparse.Namespace) -> tuple[int, Request]:
 
 def _flush(client: DatapathClient, options: argparse.Namespace) -> None:
     with Source(client) as source:
-        flows = (flow for flow in source.view(source.table()) if not flow.evicted)
-        done, refused = flow_set.flush(client, flows)
-    if options.json:
-        tool.print_json({"deleted": done, "refused": refused})
-    else:
-        print(f"{done} flows deleted" + (f", {refused} refused" if refused else ""))
+        flow_set.flush(client, source.view(source.table()), json=options.json)
+
+
+def _profile(client: DatapathClient, options: argparse.Namespace) -> None:
+    flow_profile.run(client, options.profile, options.bunch, json=options.json)
 
 
 def _action(options: argparse.Namespace) -> tool.Run:
-    if options.list or options.match is not None:
+    if options.list:
         return _list
     if options.get is not None:
         return _get
     if options.stats or options.rate:
         return _watch
+    if options.profile is not None:
+        return _profile
     return _flush if options.flush else _change
+
+
+def _as_the_original(action: tool.Run) -> tool.Run:
+    """Failures in the words of `flow`, which are not those of the other tools."""
+
+    def act(client: DatapathClient, options: argparse.Namespace) -> int | None:
+        try:
+            return action(client, options)
+        except Unsuitable as error:
+            print(error, file=sys.stderr if options.json else sys.stdout)
+            return error.status or int(options.json)
+        except DatapathError as error:
+            text = f"response_process: {os.strerror(error.errno)}"
+            print(text, file=sys.stderr if options.json else sys.stdout)
+            return REFUSED
+
+    return act
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console command."""
     options = _options(arguments)
     action = _action(options)
-    return tool.run(options, action, once=action not in (_list, _get))
+    return tool.run(options, _as_the_original(action), once=action not in (_list, _get))

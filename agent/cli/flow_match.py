@@ -17,6 +17,7 @@ from agent.shm import FlowAction, FlowEnd, FlowFilter
 from agent.values import Prefix
 
 PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmp6": 58, "sctp": 132}
+PROTOCOL_NAMES = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6", 132: "SCTP"}
 _FAMILIES = {"icmp": 2, "icmp6": 10}
 _END = re.compile(
     r"(?:\[(?P<ip6>[^\]]*)\]|(?P<ip>[^\[\]:]+|[^\[\]]*::[^\[\]]*))(?::(?P<port>\S+))?"
@@ -100,6 +101,24 @@ def _proto(where: FlowFilter, text: str) -> FlowFilter:
 
 def _vrf(where: FlowFilter, text: str) -> FlowFilter:
     return replace(where, vrf=bounded("vrf", text, _MOST_PORT))
+
+
+def described(where: FlowFilter) -> str:
+    """What `where` asks of ends, protocol and VRF, as the original says it; empty: nothing."""
+    parts = [_described_end(end) for end in (where.source, where.destination) if end != FlowEnd()]
+    if where.proto is not None:
+        parts.append(f"Protocol {PROTOCOL_NAMES.get(where.proto, str(where.proto))}")
+    if where.vrf is not None:
+        parts.append(f"VRF {where.vrf}")
+    return ", ".join(parts)
+
+
+def _described_end(end: FlowEnd) -> str:
+    port = "*" if end.port is None else end.port
+    if end.prefix is None:
+        return f"[*]:{port}"
+    whole = end.prefix.prefixlen == end.prefix.max_prefixlen
+    return f"[{end.prefix.network_address if whole else end.prefix}]:{port}"
 
 
 _WORDS: dict[str, Callable[[FlowFilter, str], FlowFilter]] = {"proto": _proto, "vrf": _vrf}

@@ -6,8 +6,10 @@ for emergencies.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
+from agent.cli import tool
 from agent.cli.datapath_client import DatapathClient
 from agent.errors import DatapathError
 from agent.sandesh.vrouter import FlowOp, VrFlowReq, VrFlowResponse
@@ -93,13 +95,32 @@ def send(client: DatapathClient, request: VrFlowReq) -> None:
     client.get(request.encode(), VrFlowResponse)
 
 
-def flush(client: DatapathClient, flows: Iterable[FlowEntry]) -> tuple[int, int]:
-    """Delete each; how many were deleted, how many the datapath would not delete."""
+def flush(client: DatapathClient, flows: Iterable[FlowEntry], *, json: bool) -> None:
+    """Delete each, and tell how many that were and how many the datapath would not delete."""
+    _tell("Scanning flow table", json)
+    started = time.monotonic()
+    requests = [deleted(flow) for flow in flows if not flow.evicted]
+    _tell(f"Found {len(requests)} entries in {_since(started)} msec", json)
+    _tell(f"Deleting {len(requests)} entries in flow-table", json)
+    started = time.monotonic()
     done = refused = 0
-    for flow in flows:
+    for request in requests:
         try:
-            send(client, deleted(flow))
+            send(client, request)
             done += 1
         except DatapathError as error:
             refused += error.errno not in GONE
-    return done, refused
+    _tell(f"Deleted {done} entries in {_since(started)} msec", json)
+    if json:
+        tool.print_json({"deleted": done, "refused": refused})
+    elif refused:
+        print(f"Refused: {refused} entries")
+
+
+def _tell(line: str, json: bool) -> None:
+    if not json:
+        print(line, flush=True)
+
+
+def _since(started: float) -> int:
+    return round(1000 * (time.monotonic() - started))

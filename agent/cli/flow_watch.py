@@ -6,14 +6,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from agent.cli import tool
+from agent.cli.terminal import CLEAR
 from agent.sandesh.vrouter import VrFlowTableData
 from agent.shm import FlowStatistics
 
 REFRESH_SECONDS = 0.5
-_CLEAR_SCREEN = "\x1b[H\x1b[2J\x1b[3J"
+_STEEP = 1000
+"""Only faster changes than this, a second, count for the average rates."""
 
 Read = Callable[[], tuple[VrFlowTableData, FlowStatistics]]
 
@@ -58,74 +61,115 @@ def _rate(before: float, after: float, seconds: float) -> int:
 def statistics_json(statistics: FlowStatistics) -> dict[str, Any]:
     """The numbers of a table for programs."""
     return {
-        "flows": statistics.counts.active,
+        "flows": statistics.counts.active - statistics.counts.evicted,
         "actions": statistics.actions,
         "drop_reasons": statistics.drop_reasons,
         **asdict(statistics.counts),
     }
 
 
-def show_statistics(before: Sample, after: Sample) -> None:
+class Averages:
+    """How fast flows were set up and torn down while that was fast. Times in seconds."""
+
+    def __init__(self) -> None:
+        self._changes = {True: 0, False: 0}
+        self._seconds = {True: 0.0, False: 0.0}
+
+    def add(self, change: int, seconds: float) -> None:
+        """So many flows more, or less, in this time."""
+        if abs(_rate(0, change, seconds)) > _STEEP:
+            self._changes[change > 0] += abs(change)
+            self._seconds[change > 0] += seconds
+
+    def rate(self, *, setup: bool) -> int:
+        """Flows a second."""
+        return _rate(0, self._changes[setup], self._seconds[setup])
+
+
+def show_statistics() -> Show:
     """The screen of `flow -s`, drawn over the last one on a terminal."""
-    if sys.stdout.isatty():
-        print(_CLEAR_SCREEN, end="")
-    print("\n".join(_screen(before, after)), flush=True)
+    averages = Averages()
+
+    def show(before: Sample, after: Sample) -> None:
+        averages.add(_ready(after) - _ready(before), after.at - before.at)
+        clear = CLEAR if sys.stdout.isatty() else ""
+        print(clear + "\n".join(_screen(before, after, averages)), flush=True)
+
+    return show
 
 
-def _screen(before: Sample, after: Sample) -> Iterator[str]:
-    now, then = after.statistics, before.statistics
+def _live(sample: Sample) -> int:
+    """Flows that were not evicted."""
+    return sample.statistics.counts.active - sample.statistics.counts.evicted
+
+
+def _ready(sample: Sample) -> int:
+    """Flows that do not wait for the agent."""
+    return _live(sample) - sample.statistics.actions.get("hold", 0)
+
+
+def _acting(sample: Sample) -> dict[str, int]:
+    """Live flows by action; a flow that is evicted drops."""
+    counts = sample.statistics.actions
+    dropping = max(counts.get("drop", 0) - sample.statistics.counts.evicted, 0)
+    return {**counts, "drop": dropping}
+
+
+def _screen(before: Sample, after: Sample, averages: Averages) -> Iterator[str]:
+    now, actions = after.statistics, _acting(after)
     seconds = after.at - before.at
+    total, ready, hold = _live(after), _ready(after), after.table.ftable_hold_entries
+    grown, decided = total - _live(before), ready - _ready(before)
+    held = hold - before.table.ftable_hold_entries
+    yield f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}"
     yield from ("Flow Statistics", "-" * 15)
-    active, hold = now.counts.active, now.actions.get("hold", 0)
-    grown = active - then.counts.active
-    yield f"    Total  Entries  --- Total = {active:4}, new = {grown:4}"
-    ready, earlier = active - hold, then.counts.active - then.actions.get("hold", 0)
-    yield f"    Active Entries  --- Total = {ready:4}, new = {ready - earlier:4}"
-    held = hold - then.actions.get("hold", 0)
-    yield f"    Hold   Entries  --- Total = {hold:4}, new = {held:4}"
+    yield f"    Total  Entries  --- Total = {total:7}, new = {grown:7} "
+    yield f"    Active Entries  --- Total = {ready:7}, new = {decided:7} "
+    yield f"    Hold   Entries  --- Total = {hold:7}, new = {held:7} "
     for title, name in (("Fwd", "forward"), ("drop", "drop"), ("NAT", "nat")):
-        yield f"    {title + ' flow Entries':<18}- Total = {now.actions.get(name, 0):4}"
+        yield f"    {title + ' flow Entries':<18}- Total = {actions.get(name, 0):7}"
     yield ""
-    yield from _rates(before.table, after.table, grown, seconds)
+    yield from ("    Rate of change of Active Entries", "    " + "-" * 32)
+    yield f"        current rate      = {_rate(0, decided, seconds):8}"
+    yield f"        Avg setup rate    = {averages.rate(setup=True):8}"
+    yield f"        Avg teardown rate = {averages.rate(setup=False):8}"
+    yield from ("    Rate of change of Flow Entries", "    " + "-" * 30)
+    yield f"        current rate      = {_rate(0, grown, seconds):8}"
     if now.counts.corrupt or now.counts.broken_chains:
         yield ""
         yield f"    Corrupt entries: {now.counts.corrupt}, chains: {now.counts.broken_chains}"
 
 
-def _rates(
-    before: VrFlowTableData, after: VrFlowTableData, grown: int, seconds: float
-) -> Iterator[str]:
-    yield from ("    Rate of change of Active Entries", "    " + "-" * 32)
-    yield f"        current rate      = {_rate(0, grown, seconds):4}"
-    made = _rate(_made(before), _made(after), seconds)
-    yield f"        Avg setup rate    = {made:4}"
-    gone = _rate(before.ftable_deleted, after.ftable_deleted, seconds)
-    yield f"        Avg teardown rate = {gone:4}"
-
-
-def _made(table: VrFlowTableData) -> int:
-    return table.ftable_created + table.ftable_added
-
-
 def show_rate(before: Sample, after: Sample) -> None:
     """The line of `flow -r`; nothing while nothing changes."""
     line = rates(before, after)
-    if line["new"] or line["setup_rate"] or line["flow_rate"]:
-        print(
-            f"New = {line['new']:4}, Flow setup rate = {line['setup_rate']:4} flows/sec, "
-            f"Flow rate = {line['flow_rate']:4} flows/sec, for last {line['milliseconds']:4} ms",
-            flush=True,
-        )
+    if not (line["rate"] or line["hold"]):
+        return
+    now = datetime.now()
+    print(
+        f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03}:  Entries = {line['entries']:8} "
+        f"Rate = {line['rate']:6} (Fwd = {line['processed']:8} Rev = {line['added']:8} "
+        f"Del = {line['deleted']:8}) Hold = {line['hold']:8} "
+        f"Free Burst Tokens = {line['burst_tokens']:8} Total Hold Entries {line['hold']:8}",
+        flush=True,
+    )
 
 
 def rates(before: Sample, after: Sample) -> dict[str, int]:
-    """How many flows are new; those decided on and those made or deleted, a second."""
+    """Flows in use and on hold; those decided on, added and deleted in this time, and how many
+    that is a second."""
     seconds, old, new = after.at - before.at, before.table, after.table
-    change = abs(_made(new) - _made(old)) + abs(new.ftable_deleted - old.ftable_deleted)
+    processed = new.ftable_processed - old.ftable_processed
+    added = new.ftable_added - old.ftable_added
+    deleted = new.ftable_deleted - old.ftable_deleted
     return {
-        "new": _made(new) - _made(old),
-        "setup_rate": _rate(old.ftable_processed, new.ftable_processed, seconds),
-        "flow_rate": _rate(0, change, seconds),
+        "entries": new.ftable_used_entries,
+        "rate": sum(_rate(0, count, seconds) for count in (processed, added, deleted)),
+        "processed": processed,
+        "added": added,
+        "deleted": deleted,
+        "hold": new.ftable_hold_entries,
+        "burst_tokens": new.ftable_burst_free_tokens,
         "milliseconds": round(1000 * seconds),
     }
 

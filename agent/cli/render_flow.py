@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -50,12 +50,28 @@ DROP_WORDS = {
     "NAT_CHANGE": "NatChng",
     "FLOW_LIMIT": "FlowLim",
     "LINKLOCAL_SRC_NAT": "LinkSrcNatErr",
+    "FAILED_VROUTER_INSTALL": "VrouterInstallFail",
+    "INVALID_L2_FLOW": "InvalidL2Flow",
+    "FLOW_ON_TSN": "TSNFlow",
+    "NO_MIRROR_ENTRY": "NoMirrorentry",
+    "SAME_FLOW_RFLOW_KEY": "SameFlowRflowKey",
+    "PORT_MAP_DROP": "NoFipPortMap",
+    "NO_SRC_ROUTE_L2RPF": "NoSrcRtRpfNh",
+    "FAT_FLOW_NAT_CONFLICT": "FatFlowNatConflict",
     "POLICY": "Policy",
     "OUT_POLICY": "OutPolicy",
     "SG": "SG",
     "OUT_SG": "OutSG",
     "REVERSE_SG": "RevSG",
     "REVERSE_OUT_SG": "RevOutSG",
+    "FW_POLICY": "FwPolicy",
+    "OUT_FW_POLICY": "OutFwPolicy",
+    "REVERSE_FW_POLICY": "RevFwPolicy",
+    "REVERSE_OUT_FW_POLICY": "RevOutFwPolicy",
+    "FWAAS_POLICY": "FWAASPolicy",
+    "OUT_FWAAS_POLICY": "OutFWAASPolicy",
+    "REVERSE_FWAAS_POLICY": "RevFWAASPolicy",
+    "REVERSE_OUT_FWAAS_POLICY": "RevOutFWAASPolicy",
 }
 """Reasons that the flow tool prints as a word; others as their number."""
 TCP = 6
@@ -63,6 +79,7 @@ INET = 2
 HBS_LEFT, HBS_RIGHT = 0x1000, 0x2000
 NO_MIRROR = 255
 _LINE_FULL = 70
+_CHAIN_FULL = 65
 
 _LEGEND = [
     "Action:F=Forward, D=Drop N=NAT(S=SNAT, D=DNAT, Ps=SPAT, Pd=DPAT, L=Link Local Port)",
@@ -70,14 +87,17 @@ _LEGEND = [
     " Flags:E=Evicted, Ec=Evict Candidate, N=New Flow, M=Modified Dm=Delete Marked",
     "TCP(r=reverse):S=SYN, F=FIN, R=RST, C=HalfClose, E=Established, D=Dead",
     "",
+]
+_COLUMNS = [
     "    Index                Source:Port/Destination:Port                      Proto(V)",
     "-" * 83,
 ]
 
 
-def header(table: VrFlowTableData) -> list[str]:
-    """The table's size and counters, the legend, the column titles."""
+def header(table: VrFlowTableData, matching: str = "") -> list[str]:
+    """The table's size and counters, the legend, what is listed, the column titles."""
     holds = " ".join(map(str, table.ftable_hold_stat))
+    listed = [f"Listing flows matching ({matching})", ""] if matching else []
     return [
         f"Flow table(size {table.ftable_size}, entries {table.ftable_size // 256})",
         "",
@@ -88,6 +108,8 @@ def header(table: VrFlowTableData) -> list[str]:
         f"(Created Flows/CPU: {holds})(oflows {table.ftable_hold_oflows})",
         "",
         *_LEGEND,
+        *listed,
+        *_COLUMNS,
     ]
 
 
@@ -108,30 +130,44 @@ def action_text(flow: FlowEntry) -> str:
     return letter
 
 
-def _pieces(flow: FlowEntry) -> Iterator[str]:
-    yield f"(Gen: {flow.gen_id}, "
-    yield f"K(nh):{flow.key.nh_id}, "
-    yield f"Action:{action_text(flow)}, "
-    yield f"Flags:{''.join(flag_names(flow.flags, STATE_FLAGS))}, "
+def _key_part(flow: FlowEntry) -> str:
+    text = f"(Gen: {flow.gen_id}, K(nh):{flow.key.nh_id}, Action:{action_text(flow)}, "
+    text += f"Flags:{''.join(flag_names(flow.flags, STATE_FLAGS))}, "
     if flow.key.proto == TCP:
-        yield f"TCP:{''.join(flag_names(flow.tcp_flags, TCP_FLAGS))}, "
+        text += f"TCP:{''.join(flag_names(flow.tcp_flags, TCP_FLAGS))}, "
     if flow.ecmp_nh_index != -1:
-        yield f"E:{flow.ecmp_nh_index}, "
-    yield f"QOS:{flow.qos_id}, "
-    yield f"S(nh):{flow.src_nh_index}, "
+        text += f"E:{flow.ecmp_nh_index}, "
+    return text + f"QOS:{flow.qos_id}, S(nh):{flow.src_nh_index}, "
+
+
+def _mirrors(flow: FlowEntry) -> str:
+    text = " Mirror Index :"
+    if flow.mirror_id != NO_MIRROR:
+        text += f" {flow.mirror_id}"
+    if flow.sec_mirror_id != NO_MIRROR:
+        text += f", {flow.sec_mirror_id}, "
+    return text
+
+
+def _pieces(flow: FlowEntry) -> Iterator[str]:
+    """Parts after each of which a line may end."""
+    yield _key_part(flow)
     yield f" Stats:{flow.packets}/{flow.bytes}, "
     if flow.flags & FlowFlag.MIRROR:
-        ids = [number for number in (flow.mirror_id, flow.sec_mirror_id) if number != NO_MIRROR]
-        yield " Mirror Index : " + "".join(f"{number}, " for number in ids)
+        yield _mirrors(flow)
     yield f" SPort {flow.udp_src_port},"
-    yield f" TTL {flow.ttl},"
+    yield _last_part(flow)
+
+
+def _last_part(flow: FlowEntry) -> str:
+    text = f" TTL {flow.ttl},"
     if flow.underlay_ecmp_index != -1:
-        yield f" UnderlayEcmpIdx:{flow.underlay_ecmp_index},"
+        text += f" UnderlayEcmpIdx:{flow.underlay_ecmp_index},"
     if flow.flags1 & HBS_LEFT:
-        yield " HbsLeft,"
-    if flow.flags1 & HBS_RIGHT:
-        yield " HbsRight,"
-    yield f" Sinfo {_source(flow)})"
+        text += " HbsLeft,"
+    elif flow.flags1 & HBS_RIGHT:
+        text += " HbsRight,"
+    return f"{text} Sinfo {_source(flow)})"
 
 
 def _source(flow: FlowEntry) -> IPv4Address:
@@ -149,8 +185,20 @@ def _folded(pieces: Iterator[str]) -> Iterator[str]:
     yield line
 
 
-def lines(flow: FlowEntry) -> Iterator[str]:
-    """The lines of one flow, a blank one at the end."""
+def _chain(overflow: Iterable[int]) -> Iterator[str]:
+    """The entries of the same bucket that lie in the table's overflow part."""
+    line, width = "\t", 0
+    for index in overflow:
+        line += f" {index}"
+        width += 1 + len(str(index))
+        if width > _CHAIN_FULL:
+            yield line
+            line, width = "     ", 0
+    yield line
+
+
+def lines(flow: FlowEntry, overflow: Sequence[int] = ()) -> Iterator[str]:
+    """The lines of one flow, a blank one at the end. `overflow`: its chain of entries."""
     pair = " " * 12 if flow.rflow is None else f"<=>{flow.rflow:<9}"
     width = 5 if flow.key.family == INET else 9
     source = f"{flow.key.source}:{flow.key.sport:<{width}}"
@@ -158,6 +206,9 @@ def lines(flow: FlowEntry) -> Iterator[str]:
     yield f"{flow.index:9}{pair}    {source:<46}    {flow.key.proto:3} ({vrf})"
     yield f"{'':25}{flow.key.destination}:{flow.key.dport:<{width}}"
     yield from _folded(_pieces(flow))
+    if overflow:
+        yield "     Oflow entries:"
+        yield from _chain(overflow)
     yield ""
 
 

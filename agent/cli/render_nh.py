@@ -18,6 +18,7 @@ FAMILIES = {0: "AF_UNSPEC", 2: "AF_INET", 7: "AF_BRIDGE", 10: "AF_INET6"}
 INET6 = 10
 UDP_TUNNEL, ECMP, PBB, INDIRECT = 0x10, 0x400, 0x80000, 0x400000
 L3_VXLAN, OVER_MPLS, UNDERLAY_ECMP = 0x2000000, 0x4000000, 0x10000000
+COPY_SOURCE = 0x20000
 FLAGS: tuple[tuple[int, str, int | None], ...] = (
     (0x1, "Valid", None),
     (0x2, "Policy", None),

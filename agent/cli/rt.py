@@ -10,7 +10,7 @@ from agent.cli import render_route, rt_monitor, tool
 from agent.cli.datapath_client import DatapathClient
 from agent.cli.render import mac_unpadded
 from agent.cli.render_route import BRIDGE, INET, INET6
-from agent.errors import UsageError
+from agent.errors import UsageError, WireError
 from agent.sandesh.vrouter import SandeshOp, VrBridgeTableData, VrouterOps, VrRouteReq
 from agent.shm import BridgeTable
 from agent.values import Mac, Prefix
@@ -87,9 +87,18 @@ def _get(client: DatapathClient, options: argparse.Namespace) -> None:
         else:
             print(render_route.bridge_line(*row))
     elif options.json:
-        tool.print_json(render_route.route_json(found, found.rtr_replace_plen))
+        tool.print_json(render_route.route_json(_masked(found), found.rtr_replace_plen))
     else:
-        print(render_route.route_line(found, found.rtr_replace_plen))
+        print(render_route.route_line(_masked(found), found.rtr_replace_plen))
+
+
+def _masked(found: VrRouteReq) -> VrRouteReq:
+    """The route without the bits of the address that was asked for. WireError."""
+    try:
+        network = ip_network((bytes(found.rtr_prefix), found.rtr_prefix_len), strict=False)
+    except ValueError as error:
+        raise WireError(f"the datapath answered with a route that is none: {error}") from None
+    return found.replace(rtr_prefix=network.network_address.packed)
 
 
 def _dump(client: DatapathClient, options: argparse.Namespace) -> None:

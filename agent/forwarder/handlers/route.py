@@ -98,6 +98,7 @@ def _get(control: Control, request: VrRouteReq) -> Replies:
     route = control.datapath.route_get(request.rtr_vrf_id, request.rtr_family, request.rtr_prefix)
     return found(
         request.replace(
+            rtr_prefix_len=route.plen,
             rtr_label_flags=route.flags,
             rtr_label=route.label,
             rtr_nh_id=route.nh,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cli import flow, flow_match
+from agent.cli import flow, flow_match, flow_watch
 from agent.errors import UsageError
 from agent.sandesh.vrouter import (
     Message,
@@ -23,6 +24,7 @@ from agent.sandesh.vrouter import (
     VrFlowResponse,
     VrFlowTableData,
     VrInterfaceReq,
+    VrMirrorReq,
     VrNexthopReq,
     VrouterOps,
     VrResponse,
@@ -44,11 +46,20 @@ def entry(
     struct.pack_into("<BBH", raw, 68, len(packed), other.get("gen", 1), other.get("tcp", 0))
     struct.pack_into(
         "<iHHHHHBBI", raw, 84, other.get("rflow", -1), flags, 0, action, vrf,
-        other.get("dvrf", 0), 255, 255, other.get("src_nh", 24),
+        other.get("dvrf", 0), other.get("mirror", 255), 255, other.get("src_nh", 24),
     )  # fmt: skip
     struct.pack_into("<II", raw, 104, other.get("bytes", 0), other.get("packets", 0))
     struct.pack_into(
-        "<bBBHI8xIb", raw, 115, -1, other.get("reason", 0), 2, other.get("sport", 50000), 0, 0, -1
+        "<bBBHI8xIb",
+        raw,
+        115,
+        other.get("ecmp", -1),
+        other.get("reason", 0),
+        2,
+        other.get("sport", 50000),
+        0,
+        0,
+        -1,
     )
     return bytes(raw)
 
@@ -78,6 +89,11 @@ class Server:
     refused: dict[int, int] = field(default_factory=dict)
     """Index of a flow -> error code."""
     counters: list[dict[str, int]] = field(default_factory=list)
+
+    def add(self, index: int, flow_key: FlowKey, **other: int) -> None:
+        table = bytearray(self.path.read_bytes())
+        table[index * 256 : (index + 1) * 256] = entry(index, flow_key, **other)
+        self.path.write_bytes(table)
 
     def write(self) -> None:
         table = bytearray(TOTAL * 256)
@@ -109,6 +125,8 @@ def _asked(request: Message) -> tuple[str, int]:
         return "nh", request.nhr_id
     if isinstance(request, VrInterfaceReq):
         return "vif", request.vifr_idx
+    if isinstance(request, VrMirrorReq):
+        return "mirror", request.mirr_index
     assert isinstance(request, VrRouteReq)
     return "rt", int.from_bytes(request.rtr_prefix, "big")
 
@@ -182,12 +200,51 @@ def test_the_flows_of_an_interface(
     assert listed(here, capsys, "-l", "--vif", "3") == [20]
 
 
-@pytest.mark.parametrize("options", [["-l", "--vif", "4"], ["-d", "31"], ["--get", "31"]])
+@pytest.mark.parametrize(
+    ("options", "status", "says"),
+    [
+        (["-l", "--vif", "4"], 254, "response_process: No such file or directory\n"),
+        (["-d", "31"], 0, "Flow index 31 is not active\n"),
+        (["--get", "31"], 0, "Flow index 31 is not active\n"),
+        (["-g", "1280"], 255, "Flow index 1280 is greater than available indices (1279)\n"),
+        (["--get", "50"], 0, "Flow at index 50 is EVICTED. Use --show-evicted\n"),
+        (["-i", "50"], 0, "Flow 50 is evicted!\n"),
+    ],
+)
 def test_what_is_not_there(
-    server: Server, here: list[str], capsys: pytest.CaptureFixture[str], options: list[str]
+    server: Server,
+    here: list[str],
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    status: int,
+    says: str,
 ) -> None:
-    assert flow.main([*here, *options]) == 0
-    assert "No such file" in capsys.readouterr().out
+    assert flow.main([*here, *options]) == status
+    assert capsys.readouterr().out == says
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [(["-l", "--vif", "4"], 254), (["-d", "31"], 1), (["-g", "1280"], 255), (["-i", "50"], 1)],
+)
+def test_what_is_not_there_for_programs(
+    server: Server,
+    here: list[str],
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    status: int,
+) -> None:
+    assert flow.main([*here, "--json", *options]) == status
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["-x"], ["-l", "-s"], ["--show-evicted", "-s"], ["-f", "x"], ["-p", "0"]]
+)
+def test_wrong_options_end_as_the_original_does(options: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        flow.main(options)
+    assert ended.value.code == 234
 
 
 @pytest.mark.parametrize(
@@ -240,51 +297,56 @@ Flow Generation ID:           1
 Reverse Flow Index:           20
 VRF:                          2
 Destination VRF:              2
-Flow Source:                  [1.1.1.3]:1418
-Flow Destination:             [2.2.2.3]:0
+Flow Source:                  [1.1.1.3]:1418 
+Flow Destination:             [2.2.2.3]:0    
 Flow Protocol:                ICMP
 Flow Action:                  FORWARD
 Expected Source:              NextHop(Index, VRF, Type): 24, 2, ENCAP
-                              Ingress Interface(Index, VRF, OS): vif0/3, 2,
+                              Ingress Interface(Index, VRF, OS): vif0/3, 2, 
                               Interface Statistics(Out, In, Errors): 0, 0, 0
 Source Information:           VRF: 2
                               Layer 3 Route Information
-                              Matching Route: 0.0.0.0/0
+                              Matching Route: 0.0.0.0/0 
                               Destination Information:      VRF: 2
                               Layer 3 Route Information
                               Matching Route: 2.2.2.3/32
                               NextHop(Index, VRF, Type): 22, 0, TUNNEL
                               Tunnel Source: 8.0.0.3
-                              Egress Interface(Index, VRF, OS): vif0/0, 0,
+                              Egress Interface(Index, VRF, OS): vif0/0, 0, 
                               Interface Statistics(Out, In, Errors): 0, 0, 0
 
-Flow Flags:
+Flow Flags:                   
 UDP Source Port:              62712
 
 Flow Statistics:              0/0
 System Wide Packet Drops:     10
                               Reverse Path Failures: 2
                               Flow Block Drops: 3
-"""
+"""  # noqa: W291
+
+
+def objects() -> dict[tuple[str, int], Message]:
+    """Two guests' nexthops and the routes to them."""
+    return {
+        ("nh", 24): VrNexthopReq(nhr_id=24, nhr_type=2, nhr_vrf=2, nhr_encap_oif_id=(3,)),
+        ("nh", 22): VrNexthopReq(
+            nhr_id=22, nhr_type=3, nhr_tun_sip=0x02000008, nhr_tun_dip=0x03000008,
+            nhr_encap_oif_id=(0,),
+        ),
+        ("nh", 1): VrNexthopReq(nhr_id=1, nhr_type=5),
+        ("vif", 3): VrInterfaceReq(vifr_idx=3, vifr_vrf=2),
+        ("vif", 0): VrInterfaceReq(vifr_idx=0),
+        ("rt", 0x01010103): VrRouteReq(rtr_nh_id=1, rtr_prefix_len=0),
+        ("rt", 0x02020203): VrRouteReq(rtr_nh_id=22, rtr_prefix_len=32),
+    }  # fmt: skip
 
 
 def test_one_flow_and_where_it_leads(
     server: Server, here: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    server.objects = {
-        ("nh", 24): VrNexthopReq(nhr_id=24, nhr_type=2, nhr_vrf=2, nhr_encap_oif_id=(3,)),
-        ("nh", 22): VrNexthopReq(
-            nhr_id=22, nhr_type=3, nhr_tun_sip=0x03000008, nhr_encap_oif_id=(0,)
-        ),
-        ("nh", 1): VrNexthopReq(nhr_id=1, nhr_type=5),
-        ("vif", 3): VrInterfaceReq(vifr_idx=3, vifr_vrf=2),
-        ("vif", 0): VrInterfaceReq(vifr_idx=0),
-        ("rt", 0x01010103): VrRouteReq(rtr_nh_id=1, rtr_replace_plen=0),
-        ("rt", 0x02020203): VrRouteReq(rtr_nh_id=22, rtr_replace_plen=32),
-    }
+    server.objects = objects()
     assert flow.main([*here, "--get", "10"]) == 0
-    shown = "".join(line.rstrip() + "\n" for line in capsys.readouterr().out.splitlines())
-    assert shown == FLOW_GET
+    assert capsys.readouterr().out == FLOW_GET
 
 
 def test_one_flow_that_leads_nowhere(
@@ -292,11 +354,86 @@ def test_one_flow_that_leads_nowhere(
 ) -> None:
     assert flow.main([*here, "--get", "40"]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert [line.rstrip() for line in shown[9:13]] == [
-        "Expected Source:",
-        "Source Information:           VRF: 3",
-        "Destination Information:      VRF: 3",
+    assert [line.rstrip() for line in shown[8:12]] == [
+        "Flow Action:                  FORWARD",
         "",
+        "Flow Flags:",
+        "UDP Source Port:              50000",
+    ]
+
+
+def described(here: list[str], capsys: pytest.CaptureFixture[str], index: int) -> list[str]:
+    assert flow.main([*here, "--get", str(index), "--show-evicted"]) == 0
+    return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+
+
+PAD = " " * 30
+
+
+def test_a_flow_with_translated_ends(
+    server: Server, here: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    nat = FlowFlag.ACTIVE | FlowFlag.SNAT | FlowFlag.SPAT | FlowFlag.DNAT | FlowFlag.VRFT
+    server.add(60, key("1.1.1.3", "9.9.9.9", 6, 40000, 80), rflow=61, flags=nat, action=3, tcp=0x28)
+    server.add(61, key("7.7.7.7", "8.8.8.8", 6, 80, 50000))
+    server.objects = objects() | {("rt", 0x07070707): VrRouteReq(rtr_nh_id=22, rtr_prefix_len=8)}
+    shown = described(here, capsys, 60)
+    assert "Flow Action:                  NAT: SourceNAT, SourcePortNAT, DestinationNAT," in shown
+    assert f"{PAD}NAT(Source, Destination): [8.8.8.8]:50000, [7.7.7.7]:80" in shown
+    assert f"{PAD}Matching Route: 7.0.0.0/8" in shown
+    assert "TCP FLAGS:                    SYN, ESTABLISHED," in shown
+
+
+def test_a_flow_that_drops_and_is_mirrored(
+    server: Server, here: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = FlowFlag.ACTIVE | FlowFlag.MIRROR | FlowFlag.NEW_FLOW
+    server.add(62, key("1.1.1.3", "9.9.9.9", 17, 1, 2), flags=flags, action=0, reason=21, mirror=1)
+    server.objects = objects() | {("mirror", 1): VrMirrorReq(mirr_index=1, mirr_nhid=22)}
+    shown = described(here, capsys, 62)
+    assert f"Flow Action:                  DROP:{PAD}Policy" in shown
+    assert "Flow Flags:                   NEW MIRROR" in shown
+    at = shown.index("Mirror Index:                 1")
+    assert shown[at + 1 : at + 4] == [
+        "Primary Mirror:               NextHop 22",
+        f"{PAD}To Destination 8.0.0.3 in VRF 0",
+        f"{PAD}Tunnel Source IP 8.0.0.2",
+    ]
+
+
+def test_a_flow_over_several_ways(
+    server: Server, here: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.add(63, key("1.1.1.3", "9.9.9.9", 17, 1, 2), rflow=64, src_nh=40)
+    server.add(64, key("9.9.9.9", "1.1.1.3", 17, 2, 1), ecmp=1)
+    ecmp = VrNexthopReq(nhr_id=40, nhr_type=6, nhr_vrf=2, nhr_flags=0x401, nhr_nh_list=(24, 22))
+    server.objects = objects() | {("nh", 40): ecmp}
+    shown = described(here, capsys, 63)
+    at = next(i for i, line in enumerate(shown) if line.startswith("Expected Source"))
+    assert shown[at : at + 5] == [
+        "Expected Source:              NextHop(Index, VRF, Type): 40, 2, COMPOSITE",
+        f"{PAD}ECMP",
+        f"{PAD}24, 22*,",
+        f"{PAD}NextHop(Index, VRF, Type): 22, 0, TUNNEL",
+        f"{PAD}Tunnel Source: 8.0.0.3",
+    ]
+
+
+def test_a_route_with_a_mac(
+    server: Server, here: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    mac = bytes.fromhex("0203eb4be8d8")
+    server.objects = objects() | {
+        ("rt", 0x02020203): VrRouteReq(rtr_nh_id=22, rtr_prefix_len=32, rtr_mac=mac),
+        ("rt", 0): VrRouteReq(rtr_family=7, rtr_nh_id=24),
+    }
+    shown = described(here, capsys, 10)
+    at = shown.index(f"{PAD}Layer 2 Route Information")
+    assert shown[at - 1 : at + 3] == [
+        "",
+        f"{PAD}Layer 2 Route Information",
+        f"{PAD}DestinationMAC: 2:3:eb:4b:e8:d8",
+        f"{PAD}NextHop(Index, VRF, Type): 24, 2, ENCAP",
     ]
 
 
@@ -355,8 +492,8 @@ def test_a_change_that_the_datapath_refuses(
     server: Server, here: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.refused[30] = -16
-    assert flow.main([*here, "-d", "30"]) == 0
-    assert "Device or resource busy (16)" in capsys.readouterr().out
+    assert flow.main([*here, "-d", "30"]) == 254
+    assert capsys.readouterr().out == "response_process: Device or resource busy\n"
 
 
 def test_flush_deletes_every_flow(
@@ -364,7 +501,11 @@ def test_flush_deletes_every_flow(
 ) -> None:
     server.refused = {20: -2, 40: -16}
     assert flow.main([*here, "-F"]) == 0
-    assert capsys.readouterr().out == "2 flows deleted, 1 refused\n"
+    shown = re.sub(r"in \d+ msec", "in T msec", capsys.readouterr().out)
+    assert shown == (
+        "Scanning flow table\nFound 4 entries in T msec\nDeleting 4 entries in flow-table\n"
+        "Deleted 2 entries in T msec\nRefused: 1 entries\n"
+    )
     deleted = sent(datapath)
     assert [request["fr_index"] for request in deleted] == [10, 20, 30, 40]
     assert all("fr_flags" not in request for request in deleted)
@@ -376,24 +517,30 @@ def test_flush_deletes_every_flow(
 STATISTICS = """\
 Flow Statistics
 ---------------
-    Total  Entries  --- Total =    5, new =    0
-    Active Entries  --- Total =    5, new =    0
-    Hold   Entries  --- Total =    0, new =    0
-    Fwd flow Entries  - Total =    3
-    drop flow Entries - Total =    2
-    NAT flow Entries  - Total =    0
+    Total  Entries  --- Total =       4, new =       0 
+    Active Entries  --- Total =       4, new =       0 
+    Hold   Entries  --- Total =       3, new =       0 
+    Fwd flow Entries  - Total =       3
+    drop flow Entries - Total =       1
+    NAT flow Entries  - Total =       0
 
     Rate of change of Active Entries
     --------------------------------
-        current rate      =    0
-        Avg setup rate    =    0
-        Avg teardown rate =    0
-"""
+        current rate      =        0
+        Avg setup rate    =        0
+        Avg teardown rate =        0
+    Rate of change of Flow Entries
+    ------------------------------
+        current rate      =        0
+"""  # noqa: W291
 
 
 def test_statistics(server: Server, here: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    server.counters = [{"ftable_hold_entries": 3}]
     assert flow.main([*here, "-s"]) == 0
-    assert capsys.readouterr().out == STATISTICS
+    now, _, screen = capsys.readouterr().out.partition("\n")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}", now)
+    assert screen == STATISTICS
 
 
 def test_rates(
@@ -405,11 +552,59 @@ def test_rates(
     monkeypatch.setattr("agent.cli.flow_watch.time.sleep", lambda _: None)
     server.counters = [
         {},
-        {"ftable_created": 10, "ftable_processed": 8},
-        {"ftable_created": 10, "ftable_processed": 8},
+        {"ftable_added": 10, "ftable_processed": 8, "ftable_used_entries": 19},
+        {"ftable_added": 10, "ftable_processed": 8, "ftable_used_entries": 19},
     ]
     assert flow.main([*here, "-r", "--count", "3"]) == 0
-    assert capsys.readouterr().out == (
-        "New =   10, Flow setup rate =   16 flows/sec, Flow rate =   20 flows/sec, "
-        "for last  500 ms\n"
+    when, line = capsys.readouterr().out.split(":  ")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}", when)
+    assert line == (
+        "Entries =       19 Rate =     36 (Fwd =        8 Rev =       10 Del =        0) "
+        "Hold =        0 Free Burst Tokens =        0 Total Hold Entries        0\n"
     )
+
+
+def test_average_rates_are_those_of_fast_changes() -> None:
+    averages = flow_watch.Averages()
+    for change, seconds in ((10_000, 1.0), (500, 1.0), (2_000, 1.0), (-4_000, 2.0), (-10, 1.0)):
+        averages.add(change, seconds)
+    assert (averages.rate(setup=True), averages.rate(setup=False)) == (6_000, 2_000)
+
+
+def test_a_chain_of_entries_is_shown(
+    server: Server, here: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = bytearray(server.path.read_bytes())
+    for index, following in ((10, 600), (600, 601), (601, 0xFFFFFFFF)):
+        struct.pack_into("<I", table, index * 256 + 16, following)
+    server.path.write_bytes(table)
+    assert flow.main([*here, "--match", "1.1.1.3:1418"]) == 0
+    assert capsys.readouterr().out.endswith(
+        " SPort 62712,\n TTL 64, Sinfo 0.0.0.0)\n     Oflow entries:\n\t 600 601\n\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1.1.1.3:1418", "[1.1.1.3]:1418"),
+        ("1.1.1.3,*:22 & proto tcp & vrf 2", "[1.1.1.3]:*, [*]:22, Protocol TCP, VRF 2"),
+        ("10.0.0.0/8", "[10.0.0.0/8]:*"),
+        ("proto icmp6", "Protocol ICMPv6"),
+        ("[fd00::1]:53", "[fd00::1]:53"),
+    ],
+)
+def test_what_is_listed_is_said(text: str, says: str) -> None:
+    assert flow_match.described(flow_match.parse(text)) == says
+
+
+def test_what_is_listed_is_said_above_the_columns(
+    server: Server, here: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert flow.main([*here, "--match", "vrf 7"]) == 0
+    assert capsys.readouterr().out.splitlines()[8:12] == [
+        "TCP(r=reverse):S=SYN, F=FIN, R=RST, C=HalfClose, E=Established, D=Dead",
+        "",
+        "Listing flows matching (VRF 7)",
+        "",
+    ]
