@@ -29,6 +29,13 @@ def block_in_c(seconds: float) -> None:
     ctypes.PyDLL(None).usleep(int(seconds * 1e6))
 
 
+def block_in_lock(seconds: float) -> None:
+    """For ever: a lock that it has itself, whatever signals come."""
+    libc, lock = ctypes.PyDLL(None), ctypes.create_string_buffer(64)
+    libc.pthread_mutex_lock(lock)
+    libc.pthread_mutex_lock(lock)
+
+
 async def wait_for_ever() -> None:
     """A task to be found in stacks."""
     await asyncio.Event().wait()
@@ -44,9 +51,11 @@ async def main(run_dir: Path, exit_after: float) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     print("ready", flush=True)
     while words := (await reader.readline()).decode().split():
-        {"python": block_in_python, "c": block_in_c}[words[0]](float(words[1]))
         before = watch.standstills
-        while watch.standstills == before and words[0] != "none":
+        {"python": block_in_python, "c": block_in_c, "lock": block_in_lock}[words[0]](
+            float(words[1])
+        )
+        while watch.standstills == before:
             await asyncio.sleep(0.01)
         print("stood", watch.standstills, flush=True)
     waiting.cancel()

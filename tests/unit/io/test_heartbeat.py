@@ -101,12 +101,12 @@ def test_the_file_is_old_while_the_loop_stands_still_and_goes_in_the_end(process
 def test_a_standing_process_tells_stacks_by_signal_and_may_end_by_itself(tmp_path: Path) -> None:
     process = Process(tmp_path, exit_after=3.0)
     try:
-        process.block("c", 60.0)
-        while "block_in_c" not in process.stacks():  # by the watchdog
+        process.block("lock", 0.0)
+        while "block_in_lock" not in process.stacks():  # by the watchdog
             time.sleep(0.02)
         os.truncate(tmp_path / STACKS, 0)
         process.child.send_signal(signal.SIGUSR2)
-        while "block_in_c" not in process.stacks():
+        while "block_in_lock" not in process.stacks():
             time.sleep(0.02)
         assert process.child.wait(20) == -signal.SIGALRM
     finally:
