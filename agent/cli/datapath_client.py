@@ -61,7 +61,7 @@ class DatapathClient:
                 dead = dead or error
         try:
             if place.kernel:
-                return cls.connect_kernel(timeout=timeout)
+                return cls.connect_kernel(genetlink.FAMILY_NAME, timeout=timeout)
         except UsageError as error:
             dead = dead or error
         raise dead or UsageError("no directory to look for a datapath in")
@@ -88,7 +88,7 @@ class DatapathClient:
         return cls(stream, timeout)
 
     @classmethod
-    def connect_kernel(cls, name: str = genetlink.FAMILY_NAME, *, timeout: float = TIMEOUT) -> Self:
+    def connect_kernel(cls, name: str, *, timeout: float = TIMEOUT) -> Self:
         """Connect to the kernel module, whose family has this name. UsageError: it is absent."""
         try:
             connected = genetlink.connect()
