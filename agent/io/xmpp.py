@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import select
-import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Address
@@ -24,17 +22,13 @@ from slixmpp.xmlstream import XMLStream
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher.base import MatcherBase
 
-from agent.errors import BugError, ConfigError
+from agent.errors import BugError
+from agent.io.peers import TlsFiles, tls_client, watch_peer, why
 from agent.settings import Server
 from agent.xmpp import Controllers, Event
 
 EventHandler = Callable[[Sequence[Event]], None]
-
-KEEPALIVE_IDLE = 5
-KEEPALIVE_INTERVAL = 3
-KEEPALIVE_PROBES = 3
-USER_TIMEOUT_MS = 15_000
-"""TCP's own watch over the peer; the values of the reference agent (facts xmpp-ifmap.md 1)."""
+_WHO = "controller"
 
 READ_SIZE = 1 << 16
 """Bytes of a stream that are followed to their end before the next ones are read: some
@@ -53,21 +47,8 @@ def tls_context(certificate: Path, key: Path, authorities: Path) -> ssl.SSLConte
     The host name is not compared: controllers are configured by address and their
     certificates carry names. ConfigError names the file that cannot be used.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_REQUIRED
-    try:
-        context.load_verify_locations(authorities)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"[DEFAULT] xmpp_ca_cert = {authorities}: {error}") from None
-    try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"[DEFAULT] xmpp_server_cert = {certificate}, xmpp_server_key = {key}: {error}"
-        ) from None
-    return context
+    options = ("xmpp_server_cert", "xmpp_server_key", "xmpp_ca_cert")
+    return tls_client(TlsFiles(certificate, key, authorities), "DEFAULT", options)
 
 
 class _AnyStanza(MatcherBase):
@@ -111,7 +92,7 @@ class ControlStream(XMLStream, asyncio.BufferedProtocol):
         """The TCP connection stands, or TLS does on top of it."""
         super().connection_made(transport, send_event)
         if self.securing is None:
-            _watch_peer(transport.get_extra_info("socket"))
+            watch_peer(transport.get_extra_info("socket"))
             self._owner.made(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -153,7 +134,7 @@ class ControlStream(XMLStream, asyncio.BufferedProtocol):
     def connection_lost(self, exception: BaseException | None) -> None:
         """The connection is gone, by whichever side."""
         super().connection_lost(exception)
-        self._owner.lost(self, _words(exception))
+        self._owner.lost(self, why(exception, _WHO))
 
     def pause_writing(self) -> None:
         """The transport has enough."""
@@ -191,7 +172,7 @@ class ControlStream(XMLStream, asyncio.BufferedProtocol):
             self._owner.secured(self)
 
     def _distrusted(self, error: Any) -> None:
-        self._owner.refused(self, _words(error))
+        self._owner.refused(self, why(error, _WHO))
 
     def _stanza(self, stanza: Any) -> None:
         self._parsed.append(stanza.xml)
@@ -356,7 +337,7 @@ class ControlConnections:
                 lambda: stream, str(server.address), server.port, local_addr=self._source
             )
         except OSError as error:
-            self._failed(server, attempt, f"connect: {_words(error)}")
+            self._failed(server, attempt, f"connect: {why(error, _WHO)}")
         finally:
             if self._dialling.get(server, (None,))[0] == attempt:
                 del self._dialling[server]
@@ -398,21 +379,3 @@ class ControlConnections:
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
-
-
-def _words(error: BaseException | None) -> str:
-    """Why a connection could not be made, or is gone."""
-    if isinstance(error, ssl.SSLError):
-        return f"TLS: {error}"
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno)
-    return str(error or "closed by the controller")
-
-
-def _watch_peer(connection: socket.socket) -> None:
-    """Let the kernel notice a peer that is gone without a word."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)

@@ -1,0 +1,68 @@
+"""What all TCP connections to servers of the control and analytics side need."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from pathlib import Path
+from typing import NamedTuple
+
+from agent.errors import ConfigError
+
+KEEPALIVE_IDLE = 5
+KEEPALIVE_INTERVAL = 3
+KEEPALIVE_PROBES = 3
+USER_TIMEOUT_MS = 15_000
+"""TCP's own watch over the peer; the values of the reference agent (facts xmpp-ifmap.md 1)."""
+
+
+class TlsFiles(NamedTuple):
+    """Each side shows a certificate of the authorities."""
+
+    certificate: Path
+    key: Path
+    authorities: Path
+
+
+def tls_client(files: TlsFiles, section: str, options: tuple[str, str, str]) -> ssl.SSLContext:
+    """TLS as both ends of the dialects want it: each shows a certificate of the CA.
+
+    The host name is not compared: servers are configured by address and their certificates
+    carry names. ConfigError names the option and the file that cannot be used; `options` are
+    the names of those that the files come from.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    certificate, key, authorities = options
+    try:
+        context.load_verify_locations(files.authorities)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"[{section}] {authorities} = {files.authorities}: {error}") from None
+    try:
+        context.load_cert_chain(files.certificate, files.key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"[{section}] {certificate} = {files.certificate}, {key} = {files.key}: {error}"
+        ) from None
+    return context
+
+
+def why(error: BaseException | None, who: str) -> str:
+    """Why a connection could not be made, or is gone; without an error `who` closed it."""
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {error}"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error or f"closed by the {who}")
+
+
+def watch_peer(connection: socket.socket) -> None:
+    """Let the kernel notice a peer that is gone without a word."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
