@@ -89,6 +89,11 @@ class Table:
             return len(self._order[0])
         return len(set().union(*self._order))
 
+    @property
+    def most(self) -> int:
+        """How many routes the peer has that has most: at once, whatever the size."""
+        return max(map(len, self._order), default=0)
+
     def __iter__(self) -> Iterator[tuple[RouteKey, RouteAttributes]]:
         """Every route with its best path."""
         for key in dict.fromkeys(key for paths in self._order for key in paths):
@@ -100,6 +105,13 @@ class Table:
         """The keys of all routes, peer by peer: one that several have is there as often."""
         sources = self._sources.values()
         return [list(paths) for one in sources for paths in (one.fresh, one.stale) if paths]
+
+    def counts(self) -> list[tuple[str, int, int]]:
+        """(peer, its routes, those of them that are stale), by peer; cheap, unlike `len`."""
+        return [
+            (one.peer, len(one.fresh) + len(one.stale), len(one.stale))
+            for one in self._sources.values()
+        ]
 
     def best(self, key: RouteKey) -> RouteAttributes | None:
         """The best path of a route."""

@@ -9,12 +9,13 @@ nothing is built while no collector is configured and nobody asks.
 
 from __future__ import annotations
 
-from agent.telemetry.uve.cache import Uve, UveCache
+from agent.telemetry.uve.cache import Uve, UveCache, Values
 from agent.telemetry.uve.frames import Hint, Identity, Level, Type
 from agent.telemetry.uve.generator import Generator, State, View
 from agent.telemetry.uve.message_stats import Drop, MessageStats
 from agent.telemetry.uve.outbox import Outbox
 from agent.telemetry.uve.send_queue import SendQueue
+from agent.telemetry.uve.uves import Uves, build
 
 __all__ = [
     "Drop",
@@ -29,5 +30,8 @@ __all__ = [
     "Type",
     "Uve",
     "UveCache",
+    "Uves",
+    "Values",
     "View",
+    "build",
 ]

@@ -147,10 +147,11 @@ class Generator:
         self._deadline = now + HANDSHAKE_TIME
         self._first = self.outbox.handshake(self._connects)
 
-    def disconnected(self, reason: str, now: float) -> None:
+    def disconnected(self, reason: str, now: float) -> str:
         """The connection is gone, or could not be made: the next collector's turn comes.
 
-        `reason` counts where we did not break it ourselves.
+        `reason` counts where we did not break it ourselves. Returns the reason that does, ""
+        when it was given up only since other collectors are configured.
         """
         good = self._state is State.ESTABLISHED and now - self._since > GOOD_TIME
         moved, broken = self._moved, self._broken
@@ -159,13 +160,14 @@ class Generator:
         self.outbox.rest()
         if moved:
             self._begin(now)
-            return
+            return ""
         self._fault = self._fault if broken else reason
         self._failures += 1
         self._in_a_row = 1 if good else self._in_a_row + 1
         self._servers.append(self._servers.pop(0))
         self._enter(State.DISCONNECT, now, self._fault)
         self._deadline = now + self._pause()
+        return self._fault
 
     def receive(self, data: bytes, now: float) -> None:
         """Bytes of the collector. What cannot be understood ends the connection."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from agent.sandesh import xml
-from agent.sandesh.schema import schema
 from agent.telemetry.uve.cache import Uve, UveCache, Values
 from agent.telemetry.uve.frames import (
     INSTANCE,
@@ -29,13 +28,11 @@ from agent.telemetry.uve.send_queue import SendQueue
 HANDSHAKE = "SandeshCtrlClientToServer"
 
 
-def uve_types() -> tuple[str, ...]:
-    """The names of all UVE messages."""
-    return tuple(sorted(name for name, struct in schema().items() if struct.kind == "uve"))
-
-
 class Outbox:
-    """Takes what is to be told, gives frames. `wall` gives seconds since 1970."""
+    """Takes what is to be told, gives frames.
+
+    `wall` gives seconds since 1970; `types` are the UVE messages that are ever told.
+    """
 
     def __init__(
         self,
@@ -43,14 +40,14 @@ class Outbox:
         cache: UveCache,
         wall: Callable[[], float],
         *,
-        types: Sequence[str] | None = None,
+        types: Sequence[str],
         queue: SendQueue | None = None,
     ) -> None:
         self.identity = identity
         self.cache = cache
         self.stats = MessageStats()
         self.queue = queue or SendQueue()
-        self.types = tuple(types) if types is not None else uve_types()
+        self.types = tuple(types)
         self.open = False
         """Whether there is somebody to send to, some time: else nothing is kept for him."""
         self._wall = wall

@@ -1,0 +1,28 @@
+"""What makes UVEs: pure functions of a running agent, one for each message.
+
+In comes a `World`, out come the fields of one UVE. Nothing is kept or changed here.
+"""
+
+from __future__ import annotations
+
+from agent.telemetry.uve.builders import networks, ports, process, vrouter, vrouter_stats
+
+BUILDERS = (
+    process.STATUS,
+    process.CLIENT,
+    vrouter.HOST,
+    vrouter_stats.STATS,
+    vrouter_stats.CONTROL,
+    vrouter_stats.CPU,
+    networks.NETWORK,
+    networks.MACHINE,
+    ports.PORT,
+    ports.TAGS,
+    ports.STATS,
+)
+"""In the order in which they have their turns."""
+
+PORT, TAGS = ports.PORT.message, ports.TAGS.message
+NETWORK, MACHINE = networks.NETWORK.message, networks.MACHINE.message
+
+__all__ = ["BUILDERS", "MACHINE", "NETWORK", "PORT", "TAGS"]

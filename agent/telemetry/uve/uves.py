@@ -1,0 +1,176 @@
+"""When UVEs are made: soon after a change, each interval where they tell of counters.
+
+Facts oper-db.md 6.1: at most 64 UVEs of a message a second; an interval (30 s as a rule) after
+the last round began there is another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from agent.errors import BugError
+from agent.oper.results import Delta
+from agent.oper.rows import Vmi
+from agent.settings import Server, Settings
+from agent.telemetry.uve.builders import BUILDERS, MACHINE, NETWORK, PORT, TAGS
+from agent.telemetry.uve.cache import UveCache
+from agent.telemetry.uve.frames import Identity
+from agent.telemetry.uve.generator import Generator
+from agent.telemetry.uve.outbox import Outbox
+from agent.telemetry.uve.world import Builder, World
+
+if TYPE_CHECKING:  # a node has its UVEs
+    from agent.telemetry.node import Node
+
+BATCH = 64
+PAUSE = 1.0
+"""Seconds between two batches of a message."""
+
+
+def build(
+    identity: Identity,
+    *,
+    wall: Callable[[], float],
+    shuffle: Callable[[list[Server]], None],
+    jitter: Callable[[], float],
+) -> Uves:
+    """The UVEs of an agent and what they are told with: see `Outbox` and `Generator`."""
+    types = tuple(sorted(builder.message for builder in BUILDERS))
+    outbox = Outbox(identity, UveCache(), wall, types=types)
+    return Uves(Generator(outbox, shuffle=shuffle, jitter=jitter))
+
+
+class Uves:
+    """What collectors are told, and the cache of it; `generator` carries it to them.
+
+    Call `follow` with what became different, and `turn` at `deadline`; each turn makes one
+    batch. Nothing is made while no collector is configured, but by `refresh` for who asks.
+    """
+
+    def __init__(self, generator: Generator, builders: Sequence[Builder] = BUILDERS) -> None:
+        self.generator = generator
+        self.outbox = generator.outbox
+        self.cache = generator.outbox.cache
+        self.builders = {builder.message: builder for builder in builders}
+        self._due: dict[str, dict[str, None]] = {message: {} for message in self.builders}
+        self._changed: set[UUID] = set()
+        self._interval = 30.0
+        self._round_at = self._batch_at = 0.0
+        self._run: list[tuple[Builder, World]] = []
+
+    def configure(self, settings: Settings, now: float) -> None:
+        """The file as it is: collectors, interval, rate."""
+        self._interval = float(max(1, settings.get("DEFAULT", "vmi_vm_vn_uve_interval", int)))
+        self._round_at = min(self._round_at, now + self._interval)
+        self.outbox.limit(settings.get("DEFAULT", "sandesh_send_rate_limit", int), now)
+        self.generator.configure(settings.get("DEFAULT", "collectors", tuple), now)
+
+    def follow(self, delta: Delta) -> None:
+        """What a batch of the compiler made different: its ports' UVEs are made soon."""
+        if not self.generator.configured:
+            return
+        for row in delta.vmis:
+            self._mark(row)
+        for row in delta.unplugged:
+            self._mark(row)
+        self._changed.update(delta.flow_ports)
+
+    def deadline(self) -> float | None:
+        """When `turn` is wanted; None: never."""
+        if not self.generator.configured:
+            return None
+        if self._run:
+            return self._batch_at - PAUSE
+        waits = self._changed or any(self._due.values())
+        return min(self._batch_at, self._round_at) if waits else self._round_at
+
+    def turn(self, node: Node, now: float) -> None:
+        """Make one batch of UVEs, if it is time for any."""
+        if not self.generator.configured:
+            return
+        if now >= self._round_at:
+            self._round_at = now + self._interval
+            self._batch_at = min(self._batch_at, now)
+            self._round(World(node, self.generator))
+        if not self._run and now >= self._batch_at:
+            self._begin(node, now)
+        if self._run:
+            self._batch(*self._run.pop(0))
+
+    def refresh(self, node: Node, message: str, key: str = "") -> Iterator[None]:
+        """Make the UVEs of a message anew, all or one, a few each time this is resumed.
+
+        BugError for a message that is never made.
+        """
+        builder = self.builders.get(message)
+        if builder is None:
+            raise BugError(f"there are no UVEs {message}")
+        world = World(node, self.generator)
+        keys = [key] if key else [*builder.keys(world), *self._gone(builder, world)]
+        for each in keys:
+            self._make(builder, world, each)
+            yield
+
+    # Inside
+
+    def _mark(self, row: Vmi) -> None:
+        if row.config_name:
+            self._changed.add(row.uuid)
+            self._want(PORT, row.config_name)
+            if row.vn is not None:
+                self._want(NETWORK, row.vn.name)
+            self._want(MACHINE, str(row.vm_uuid))
+
+    def _want(self, message: str, key: str) -> None:
+        if message in self._due:
+            self._due[message][key] = None
+
+    def _round(self, world: World) -> None:
+        """What counts is due, what is new, and what is gone."""
+        for message, builder in self.builders.items():
+            keys = builder.keys(world)
+            due = self._due[message]
+            if builder.sampled:
+                due.update(dict.fromkeys(keys))
+            else:
+                known = set(self.cache.keys(message))
+                due.update((key, None) for key in keys if key not in known)
+            due.update(dict.fromkeys(self._gone(builder, world)))
+
+    def _gone(self, builder: Builder, world: World) -> list[str]:
+        keys = set(builder.keys(world))
+        return [key for key in self.cache.keys(builder.message) if key not in keys]
+
+    def _begin(self, node: Node, now: float) -> None:
+        if self._changed:
+            self._resolve(node)
+        messages = [message for message, due in self._due.items() if due]
+        if messages:
+            world = World(node, self.generator)
+            self._run = [(self.builders[message], world) for message in messages]
+            self._batch_at = now + PAUSE
+
+    def _resolve(self, node: Node) -> None:
+        """Name the ports of which something changed that their row does not tell."""
+        changed, self._changed = self._changed, set()
+        for uuid in changed:
+            row = node.compiler.vmi_by_uuid(uuid)
+            if row is not None and row.config_name:
+                self._want(PORT, row.config_name)
+                self._want(TAGS, row.config_name)
+
+    def _batch(self, builder: Builder, world: World) -> None:
+        due = self._due[builder.message]
+        for key in list(islice(due, BATCH)):
+            del due[key]
+            self._make(builder, world, key)
+
+    def _make(self, builder: Builder, world: World, key: str) -> None:
+        values = builder.values(world, key)
+        if values is None:
+            self.outbox.delete(builder.message, key)
+        else:
+            self.outbox.put(builder.message, {"name": key} | dict(values))
