@@ -14,7 +14,7 @@ none), what is known of source and destination (numbers of the world's metas), t
 vrouter's address (0: none), the rules of policy and security group; VRF, flags, TCP flags of
 both directions; action, the agent's reason, why it ended (ENDS), whether it is over, was not
 seen before, is logged; tunnel (0 none, 1 MPLS over GRE, 2 MPLS over UDP, 3 VXLAN), bits of the
-routes to source and destination."""
+routes to source and destination (255: there is none)."""
 
 ENDS: tuple[str, ...]
 """Why pairs end, by number."""

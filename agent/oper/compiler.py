@@ -39,7 +39,8 @@ from agent.oper.remote import Counters, RemoteRoutes
 from agent.oper.results import Delta as Delta
 from agent.oper.results import Results
 from agent.oper.rows import Fabric, Gateway, Vmi, Vn, Vrf
-from agent.oper.session_port import SessionPort, session_port
+from agent.oper.session_port import SessionPort
+from agent.oper.session_state import SessionState
 from agent.oper.table import Table
 from agent.oper.territory import Local
 from agent.oper.tree_labels import local_labels, tree_labels, tree_space
@@ -83,6 +84,7 @@ class Compiler:
         self._exports = Exports()
         self._holdings = shared.Holdings(engine)
         self._flows = FlowState()
+        self._sessions = SessionState()
         self._results = Results(
             engine,
             self._ids,
@@ -92,6 +94,7 @@ class Compiler:
             self._exports,
             self._holdings,
             self._flows,
+            self._sessions,
         )
         self._limits = {kind: LIMITS[kind] for kind in (Kind.LABEL, Kind.VRF)}
         self._tree_slot: int | None = None
@@ -338,8 +341,11 @@ class Compiler:
 
     def session_port(self, uuid: UUID) -> SessionPort | None:
         """What is told of a VMI's sessions; None while it is not plugged or not configured."""
-        row = self._value(session_port, uuid)
-        return row if isinstance(row, SessionPort) else None
+        return self._sessions.ports.get(uuid)
+
+    def has_logging(self) -> bool:
+        """Whether sessions of any port are to be logged."""
+        return bool(self._sessions.logged)
 
     def global_properties(self) -> Mapping[str, Any]:
         """The properties of the global vrouter configuration; empty while there is none."""

@@ -22,6 +22,7 @@ from agent.oper.portrows import PortRows, RowChanges
 from agent.oper.remote import RemoteRoutes
 from agent.oper.rows import Vmi
 from agent.oper.session_port import session_port
+from agent.oper.session_state import SessionState
 from agent.oper.territory import Made
 from agent.oper.vmi import vmi
 from agent.oper.vrf_facts import VrfFacts, vrf_facts
@@ -78,6 +79,7 @@ class Results:
     exports: Exports
     holdings: shared.Holdings
     flows: FlowState
+    sessions: SessionState
 
     def renew(self) -> Delta:
         """Have the engine compute until nothing changes any more; all that became different."""
@@ -108,6 +110,8 @@ class Results:
             self.exports.take(changed.call, value if isinstance(value, tuple) else ())
         elif function in FLOW_FUNCTIONS:
             self.flows.take(changed)
+        elif function is session_port:
+            self.sessions.take(changed)
         if function not in _WITHOUT_OUTPUT:
             output = value if isinstance(value, Output) else Output()
             batch.outputs.append((changed.call, output))

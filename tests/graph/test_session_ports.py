@@ -98,3 +98,10 @@ def test_rules_of_linked_firewall_policies_and_linked_rules_are_logged() -> None
 def test_what_is_no_list_of_rules_logs_nothing() -> None:
     bad = node(SLO, "s", security_logging_object_rules={"rule": "all"})
     assert told([bad, GraphLink(f"{PORT[0]}-{SLO}", PORT, (SLO, "s"))]).logging == ()
+
+
+def test_it_is_known_whether_anything_is_logged_at_all() -> None:
+    logged, plain = FULL | slo("s", PORT, r=1), FULL
+    for states, expected in (([plain], False), ([logged], True), ([logged, plain], False)):
+        compiler, _ = run(states)
+        assert compiler.has_logging() is expected

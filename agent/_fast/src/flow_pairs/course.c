@@ -58,6 +58,7 @@ void course_read(const struct pairs *pairs, const struct flow_pair *pair,
         .to_vif = pair->is.reads[READ_OUT_VIF],
         .peer = ingress ? 0 : pair->tunnel_source,
         .tunnel = ingress ? NO_TUNNEL : pair->tunnel,
+        .length = {FLOW_NO_ROUTE, FLOW_NO_ROUTE},
     };
     for (int side = 0; side < FLOW_SIDES; side++)
         if (ends[side]) {

@@ -79,6 +79,8 @@ struct pending_touch {
     uint32_t kind, number, epoch;
 };
 
+enum { FLOW_NO_ROUTE = 255 };   /* a length that none has */
+
 /* Where a pair leads to, as far as the world knows at the time. */
 struct flow_course {
     uint32_t from_vif, to_vif;   /* ports of this host at its ends, FLOW_NONE: there is none */
