@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from agent._fast.records import Record, launch
@@ -93,6 +93,10 @@ class Reconciler:
         record = self._find(at)
         users = (record.dependents if record else None) or {}
         return self._views(islice(users, most)), len(users)
+
+    def routes(self) -> Mapping[int, int]:
+        """How many routes each VRF has, desired or programmed."""
+        return dict(self._registry.occupants)
 
     def identities(self) -> tuple[Identity, ...]:
         """Every slot that is desired or programmed."""

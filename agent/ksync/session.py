@@ -9,7 +9,7 @@ known. Nothing of it is assumed over a reconnect.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 from agent._fast.records import Record
@@ -126,6 +126,10 @@ class Session:
     def above(self, at: Identity | Key, most: int) -> tuple[list[RecordView], int]:
         """Up to `most` of the records that refer to it, and how many there are."""
         return self._reconciler.above(at, most)
+
+    def routes(self) -> Mapping[int, int]:
+        """How many routes each VRF has, wanted or in the datapath, by its index."""
+        return self._reconciler.routes()
 
     def identities(self) -> tuple[Identity, ...]:
         """Every slot that is desired or programmed; what is in the tuple may go meanwhile."""

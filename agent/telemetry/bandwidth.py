@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
+from itertools import pairwise
 from typing import NamedTuple
 
 WINDOWS = (60.0, 300.0, 600.0)
@@ -54,6 +55,10 @@ class Rounds:
             found = self._found[seconds] = self._search(self.latest - seconds)
         return found
 
+    def kept(self) -> list[tuple[int, float]]:
+        """(number, time) of the kept rounds, oldest first."""
+        return list(enumerate(self._kept, self.number - len(self._kept) + 1))
+
     def _search(self, wanted: float) -> tuple[int, float]:
         oldest = self.number - len(self._kept) + 1
         found = (oldest, self._kept[0])
@@ -82,6 +87,21 @@ class History:
         slot = number % SLOTS
         self._in[slot] = in_bytes
         self._out[slot] = out_bytes
+
+    def series(self, rounds: Rounds) -> list[tuple[float, Bandwidth]]:
+        """At each kept round the mean since the one before, oldest first."""
+        own = [one for one in rounds.kept() if one[0] >= self._first]
+        return [
+            (at, self._between(last, number, at - then))
+            for (last, then), (number, at) in pairwise(own)
+        ]
+
+    def _between(self, last: int, number: int, elapsed: float) -> Bandwidth:
+        before, after = last % SLOTS, number % SLOTS
+        return Bandwidth(
+            int((self._in[after] - self._in[before]) * 8 / elapsed),
+            int((self._out[after] - self._out[before]) * 8 / elapsed),
+        )
 
     def over(
         self, rounds: Rounds, seconds: float, until: float, in_bytes: int, out_bytes: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.flow import FlowEngine
 from agent.ksync import Session
@@ -14,6 +14,7 @@ from agent.settings import Settings
 from agent.telemetry.datapath import Datapath
 from agent.telemetry.health import Health
 from agent.telemetry.meters import Meters
+from agent.telemetry.recent import Recent
 from agent.telemetry.statistics import Statistics
 from agent.xmpp import Controllers
 
@@ -43,3 +44,4 @@ class Node:
     statistics: Statistics
     meters: Meters
     health: Health
+    recent: Recent = field(default_factory=Recent)

@@ -117,6 +117,10 @@ class VifStatistics:
         values = self._totals.values
         return self._history.over(self._rounds, seconds, self.taken, values[0], values[3])
 
+    def series(self) -> list[tuple[float, Bandwidth]]:
+        """(monotonic seconds, mean since the time before) of the last minutes."""
+        return self._history.series(self._rounds)
+
     def utilization(self, seconds: float = WINDOWS[0]) -> tuple[float, float] | None:
         """Percent of its speed, in and out; None when its speed is not known."""
         if self.speed <= 0:
