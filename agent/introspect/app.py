@@ -48,16 +48,16 @@ class Snh:
         resp.content_type = form.content_type
         if not is_served(request):
             resp.status = falcon.HTTP_404
-            resp.data = refusal(form, request, f"There is no request {request}: / lists them")
+            resp.data = refusal(form, f"There is no request {request}: / lists them")
             return
         try:
             await self._answer(req, resp, request, form)
         except UsageError as error:
             resp.status = falcon.HTTP_400
-            resp.data = refusal(form, request, str(error))
+            resp.data = refusal(form, str(error))
         except (WireError, DatapathError) as error:
             resp.status = falcon.HTTP_503
-            resp.data = refusal(form, request, str(error))
+            resp.data = refusal(form, str(error))
 
     async def _answer(self, req: Request, resp: Response, request: str, form: Form) -> None:
         query = parse(request, req.query_string)
@@ -89,9 +89,9 @@ def form_for(req: Request) -> Form:
     return JSON if found == "application/json" else XML
 
 
-def refusal(form: Form, request: str, text: str) -> bytes:
+def refusal(form: Form, text: str) -> bytes:
     """The answer that says what is wrong."""
-    return single(form, request, Answer("ErrorResp", {"resp": text}))
+    return single(form, Answer("ErrorResp", {"resp": text}))
 
 
 class Fixed:
@@ -128,14 +128,14 @@ def build_app(node: Node, around: Surroundings) -> AsgiApp:
         around.failed(error)
         form = form_for(req)
         resp.status, resp.content_type = falcon.HTTP_500, form.content_type
-        resp.data = refusal(form, "Error", "Internal error: the agent's log says more")
+        resp.data = refusal(form, "Internal error: the agent's log says more")
 
     async def http_error(
         req: Request, resp: Response, error: falcon.HTTPError, params: object
     ) -> None:
         form = form_for(req)
         resp.status, resp.content_type = error.status, form.content_type
-        resp.data = refusal(form, "Error", f"{error.title}: {req.path}")
+        resp.data = refusal(form, f"{error.title}: {req.path}")
 
     app.add_error_handler(Exception, failed)
     app.add_error_handler(falcon.HTTPError, http_error)

@@ -38,25 +38,26 @@ async def document(node: Node, request: str, query: Query, form: Form, pace: Pac
     first = await anext(answers)
     second = await anext(answers, None)
     if second is None:
-        return Document(single(form, request, first))
-    opening = form.opening(request, several=True) + _message(form, first, more=True)
-    return Document(opening.encode(), _rest(form, request, second, answers))
+        return Document(single(form, first))
+    opening = form.opening(first.name, several=True) + _message(form, first, more=True)
+    return Document(opening.encode(), _rest(form, first.name, second, answers))
 
 
-def single(form: Form, request: str, answer: Answer) -> bytes:
+def single(form: Form, answer: Answer) -> bytes:
     """A document of one message."""
-    parts = form.opening(request, several=False), form.closing(request, several=False)
+    name = answer.name
+    parts = form.opening(name, several=False), form.closing(name, several=False)
     return _message(form, answer, more=False).join(parts).encode()
 
 
 async def _rest(
-    form: Form, request: str, held: Answer, answers: AsyncIterator[Answer]
+    form: Form, name: str, held: Answer, answers: AsyncIterator[Answer]
 ) -> AsyncIterator[bytes]:
     async for answer in answers:
         yield (form.separator + _message(form, held, more=True)).encode()
         held = answer
     last = form.separator + _message(form, held, more=False)
-    yield (last + form.closing(request, several=True)).encode()
+    yield (last + form.closing(name, several=True)).encode()
 
 
 def _message(form: Form, answer: Answer, *, more: bool) -> str:

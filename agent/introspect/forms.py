@@ -1,7 +1,7 @@
 """The two forms of an answer: XML for introspect clients, JSON for everyone else.
 
-An XML document with several messages has an element around them that names the request; a
-JSON one always is an array of objects with one member each: the message's name and fields.
+An XML document with several messages has an element around them that is named after the first;
+a JSON one always is an array of objects with one member each: the message's name and fields.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Form(Protocol):
         """A message; `more`: another one follows."""
         ...
 
-    def opening(self, request: str, *, several: bool) -> str:
-        """What comes before the messages."""
+    def opening(self, first: str, *, several: bool) -> str:
+        """What comes before the messages, the first of which has that name."""
         ...
 
     separator: str
 
-    def closing(self, request: str, *, several: bool) -> str:
+    def closing(self, first: str, *, several: bool) -> str:
         """What comes after them."""
         ...
 
@@ -52,11 +52,11 @@ class Xml:
     def message(self, name: str, values: Values, *, more: bool) -> str:
         return xml.message(name, values, more=more)
 
-    def opening(self, request: str, *, several: bool) -> str:
-        return f'{STYLE}<__{request}_list type="slist">' if several else STYLE
+    def opening(self, first: str, *, several: bool) -> str:
+        return f'{STYLE}<__{first}_list type="slist">' if several else STYLE
 
-    def closing(self, request: str, *, several: bool) -> str:
-        return f"</__{request}_list>" if several else ""
+    def closing(self, first: str, *, several: bool) -> str:
+        return f"</__{first}_list>" if several else ""
 
 
 class Json:
@@ -75,10 +75,10 @@ class Json:
             made[field] = [msgspec.Raw(row.encode()) for row in rows]
         return _text({name: made | {"more": more}})
 
-    def opening(self, request: str, *, several: bool) -> str:
+    def opening(self, first: str, *, several: bool) -> str:
         return "["
 
-    def closing(self, request: str, *, several: bool) -> str:
+    def closing(self, first: str, *, several: bool) -> str:
         return "]\n"
 
 

@@ -134,7 +134,7 @@ class TestPages:
 
     def test_the_first_page(self, ask: Asker) -> None:
         document = ask.xml("VnListReq?vxlan_id=250")
-        assert (document.tag, document.get("type")) == ("__VnListReq_list", "slist")
+        assert (document.tag, document.get("type")) == ("__VnListResp_list", "slist")
         assert [each.tag for each in document] == ["VnListResp", "Pagination"]
         assert [each.findtext("more") for each in document] == ["true", "false"]
         page = _page(document)
@@ -159,7 +159,7 @@ class TestPages:
         found = ask.get(f"/Snh_PageReq?x={token}")
         assert "content-length" not in found.headers
         document = ET.fromstring(found.text)
-        assert document.tag == "__PageReq_list"
+        assert document.tag == "__VnListResp_list"
         sizes = [each.find("vn_list/list").get("size") for each in document]  # type: ignore[union-attr]
         assert sizes == ["100", "100", "50"]
         assert [each.findtext("more") for each in document] == ["true", "true", "false"]

@@ -1,0 +1,206 @@
+"""What answers tell of one path of a route: `PathSandeshData`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address
+from typing import Any
+
+from agent.introspect.snh.nh_values import nexthop_values, tunnel_type
+from agent.objects import DatapathMessage, Key, Kind
+from agent.oper.datapath import InetFlag, Label, Nexthop, Peer, Route
+from agent.oper.direction import label_of
+from agent.oper.encapsulation import MOST_LABEL
+from agent.oper.rows import Vmi
+from agent.oper.security_group import security_groups
+from agent.oper.tag import tags
+from agent.oper.vrf_facts import VrfFacts
+from agent.rib import preference
+from agent.routes import (
+    ALL_FIELDS,
+    Encapsulation,
+    LoadBalanceField,
+    PublishedRoute,
+    RouteAttributes,
+)
+from agent.telemetry import Node
+from agent.values import Mac
+
+_PEERS = {
+    Peer.MULTICAST: "Multicast",
+    Peer.EVPN: "EVPN",
+    Peer.EVPN_ROUTING: "EVPN Router",
+    Peer.LINK_LOCAL: "LinkLocal",
+    Peer.ECMP: "Ecmp",
+    Peer.LOCAL_VM_PORT: "LocalVmPort",
+    Peer.LOCAL_VM: "Local_Vm",
+    Peer.LOCAL: "Local",
+    Peer.VGW: "Vgw",
+}
+_OF_PORTS = (Peer.LOCAL_VM_PORT, Peer.EVPN)
+_ENCAPSULATIONS = {
+    Encapsulation.GRE: "MPLSoGRE",
+    Encapsulation.UDP: "MPLSoUDP",
+    Encapsulation.VXLAN: "VXLAN",
+    Encapsulation.NATIVE: "Underlay",
+    Encapsulation.MPLS: "MPLSoMPLS",
+}
+_OWN = "MPLSoGRE MPLSoUDP"
+_NO_LABEL = -1
+
+
+class Shown:
+    """Nexthops as answers tell of them, made once as long as they stay the same."""
+
+    __slots__ = ("_made", "_node")
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._made: dict[int, tuple[Nexthop, dict[str, Any]]] = {}
+
+    def values(self, row: Nexthop) -> dict[str, Any]:
+        """The fields of a nexthop."""
+        known = self._made.get(row.index)
+        if known is not None and known[0] is row:
+            return known[1]
+        made = nexthop_values(self._node, row)
+        self._made[row.index] = row, made
+        return made
+
+
+def local_path(node: Node, shown: Shown, facts: VrfFacts | None, row: Route) -> dict[str, Any]:
+    """A path of this host's own."""
+    via = node.compiler.inspection.nexthop(row.nexthop_index)
+    network, port = facts.network if facts else "", _port(node, row)
+    label = _label(node, row, via)
+    values: dict[str, Any] = {
+        "nh": shown.values(via) if via is not None else _unused("discard"),
+        "label": label,
+        "active_label": label,
+        "vxlan_id": 0,
+        "peer": _PEERS[row.peer],
+        "dest_vn_list": [network] if network else [],
+        "origin_vn": network,
+        "unresolved": "true" if via is None else "false",
+        "supported_tunnel_type": _OWN,
+        "active_tunnel_type": tunnel_type(via) if via is not None else "",
+        "path_preference_data": {
+            "sequence": row.sequence,
+            "preference": row.preference,
+            "ecmp": row.peer is Peer.ECMP,
+            "wait_for_traffic": bool(not _bridged(row) and row.flags & InetFlag.ARP_TRAP),
+        },
+        "sg_list": [],
+        "communities": [],
+        "tag_list": [],
+    }
+    if port is not None:
+        look = node.compiler.inspection
+        values["sg_list"] = list(look.result(security_groups, port.uuid) or ())
+        values["tag_list"] = list(look.result(tags, port.uuid) or ())
+        values["vm_name"] = port.vm_name
+    return values
+
+
+def _bridged(row: Route) -> bool:
+    return isinstance(row.destination, Mac)
+
+
+def _port(node: Node, row: Route) -> Vmi | None:
+    """The port whose path it is."""
+    if row.peer not in _OF_PORTS:
+        return None
+    return node.compiler.vmi(row.order)
+
+
+def _label(node: Node, row: Route, via: Nexthop | None) -> int:
+    """That of the path, else the one by which others reach its nexthop."""
+    if row.label:
+        return row.label
+    bound = node.compiler.inspection.row(Key(Kind.LABEL, via.key.name)) if via else None
+    return bound.label if isinstance(bound, Label) else _NO_LABEL
+
+
+def remote_path(
+    node: Node,
+    shown: Shown,
+    said: tuple[str, RouteAttributes, bool],
+    made: DatapathMessage | None,
+) -> dict[str, Any]:
+    """A path that a controller told; `made` is what the datapath gets of it, if it is in force."""
+    peer, path, stale = said
+    via = node.compiler.inspection.nexthop(int(made.rtr_nh_id)) if made is not None else None  # type: ignore[attr-defined]
+    nexthop = shown.values(via) if via is not None else _told(node, path)
+    used = str(nexthop.get("tunnel_type", ""))
+    label = label_of(path)
+    vxlan = used == "VXLAN" or label > MOST_LABEL
+    level, sequence, _ = preference(path)
+    networks = [path.virtual_network, *(one.virtual_network for one in path.nexthops)]
+    return {
+        "nh": nexthop,
+        "label": _NO_LABEL if vxlan or not label else label,
+        "vxlan_id": label if vxlan else 0,
+        "active_label": label or _NO_LABEL,
+        "peer": peer,
+        "dest_vn_list": list(dict.fromkeys(filter(None, networks))),
+        "origin_vn": path.virtual_network,
+        "unresolved": "true" if nexthop["valid"] == "false" else "false",
+        "gw_ip": str(path.nexthops[0].address) if path.nexthops else "",
+        "supported_tunnel_type": " ".join(_supported(path)),
+        "active_tunnel_type": used,
+        "stale": stale,
+        "path_preference_data": {
+            "sequence": sequence,
+            "preference": level,
+            "ecmp": len(path.nexthops) > 1,
+            "wait_for_traffic": False,
+        },
+        "sg_list": list(path.security_groups),
+        "communities": list(path.communities),
+        "tag_list": list(dict.fromkeys(tag for one in path.nexthops for tag in one.tags)),
+        "ecmp_hashing_fields": _hashing(path.load_balance),
+        "etree_leaf": path.etree_leaf,
+    }
+
+
+def published_path(node: Node, shown: Shown, route: PublishedRoute) -> dict[str, Any]:
+    """A path of this host's own as controllers are told it."""
+    look, path = node.compiler.inspection, route.attributes
+    label = label_of(path)
+    owner = look.owner(Kind.LABEL, label)
+    bound = look.row(owner) if owner is not None else None
+    via = look.nexthop(bound.nexthop) if isinstance(bound, Label) else None
+    values = remote_path(node, shown, (_PEERS[Peer.LOCAL_VM_PORT], path, False), None)
+    values["nh"] = shown.values(via) if via is not None else _unused("discard")
+    values["unresolved"] = "true" if via is None else "false"
+    values["active_tunnel_type"] = ""
+    return values
+
+
+def _supported(path: RouteAttributes) -> list[str]:
+    offered = (each for one in path.nexthops for each in one.encapsulations)
+    return [_ENCAPSULATIONS[one] for one in dict.fromkeys(offered)]
+
+
+def _hashing(fields: Iterable[LoadBalanceField]) -> str:
+    chosen = set(fields)
+    return ",".join(one.value for one in LoadBalanceField if one in (chosen or ALL_FIELDS))
+
+
+def _told(node: Node, path: RouteAttributes) -> dict[str, Any]:
+    """Where a path leads that is not in force: as the controller told it."""
+    far = path.nexthops[0].address if path.nexthops else IPv4Address(0)
+    host = node.compiler.fabric()
+    own = host.router_id if host is not None else None
+    if len(path.nexthops) > 1:
+        members = [
+            {"type": "Tunnel", "dip": str(one.address), "label": one.label} for one in path.nexthops
+        ]
+        return _unused("ECMP Composite") | {"mc_list": members}
+    kind = next(iter(_supported(path)), "")
+    ends = {"sip": str(own or ""), "dip": str(far), "tunnel_type": kind}
+    return _unused("tunnel") | ends
+
+
+def _unused(kind: str) -> dict[str, Any]:
+    return {"type": kind, "nh_index": 0, "ref_count": 0, "valid": "false", "policy": "disabled"}
