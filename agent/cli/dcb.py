@@ -104,12 +104,17 @@ def parse_groups(content: bytes) -> Queues:
     for kind, value in netlink.attributes(content):
         if _TC_0 <= kind < _TC_0 + COUNT:
             inner = dict(netlink.attributes(value))
-            group = inner.get(_TC_GROUP, b"\0")[0] % COUNT
+            group = _first(inner, _TC_GROUP) % COUNT
             groups[kind - _TC_0] = group
-            strict[group] |= inner.get(_TC_STRICT, b"\0")[0] == _LINK_STRICT
+            strict[group] |= _first(inner, _TC_STRICT) == _LINK_STRICT
         elif _BW_0 <= kind < _BW_0 + COUNT and value:
             bandwidth[kind - _BW_0] = value[0]
     return Queues(tuple(groups), tuple(bandwidth), tuple(strict))
+
+
+def _first(attributes: dict[int, bytes], kind: int) -> int:
+    """The first byte of an attribute, 0 when there is none."""
+    return int.from_bytes(attributes.get(kind, b"")[:1])
 
 
 def ask(connected: socket.socket, message: bytes) -> dict[int, bytes]:
@@ -126,7 +131,7 @@ def ask(connected: socket.socket, message: bytes) -> dict[int, bytes]:
 def get(connected: socket.socket, interface: str) -> tuple[str, Queues]:
     """The mode and the queues of an interface. DatapathError, WireError."""
     answer = ask(connected, request(_GET, _DCBX_GET, interface))
-    mode = answer.get(_DCBX, b"\0")[0]
+    mode = _first(answer, _DCBX)
     if mode & MODES["ieee"]:
         ieee = ask(connected, request(_GET, _IEEE_GET, interface))
         return "ieee", parse_ets(ieee.get(_IEEE, b""))
@@ -140,6 +145,6 @@ def put(connected: socket.socket, interface: str, mode: str, queues: Queues) -> 
     """Make the queues of an interface so. DatapathError; UsageError: the NIC says no."""
     for message in set_messages(interface, mode, queues):
         answer = ask(connected, message)
-        refused = [code for kind in _RESULTS if (code := int.from_bytes(answer.get(kind, b"")))]
+        refused = [code for kind in _RESULTS if (code := _first(answer, kind))]
         if refused:
             raise UsageError(f"{interface} does not take these queues (error {refused[0]})")
