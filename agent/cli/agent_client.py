@@ -1,0 +1,86 @@
+"""How commands ask a running agent over its introspect port. Imports little: they start fast."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from agent.errors import AgentError, UsageError
+
+AGENT = "http://127.0.0.1:8085"
+"""The introspect port of an agent on this host, unless its file names another."""
+_MOST_ANSWER = 16 << 20
+_MOST_LINE = 1 << 20
+
+
+class NoAnswerError(AgentError):
+    """Nobody answers there, or not in time, or not as an agent would."""
+
+
+class RefusedError(AgentError):
+    """The agent answered that it will not; the text says why."""
+
+
+class AgentClient:
+    """One agent, by the URL of its introspect port; UsageError for what is no such URL."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        where = urlsplit(url)
+        try:
+            port = where.port
+        except ValueError:
+            port = -1
+        if where.scheme != "http" or not where.hostname or port == -1:
+            raise UsageError(f"--agent {url}: expected http://HOST:PORT")
+        self.url = url
+        self._host, self._port = where.hostname, port or 8085
+        self._timeout = timeout
+
+    def ask(self, path: str, method: str = "GET") -> dict[str, Any]:
+        """The JSON object that `path` answers with. NoAnswerError, RefusedError."""
+        with self._open(path, method, self._timeout) as answer:
+            try:
+                body = json.loads(answer.read(_MOST_ANSWER))
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                raise self._silent(error) from None
+        if answer.status not in (200, 503) or not isinstance(body, dict):
+            raise self._refused(answer.status, body)
+        return body
+
+    def lines(self, path: str) -> Iterator[dict[str, Any]]:
+        """The JSON objects that `path` streams, one a line, until the agent ends it.
+
+        NoAnswerError also when the agent falls silent for longer than the time-out.
+        """
+        with self._open(path, "GET", self._timeout) as answer:
+            if answer.status != 200:
+                try:
+                    raise self._refused(answer.status, json.loads(answer.read(_MOST_LINE)))
+                except ValueError:
+                    raise self._refused(answer.status, "") from None
+            try:
+                while line := answer.readline(_MOST_LINE):
+                    if line.strip():
+                        yield json.loads(line)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                raise self._silent(error) from None
+
+    def _open(self, path: str, method: str, timeout: float) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+        try:
+            connection.request(method, path, headers={"Accept": "application/json"})
+            return connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise self._silent(error) from None
+
+    def _silent(self, error: Exception) -> NoAnswerError:
+        why = "it takes too long" if isinstance(error, TimeoutError) else str(error)
+        return NoAnswerError(f"no answer of an agent at {self.url}: {why}")
+
+    def _refused(self, status: int, body: Any) -> RefusedError:
+        told = body.get("error", body) if isinstance(body, dict) else body
+        return RefusedError(f"the agent at {self.url} answered {status}: {told}")

@@ -1,0 +1,93 @@
+"""`vrouter-agent` without a command: the agent itself."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from agent import __version__
+from agent.daemon import Sources, run
+from agent.daemon.configuration import parse
+from agent.daemon.recorder import Recorder
+from agent.errors import ConfigError
+from agent.io.logs import configure
+from agent.io.recording import DEFAULT_LIMIT, RecordingFile
+from agent.io.rundir import RunDir
+from agent.record.events import Sources as Texts
+
+DEFAULT_CONFIG = Path("/etc/contrail/contrail-vrouter-agent.conf")
+DEFAULT_RUN_DIR = Path("/run/vrouter")
+
+
+def _arguments(words: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="vrouter-agent",
+        description="Keep the vrouter datapath of this host as its configuration says.",
+        epilog="Commands, each with its own --help: `vrouter-agent status` says how an agent is, "
+        "`explain` what becomes of a flow, `replay FILE` plays a recording again.",
+    )
+    parser.add_argument(
+        "--config",
+        "--config_file",
+        type=Path,
+        metavar="FILE",
+        help=f"configuration file (default: {DEFAULT_CONFIG}, if it exists)",
+    )
+    parser.add_argument(
+        "--run-dir",
+        type=Path,
+        default=DEFAULT_RUN_DIR,
+        metavar="DIR",
+        help=f"directory of the datapath's sockets and tables (default: {DEFAULT_RUN_DIR})",
+    )
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="record everything that comes in, to be replayed; it contains secrets",
+    )
+    parser.add_argument(
+        "--record-limit",
+        type=_mebibytes,
+        default=DEFAULT_LIMIT,
+        metavar="MIB",
+        help=f"stop recording when the file has that size (default: {DEFAULT_LIMIT >> 20})",
+    )
+    parser.add_argument("--version", action="version", version=f"vrouter-agent {__version__}")
+    return parser.parse_args(words)
+
+
+def _mebibytes(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number of mebibytes")
+    return int(text) << 20
+
+
+def _recorder(arguments: argparse.Namespace, texts: Texts) -> Recorder | None:
+    """What records the agent, if that is asked for. ConfigError if its file cannot be made."""
+    if arguments.record is None:
+        return None
+    return Recorder(RecordingFile(arguments.record, arguments.record_limit), texts)
+
+
+def main(words: list[str]) -> int:
+    """Run the agent; 0 after a clean end, 22 (EINVAL) for a wrong configuration."""
+    arguments = _arguments(words)
+    config = arguments.config
+    if config is None and DEFAULT_CONFIG.exists():
+        config = DEFAULT_CONFIG
+    sources = Sources(config, arguments.run_dir)
+    try:
+        texts = sources.read()
+        settings, topology = parse(texts)
+        configure(settings)
+        run_dir = RunDir(arguments.run_dir)
+        try:
+            run(sources, settings, topology, _recorder(arguments, texts))
+        finally:
+            run_dir.close()
+    except ConfigError as error:
+        print(f"vrouter-agent: {error}", file=sys.stderr)
+        return 22
+    return 0
