@@ -8,6 +8,7 @@ are those of the field.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
@@ -122,17 +123,15 @@ class FrameReader:
         self._most = most
         self._rest = bytearray()
 
-    def feed(self, data: bytes) -> list[bytes]:
+    def feed(self, data: bytes) -> Iterator[bytes]:
         """The frames that are complete now, tags and all. WireError where no frame begins."""
         self._rest += data
-        frames = []
         while size := self._size():
             one = bytes(self._rest[:size])
             if not one.endswith(_CLOSING):
                 raise WireError(f"a frame of {size} bytes that does not end with </sandesh>")
-            frames.append(one)
             del self._rest[:size]
-        return frames
+            yield one
 
     def _size(self) -> int:
         """The length of the first frame; 0 while it is not complete."""

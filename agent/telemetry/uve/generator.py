@@ -176,6 +176,8 @@ class Generator:
         try:
             for one in self._reader.feed(data):
                 self._received(one, now)
+                if self._broken:
+                    return
         except WireError as problem:
             self.outbox.stats.refused(UNKNOWN, len(data), Refusal.DECODING_FAILED)
             self._break(str(problem))
