@@ -68,6 +68,25 @@ def _one_of(*words: str) -> Convert:
     return convert
 
 
+def _pairs(text: str) -> dict[str, str]:
+    pairs = {}
+    for word in text.split():
+        name, equals, value = word.partition("=")
+        if not (name and equals and value):
+            raise ValueError("expected NAME=VALUE, several with blanks between")
+        pairs[name] = value
+    return pairs
+
+
+def _some_of(*words: str) -> Convert:
+    one = _one_of(*words)
+
+    def convert(text: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(one(word) for word in text.split()))
+
+    return convert
+
+
 def _interface_address(text: str) -> IPv4Interface | None:
     if not text.strip():
         return None
@@ -163,9 +182,12 @@ TABLE: tuple[Option, ...] = (
         ("log_file_size", _COUNT, "0"),
         ("log_files_count", _COUNT, "0"),
         ("log_flow", _flag, "false"),
+        ("log_format", _one_of("keyvalue", "json"), "keyvalue"),  # ours
         ("log_level", _text, "SYS_NOTICE"),
+        ("log_levels", _pairs, ""),  # ours: MODULE=LEVEL
         ("log_local", _flag, "false"),
         ("log_property_file", _text, ""),
+        ("log_rate", _COUNT, "20"),  # ours: lines of one event in ten seconds; 0: all
         ("measure_queue_delay", _flag, "false"),
         ("min_aap_prefix_len", _number(0, 32), "24"),
         ("mirror_client_port", _PORT, "8097"),
@@ -179,6 +201,7 @@ TABLE: tuple[Option, ...] = (
         ("sandesh_send_rate_limit", _COUNT, "0"),
         ("simulate_evpn_tor", _flag, "false"),
         ("stale_interface_cleanup_timeout", _COUNT, "60"),
+        ("stall_exit", _COUNT, "0"),  # ours: end after so many seconds of a standing loop; 0: never
         ("statistics_interval", _number(1, 3600), "10"),  # ours, seconds
         ("subnet_hosts_resolvable", _flag, "true"),
         ("syslog_facility", _text, "LOG_LOCAL0"),
@@ -308,8 +331,13 @@ TABLE: tuple[Option, ...] = (
     ),
     *_options(
         "SESSION",
-        ("sample_destination", _words, "collector"),
-        ("slo_destination", _words, "collector"),
+        ("ipfix_collector", _servers(4739), ""),  # ours
+        ("sample_destination", _some_of("collector", "file", "syslog"), "collector"),
+        ("sessions_file", _text, "/var/log/contrail/vrouter-sessions.json"),  # ours
+        ("sessions_file_size", _COUNT, "104857600"),  # ours, bytes; 0: no limit
+        ("sessions_files_count", _number(1, 1000), "5"),  # ours
+        ("slo_destination", _some_of("collector", "file", "syslog"), "collector"),
+        ("syslog_server", _servers(514), ""),  # ours; none: the host's own
     ),
     *_options(
         "STANDALONE",  # ours: configuration from a topology file instead of controllers

@@ -30,6 +30,7 @@ from agent.io.dhcp_relay import RelaySocket
 from agent.io.garbage import GarbageCollector
 from agent.io.ksync import KsyncConnection
 from agent.io.links import LinkMonitor
+from agent.io.logs import configure as configure_logs
 from agent.io.pkt0 import TrapLoop
 from agent.io.port_api import PortApi
 from agent.io.xmpp import ControlConnections, tls_context
@@ -155,6 +156,7 @@ class Daemon:
         try:
             texts, now = self._sources.read(), time.monotonic()
             settings, topology = parse(texts)
+            configure_logs(settings)
             if self._recorder is not None:
                 self._recorder.reloaded(texts, now)
             self._core.reload(settings, topology, now)
