@@ -25,6 +25,7 @@ _INET = 2
 _HERE, _THERE = int.from_bytes(b"\1\1\1\1", "little"), int.from_bytes(b"\2\2\2\2", "little")
 _NOBODYS = -1  # 255 as a signed byte
 _NEXTHOP = 1
+_NONE16, _NONE32 = 0xFFFF, 0xFFFFFFFF
 _FIRST_PORT, _PORTS = 1000, 0xFFFF
 
 Item = TypeVar("Item")
@@ -95,6 +96,9 @@ def _flow(number: int) -> VrFlowReq:
         fr_flow_sport=_swapped(_FIRST_PORT + number // _PORTS),
         fr_flow_dport=_swapped(number % _PORTS),
         fr_src_nh_index=_NEXTHOP,
+        fr_ecmp_nh_index=_NONE32,
+        fr_underlay_ecmp_index=-1,
+        fr_qos_id=_NONE16,
     )
 
 

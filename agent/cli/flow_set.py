@@ -18,6 +18,7 @@ from agent.shm import FlowAction, FlowEntry, FlowFlag
 GONE = (2, 9)
 """ENOENT, EBADF: somebody else has ended the flow, or it is another one now."""
 FORCE_EVICT = 1
+_ENDING = FlowFlag.EVICTED | FlowFlag.DELETE_MARKED
 _DATAPATHS_OWN = FlowFlag.MODIFIED | FlowFlag.NEW_FLOW | FlowFlag.EVICT_CANDIDATE | FlowFlag.EVICTED
 
 
@@ -99,7 +100,7 @@ def flush(client: DatapathClient, flows: Iterable[FlowEntry], *, json: bool) -> 
     """Delete each, and tell how many that were and how many the datapath would not delete."""
     _tell("Scanning flow table", json)
     started = time.monotonic()
-    requests = [deleted(flow) for flow in flows if not flow.evicted]
+    requests = [deleted(flow) for flow in flows if not flow.flags & _ENDING]
     _tell(f"Found {len(requests)} entries in {_since(started)} msec", json)
     _tell(f"Deleting {len(requests)} entries in flow-table", json)
     started = time.monotonic()
