@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
+from ipaddress import IPv4Interface
 from pathlib import Path
 
 from agent import __version__
@@ -16,6 +18,7 @@ from agent.telemetry.checks import watch, watch_statistics
 from agent.telemetry.health import Health
 from agent.telemetry.meters import Meters
 from agent.telemetry.statistics import Statistics
+from agent.telemetry.uve import Identity, Uves, build
 
 
 class Observers:
@@ -73,4 +76,12 @@ def _node(core: Core, settings: Settings, reader: DatapathReader, pid: int) -> N
         ),
         meters=Meters(),
         health=Health(host=host, version=__version__, pid=pid, started=started, wall=time.time),
+        uves=_uves(host, settings, pid),
     )
+
+
+def _uves(host: str, settings: Settings, pid: int) -> Uves:
+    address = settings.optional("VIRTUAL-HOST-INTERFACE", "ip", IPv4Interface)
+    port = settings.get("DEFAULT", "http_server_port", int)
+    identity = Identity(host, pid, port, str(address.ip) if address else "")
+    return build(identity, wall=time.time, shuffle=random.shuffle, jitter=random.random)

@@ -75,6 +75,8 @@ async def _answers(
         return
     async for answer in served.answers(node, query):
         yield Answer(answer.name, await _readied(answer, form, pace))
+        if pace.due:
+            await pace.rest()
 
 
 async def _readied(answer: Answer, form: Form, pace: Pace) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from agent.telemetry.health import Health
 from agent.telemetry.meters import Meters
 from agent.telemetry.recent import Recent
 from agent.telemetry.statistics import Statistics
+from agent.telemetry.uve import Uves
 from agent.xmpp import Controllers
 
 
@@ -44,4 +45,5 @@ class Node:
     statistics: Statistics
     meters: Meters
     health: Health
+    uves: Uves
     recent: Recent = field(default_factory=Recent)

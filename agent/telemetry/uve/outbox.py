@@ -7,10 +7,10 @@ at once and wait as frames.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from agent.sandesh import xml
-from agent.telemetry.uve.cache import Uve, UveCache, Values
+from agent.telemetry.uve.cache import Uve, UveCache, Values, struct_of
 from agent.telemetry.uve.frames import (
     INSTANCE,
     MODULE,
@@ -40,14 +40,15 @@ class Outbox:
         cache: UveCache,
         wall: Callable[[], float],
         *,
-        types: Sequence[str],
+        types: Iterable[str],
         queue: SendQueue | None = None,
     ) -> None:
         self.identity = identity
         self.cache = cache
         self.stats = MessageStats()
         self.queue = queue or SendQueue()
-        self.types = tuple(types)
+        self.types = {message: struct_of(message).name for message in types}
+        """The UVE messages that are ever told, with the names that collectors know them by."""
         self.open = False
         """Whether there is somebody to send to, some time: else nothing is kept for him."""
         self._wall = wall
@@ -109,13 +110,13 @@ class Outbox:
     # Where it goes
 
     def resume(self, known: Mapping[str, int]) -> None:
-        """A collector listens that knows of UVEs up to these changes, by message.
+        """A collector listens that knows of UVEs up to these changes, by the struct's name.
 
         A number that is not reached yet is of a process before this one and counts as none.
         """
         self._live = True
-        for message in self.types:
-            last = known.get(message, 0)
+        for message, name in self.types.items():
+            last = known.get(name, 0)
             if last > self.cache.sequence(message):
                 last = 0
             for uve in self.cache.since(message, last):
@@ -135,7 +136,7 @@ class Outbox:
             "source": identity.host,
             "module_name": MODULE,
             "sucessful_connections": connects,
-            "uve_types": self.types,
+            "uve_types": sorted(self.types.values()),
             "pid": identity.pid,
             "http_port": identity.http_port,
             "node_type_name": NODE_TYPE,

@@ -38,7 +38,7 @@ def build(
     jitter: Callable[[], float],
 ) -> Uves:
     """The UVEs of an agent and what they are told with: see `Outbox` and `Generator`."""
-    types = tuple(sorted(builder.message for builder in BUILDERS))
+    types = (builder.message for builder in BUILDERS)
     outbox = Outbox(identity, UveCache(), wall, types=types)
     return Uves(Generator(outbox, shuffle=shuffle, jitter=jitter))
 

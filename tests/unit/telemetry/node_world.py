@@ -23,6 +23,7 @@ from agent.telemetry import Node
 from agent.telemetry.health import Health
 from agent.telemetry.meters import Meters
 from agent.telemetry.statistics import Statistics
+from agent.telemetry.uve import Identity, build
 from agent.topology import Topology, uuid_of
 from agent.values import Mac
 from tests.fake.datapath import FakeDatapath
@@ -78,6 +79,12 @@ class NodeWorld:
             statistics=Statistics(),
             meters=Meters(),
             health=Health(host=host, version="0.0-test", pid=7, started=STARTED, wall=wall),
+            uves=build(
+                Identity(host, 7, 8085, "10.0.0.1"),
+                wall=wall,
+                shuffle=lambda servers: servers.sort(key=str),
+                jitter=lambda: 0.5,
+            ),
         )
         core.links(self._links(), [])
         core.listed()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Interface
 from typing import Any
 from uuid import UUID
 
@@ -132,7 +131,6 @@ def _limits(world: World) -> dict[str, Any]:
 
 def _configuration(settings: Settings) -> dict[str, Any]:
     """What the file says, as far as tools ask for it."""
-    vhost = settings.optional("VIRTUAL-HOST-INTERFACE", "ip", IPv4Interface)
     return {
         "log_file": _text(settings, "DEFAULT", "log_file"),
         "log_local": settings.get("DEFAULT", "log_local", bool),
@@ -152,7 +150,6 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "dns_servers": _servers(settings, "DNS", "servers"),
         "control_node_list_cfg": _servers(settings, "CONTROL-NODE", "servers"),
         "collector_server_list_cfg": _servers(settings, "DEFAULT", "collectors"),
-        "ds_addr": str(vhost.ip) if vhost else "",
     }
 
 

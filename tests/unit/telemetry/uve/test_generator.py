@@ -74,7 +74,7 @@ def test_the_handshake() -> None:
         "source": "host", "module_name": "contrail-vrouter-agent", "sucessful_connections": "0",
         "pid": "7", "http_port": "8085", "node_type_name": "Compute", "instance_id_name": "0",
     }  # fmt: skip
-    assert [each.text for each in hello.message.iter("element")] == list(TYPES)
+    assert [each.text for each in hello.message.iter("element")] == ["VMIStats", "VMITags"]
     one.receive(answer({}), 1.0)
     view = one.view()
     assert (view.state, view.last_state, view.connects) == (
@@ -97,7 +97,7 @@ def test_what_a_collector_knew_before_us_is_of_another_process() -> None:
     one = generator(ONE)
     one.outbox.put(TAGS, {"name": "a"})
     one.outbox.put(TAGS, {"name": "b"})
-    established(one, known={TAGS: 1})
+    established(one, known={"VMITags": 1})
     assert [each.sequence for each in sent(one)] == [1, 2]
     one.disconnected("lost", 5.0)
     one.outbox.put(TAGS, {"name": "c"})
@@ -105,7 +105,7 @@ def test_what_a_collector_knew_before_us_is_of_another_process() -> None:
     one.connected(6.0)
     [hello] = sent(one)
     assert hello.message.findtext("sucessful_connections") == "1"
-    one.receive(answer({TAGS: 1}), 6.0)
+    one.receive(answer({"VMITags": 1}), 6.0)
     assert [each.sequence for each in sent(one)] == [2, 3]
 
 
@@ -265,7 +265,7 @@ def test_pieces_are_small() -> None:
     assert max(sizes) < CHUNK + 2000
 
 
-_FRAMES = [answer({}), answer({TAGS: 3}), answer({}, success=False), b"\0", b"<sandesh ", b""]
+_FRAMES = [answer({}), answer({"VMITags": 3}), answer({}, success=False), b"\0", b"<sandesh ", b""]
 
 
 @settings(max_examples=60)

@@ -75,14 +75,14 @@ def test_who_comes_back_gets_what_he_lacks() -> None:
         box.put(TAGS, {"name": name, "app": name})
     box.delete(TAGS, "b")
     assert taken(box) == []
-    box.resume({TAGS: 2})
+    box.resume({"VMITags": 2})
     found = taken(box)
     assert [(one.text("name"), one.sequence) for one in found] == [("c", 3), ("b", 4)]
     assert {one.header["Hints"] for one in found} == {"5"}
     box.put(TAGS, {"name": "c", "app": "z"})
     box.rest()
     assert taken(box) == []
-    box.resume({TAGS: 4})
+    box.resume({"VMITags": 4})
     [again] = taken(box)
     assert again.fields == ["name", "app"]
 
@@ -90,7 +90,7 @@ def test_who_comes_back_gets_what_he_lacks() -> None:
 def test_a_number_that_was_never_reached_is_of_another_process() -> None:
     box = outbox()
     box.put(TAGS, {"name": "a"})
-    box.resume({TAGS: 1000})
+    box.resume({"VMITags": 1000})
     assert len(taken(box)) == 1
 
 
