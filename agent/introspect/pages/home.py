@@ -1,0 +1,113 @@
+"""The first page: how the agent is, what is plugged, what is wrong, and what goes on."""
+
+from __future__ import annotations
+
+from agent.introspect.pages import chain, plot, ports, rates
+from agent.introspect.pages.asked import Asked
+from agent.introspect.pages.shown import (
+    Card,
+    Cards,
+    Cell,
+    Facts,
+    Grid,
+    Section,
+    Shown,
+    Text,
+    Tone,
+)
+from agent.telemetry import Node
+from agent.telemetry.health import Part, State
+
+MOST_PORTS = 20
+MOST_PROBLEMS = 20
+_TONES = {State.OK: Tone.GOOD, State.DEGRADED: Tone.BUSY, State.DOWN: Tone.BAD}
+_WORDS = {State.OK: "well", State.DEGRADED: "degraded", State.DOWN: "down"}
+
+
+async def show(node: Node, asked: Asked) -> Shown:
+    """The page at `/`."""
+    report = node.health.report()
+    sections = [
+        Section("state", "State", [Cards([_card(part, report.time) for part in report.parts])]),
+        Section("rates", "The last ten minutes", [rates.host(node)]),
+        Section("ports", "Plugged ports", [_ports(node)]),
+        Section("problems", "Refusals and problems", [_problems(node)]),
+        Section("totals", "Totals", [_totals(node)]),
+    ]
+    return Shown(
+        node.host,
+        sections,
+        what="Host",
+        state=Text(_WORDS[report.state], tone=_TONES[report.state]),
+        lead=report.reason,
+    )
+
+
+def _card(part: Part, now: float) -> Card:
+    numbers = [(name.replace("_", " "), _number(value)) for name, value in part.numbers.items()]
+    since = f"{_WORDS[part.state]} for {plot.span(max(0.0, now - part.since))}"
+    state = Text(since, tone=_TONES[part.state])
+    return Card(part.title, state, part.reason, numbers)
+
+
+def _number(value: int | float | str | bool) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.3g}"
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def _ports(node: Node) -> Grid:
+    rows = sorted(ports.ordered(node.compiler.vmis()), key=lambda row: row.active)
+    strays = [ports.unknown_row(one) for one in ports.unknown(node)[:MOST_PORTS]]
+    shown = [*strays, *map(ports.row, rows[: MOST_PORTS - len(strays)])]
+    left = len(rows) + len(strays) - len(shown)
+    note = f"{len(shown)} of {len(shown) + left} are shown, those not active first" if left else ""
+    return Grid(
+        "Ports",
+        ports.COLUMNS,
+        shown,
+        empty="No port is plugged.",
+        note=note,
+        more=Text("All ports", "/ports"),
+    )
+
+
+def _problems(node: Node) -> Grid:
+    refused, count = node.session.refused(MOST_PROBLEMS)
+    rows: list[list[Cell]] = []
+    for view in refused:
+        name, state, does = chain.line(node, view)
+        rows.append(["refused by the datapath", name, (*_parts(state), *_parts(does))])
+    for place, reason in list(node.compiler.failures().items())[:MOST_PROBLEMS]:
+        rows.append(["could not be computed", Text(place, code=True), reason])
+    for name, reason in list(node.compiler.policy_problems().items())[:MOST_PROBLEMS]:
+        rows.append(["left out of a policy", name, reason])
+    note = f"{len(refused)} of {count} refused objects are shown" if count > len(refused) else ""
+    return Grid("Problems", ("What", "Where", "Why"), rows, empty="None.", note=note)
+
+
+def _parts(cell: Cell) -> tuple[str | int | Text, ...]:
+    return cell if isinstance(cell, tuple) else (cell,)
+
+
+def _totals(node: Node) -> Facts:
+    vmis, compiler = node.compiler.vmis(), node.compiler
+    active = sum(row.active for row in vmis)
+    traffic = [vif.traffic for vif in node.statistics.fabric()]
+    return Facts(
+        (
+            ("Ports", (Text(f"{len(vmis):,}", "/ports"), f"{active:,} active")),
+            ("Networks", Text(f"{len(compiler.networks()):,}", "/networks")),
+            ("VRFs", Text(f"{len(compiler.vrfs()):,}", "/vrfs")),
+            ("Routes", f"{sum(node.session.routes().values()):,}"),
+            ("Objects of the datapath", Text(f"{len(node.session.identities()):,}", "/datapath")),
+            ("Flows", Text(f"{node.statistics.flows.active:,}", "/flows")),
+            ("From the fabric", plot.quantity(sum(one.in_bytes for one in traffic), "B")),
+            ("To the fabric", plot.quantity(sum(one.out_bytes for one in traffic), "B")),
+            ("Dropped packets", f"{node.statistics.dropped:,}"),
+            ("Agent", f"version {node.version}, process {node.pid}"),
+            ("Running for", plot.span(max(0.0, node.wall() - node.started))),
+        )
+    )

@@ -1,0 +1,163 @@
+"""What a datapath object is and how it stands, in words."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from typing import Any
+
+from agent.introspect.pages import links
+from agent.introspect.pages.shown import Cell, Text, Tone
+from agent.ksync import State
+from agent.ksync.record import RecordView
+from agent.objects import Identity, Kind
+from agent.oper.datapath import InetFlag, NexthopFlag, NexthopType, VifFlag, VifType
+from agent.sandesh.vrouter import (
+    VrInterfaceReq,
+    VrMirrorReq,
+    VrMplsReq,
+    VrNexthopReq,
+    VrRouteReq,
+    VrVrfAssignReq,
+    VrVxlanReq,
+)
+from agent.values import ip4_from_loaded
+
+_STATES = {
+    State.SYNCED: ("in the datapath", Tone.GOOD),
+    State.DUE: ("about to be sent", Tone.BUSY),
+    State.SENT: ("sent, not yet answered", Tone.BUSY),
+}
+_TUNNELS = (
+    (NexthopFlag.TUNNEL_GRE, "MPLS over GRE"),
+    (NexthopFlag.TUNNEL_UDP_MPLS, "MPLS over UDP"),
+    (NexthopFlag.TUNNEL_VXLAN, "VXLAN"),
+    (NexthopFlag.TUNNEL_UDP, "UDP"),
+)
+_COMPOSITES = (
+    (NexthopFlag.COMPOSITE_ECMP, "ECMP"),
+    (NexthopFlag.COMPOSITE_EVPN, "flood to EVPN hosts"),
+    (NexthopFlag.COMPOSITE_FABRIC, "flood to the fabric"),
+    (NexthopFlag.COMPOSITE_ENCAP, "flood to ports"),
+)
+
+
+def state(view: RecordView, *, connected: bool = True) -> Text:
+    """How an object stands between what is wanted and the datapath."""
+    if not connected:
+        return Text("not known: no connection", tone=Tone.IDLE)
+    if view.errno:
+        return Text(f"refused: {error(view.errno)}", tone=Tone.BAD)
+    if view.state is State.HELD:
+        return Text("refused, waits for the next attempt", tone=Tone.BAD)
+    if view.state is State.WAIT:
+        return Text(f"waits for {view.waits_for or 'its turn'}", tone=Tone.BUSY)
+    text, tone = _STATES[view.state]
+    return Text("to be removed" if view.desired is None else text, tone=tone)
+
+
+def error(number: int) -> str:
+    """An error number by name and in words."""
+    return f"{errno.errorcode.get(number, number)} ({os.strerror(number)})"
+
+
+def describe(view: RecordView) -> Cell:
+    """What an object does, with links to what it names."""
+    message: Any = view.desired or view.programmed
+    teller = _TELLERS.get(type(message))
+    if teller is None:
+        return links.short(str(view.key.name)) if view.key else ""
+    return teller(message)
+
+
+def _link(kind: Kind, number: int) -> Text:
+    return links.identity(Identity(kind, number))
+
+
+def _vif(message: VrInterfaceReq) -> Cell:
+    kind = _name(VifType, message.vifr_type, "vif")
+    return f"{message.vifr_name} ({kind.lower()})"
+
+
+def _nexthop(message: VrNexthopReq) -> Cell:
+    flags = NexthopFlag(message.nhr_flags & _bits(NexthopFlag))
+    policy = ", with policy" if flags & NexthopFlag.POLICY else ""
+    multicast = ", multicast" if flags & NexthopFlag.MCAST else ""
+    if message.nhr_type == NexthopType.TUNNEL:
+        carrier = next((name for bit, name in _TUNNELS if flags & bit), "tunnel")
+        return f"{carrier} tunnel to {ip4_from_loaded(message.nhr_tun_dip)}"
+    if message.nhr_type == NexthopType.COMPOSITE:
+        kind = next((name for bit, name in _COMPOSITES if flags & bit), "flood")
+        return f"{kind}: {sum(one >= 0 for one in message.nhr_nh_list)} members"
+    if message.nhr_type == NexthopType.ENCAP and message.nhr_encap_oif_id:
+        vif = message.nhr_encap_oif_id[0]
+        family = "L2" if message.nhr_family == 7 else "L3"
+        return (_link(Kind.VIF, vif), f"{family} to this vif{policy}{multicast}")
+    if message.nhr_type == NexthopType.VRF_TRANSLATE:
+        return (_link(Kind.VRF, message.nhr_vrf), f"look up in this VRF{policy}")
+    return _name(NexthopType, message.nhr_type, "nexthop").lower() + policy + multicast
+
+
+def _label(message: VrMplsReq) -> Cell:
+    return _link(Kind.NEXTHOP, message.mr_nhid)
+
+
+def _vxlan(message: VrVxlanReq) -> Cell:
+    return _link(Kind.NEXTHOP, message.vxlanr_nhid)
+
+
+def _mirror(message: VrMirrorReq) -> Cell:
+    return _link(Kind.NEXTHOP, message.mirr_nhid)
+
+
+def _vrf_assign(message: VrVrfAssignReq) -> Cell:
+    return (_link(Kind.VIF, message.var_vif_index), _link(Kind.VRF, message.var_vif_vrf))
+
+
+def _route(message: VrRouteReq) -> Cell:
+    to = _link(Kind.NEXTHOP, message.rtr_nh_id)
+    label = label_of(message)
+    return to if label is None else (to, f"label {label}")
+
+
+def label_of(message: VrRouteReq) -> int | None:
+    """The label (or VNI) that a route's packets get; None where none goes along."""
+    valid = 0x2 if message.rtr_family == 7 else InetFlag.LABEL_VALID
+    return message.rtr_label if message.rtr_label_flags & valid else None
+
+
+_TELLERS: dict[type, Callable[[Any], Cell]] = {
+    VrInterfaceReq: _vif,
+    VrNexthopReq: _nexthop,
+    VrMplsReq: _label,
+    VrVxlanReq: _vxlan,
+    VrMirrorReq: _mirror,
+    VrVrfAssignReq: _vrf_assign,
+    VrRouteReq: _route,
+}
+
+
+def flags(message: Any) -> str:
+    """The flags of a vif or nexthop by name."""
+    if isinstance(message, VrInterfaceReq):
+        return _flag_names(VifFlag, message.vifr_flags)
+    if isinstance(message, VrNexthopReq):
+        return _flag_names(NexthopFlag, message.nhr_flags)
+    return ""
+
+
+def _flag_names(kind: Any, value: int) -> str:
+    names = [str(one.name).lower().replace("_", " ") for one in kind if one and value & one]
+    return ", ".join(names) or "none"
+
+
+def _bits(kind: Any) -> int:
+    return sum(one.value for one in kind)
+
+
+def _name(kind: Any, value: int, default: str) -> str:
+    try:
+        return str(kind(value).name).replace("_", " ")
+    except ValueError:
+        return f"{default} type {value}"

@@ -1,0 +1,152 @@
+"""A node with content, and its pages behind an app of their own; no socket, no browser.
+
+world = PageWorld()
+page = await world.get("/ports")
+page.text, page.status, page.links()
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from html.parser import HTMLParser
+from ipaddress import IPv4Address, ip_network
+from typing import Any
+
+import falcon.asgi
+
+from agent.errors import WireError
+from agent.ifmap.from_topology import network_name, vrf_name
+from agent.inputs import ArpResolved
+from agent.introspect.pages import routes
+from agent.oper.datapath import inet_key
+from agent.routes import (
+    Encapsulation,
+    RouteAttributes,
+    RouteBatch,
+    RouteFamily,
+    RouteNexthop,
+    RouteUpdate,
+)
+from agent.sandesh.vrouter import Message, VrInterfaceReq
+from agent.telemetry.checks import watch
+from agent.telemetry.sample import FlowSample, Sample
+from agent.values import Mac
+from tests.unit.telemetry.node_world import NodeWorld
+
+PEER = "10.0.0.250:5269"
+FAR = IPv4Address("10.0.0.2")
+FAR_MAC = Mac.parse("02:00:00:00:00:99")
+
+
+class Vifs:
+    """`Node.datapath` that knows the vifs of a fake datapath, with counters."""
+
+    def __init__(self, world: NodeWorld) -> None:
+        self._world = world
+        self.gone = False
+
+    async def get(self, request: Message, kind: Any) -> Any:
+        if self.gone or not isinstance(request, VrInterfaceReq):
+            raise WireError("the datapath does not answer")
+        return counted(self._world, request.vifr_idx)
+
+    async def dump(self, request: Callable[[Any], Message], kind: Any) -> AsyncIterator[Any]:
+        raise WireError("the datapath does not answer")
+        yield
+
+
+def counted(world: NodeWorld, index: int, times: int = 1) -> VrInterfaceReq:
+    """A vif of the fake datapath with counters that tell vifs apart."""
+    vif: VrInterfaceReq = world.datapath.objects["vif"][index]
+    packets = 1000 * index * times
+    return vif.replace(
+        vifr_ipackets=packets,
+        vifr_ibytes=700 * packets,
+        vifr_opackets=2 * packets,
+        vifr_obytes=1100 * packets,
+    )
+
+
+class Links(HTMLParser):
+    """The addresses that a page names, and the tags that it has."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        self.tags.append((tag, values))
+        if tag == "a":
+            self.links.append(values["href"])
+
+
+class Answered:
+    """What came for one request."""
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.text = body.decode()
+
+    def links(self) -> list[str]:
+        return Links(self.text).links
+
+
+class PageWorld(NodeWorld):
+    """The four ports of one-host.yaml, a route to another host, and ten minutes of traffic."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.plug()
+        self.vifs = Vifs(self)
+        self.node.datapath = self.vifs
+        watch(self.node.health, self.node, lambda: True)
+        self.app: falcon.asgi.App[Any, Any] = falcon.asgi.App()
+        for path, resource in routes(self.node):
+            self.app.add_route(path, resource)
+
+    def remote(self, prefixes: Sequence[str], network: str = "red") -> None:
+        """A controller says that these are behind another host, which is resolved."""
+        way = RouteNexthop(FAR, 17, (Encapsulation.UDP,), network_name(network))
+        via = RouteAttributes((way,), virtual_network=network_name(network), local_preference=100)
+        updates = [RouteUpdate(inet_key(ip_network(one)), via) for one in prefixes]
+        self.routes(PEER, [RouteBatch(RouteFamily.INET, vrf_name(network), updates)])
+        self.core.learned([ArpResolved(0, FAR, FAR_MAC, 0)])
+        self.turn()
+
+    def traffic(self, rounds: int = 60) -> None:
+        """So many rounds of sampling, ten seconds apart."""
+        for at in range(1, rounds + 1):
+            self.now += 10.0
+            vifs = [counted(self, index, at * at) for index in self.datapath.objects["vif"]]
+            flows = FlowSample(counters={"pairs_created": 50 * at, "pairs_ended": 45 * at})
+            self.node.meters.lagged(0.0004 * (1 + at % 7))
+            self.node.statistics.sample(Sample(vifs, flows=flows), self.now)
+            self.node.recent.take(self.node.statistics, self.node.meters, self.now)
+
+    async def get(self, path: str) -> Answered:
+        """Ask for an address."""
+        place, _, query = path.partition("#")[0].partition("?")
+        sent: list[dict[str, Any]] = []
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET",
+            "scheme": "http", "path": place, "raw_path": place.encode(),
+            "query_string": query.encode(), "root_path": "", "headers": [],
+            "server": ("127.0.0.1", 8085), "client": ("127.0.0.1", 1),
+        }  # fmt: skip
+        asked = [{"type": "http.request", "body": b"", "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            return asked.pop() if asked else await asyncio.Event().wait()  # type: ignore[return-value]
+
+        async def send(event: dict[str, Any]) -> None:
+            sent.append(event)
+
+        await self.app(scope, receive, send)
+        headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        body = b"".join(event.get("body", b"") for event in sent[1:])
+        return Answered(sent[0]["status"], headers, body)
