@@ -83,12 +83,14 @@ def flag_letters(flags: int) -> list[str]:
 
 
 def _flag_text(flags: int) -> str:
+    if not flags:
+        return "NULL"
     text = ""
     for letters in flag_letters(flags):
         if len(text) + len(letters) >= _FLAG_TEXT_LIMIT:
             break
         text += letters
-    return text or "NULL"
+    return text
 
 
 def _pci(where: int) -> str:
