@@ -23,6 +23,7 @@ help:
 	@echo 'make bench          benchmarks beside their peers, and the report'
 	@echo 'make bench-compare  the ratios to the peers against the committed baseline'
 	@echo 'make asan           unit and fuzz tests with sanitized kernels'
+	@echo 'make share          man pages and shell completions of the commands, in share/'
 	@echo 'make dist           sdist and wheel, installed once into a fresh venv'
 	@echo 'make build          .venv with the package and its tools'
 	@echo 'make clean          remove what the targets made, except .venv'
@@ -110,8 +111,15 @@ bench-compare: build $(VENV)/.bench
 
 # --- Packages -------------------------------------------------------------------------
 
+# Made from the commands' own parsers, so they go into packages and not into the repository.
+.PHONY: share
+share: build
+	@rm -rf share
+	@$(PY) -m tools.share share
+	@echo 'share/: man pages, and completions for bash, zsh and fish'
+
 .PHONY: dist clean
-dist: build
+dist: build share
 	@rm -rf dist build/dist-venv
 	@mkdir -p dist
 	@$(QUIETLY) $(PY) -c 'from setuptools import build_meta; build_meta.build_sdist("dist")'
@@ -123,7 +131,7 @@ dist: build
 	@ls -1 dist
 
 clean:
-	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	@rm -rf build dist share *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	@rm -rf $(VENV)/.kernels .vrouter-lab
 	@find agent -name '*.so' -delete
 	@find agent tests bench -name __pycache__ -type d -exec rm -rf {} +

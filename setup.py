@@ -97,9 +97,19 @@ def extensions() -> list[Extension]:
     return [extension(source) for source in sources if not wanted or source.stem in wanted]
 
 
+def shared_files() -> list[tuple[str, list[str]]]:
+    """Man pages and completions by folder, where `make share` has made them."""
+    folders: dict[str, list[str]] = {}
+    for path in sorted(Path("share").rglob("*")):
+        if path.is_file():
+            folders.setdefault(str(path.parent), []).append(str(path))
+    return list(folders.items())
+
+
 generate_codec()
 generate_tables()
 setup(
+    data_files=shared_files(),
     cmdclass={"build_ext": BuildApart},
     options={"build_ext": {"parallel": os.cpu_count()}},
     ext_modules=cythonize(
