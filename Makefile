@@ -85,7 +85,7 @@ ASAN_TESTS := tests/unit tests/fuzz
 asan: build
 	@mkdir -p $(ASAN)
 	@find $(ASAN) \( -name '*.py' -o -name '*.pyx' \) -delete
-	@tar -c --exclude='*.so' --exclude='__pycache__' agent bench tests setup.py pyproject.toml README.md \
+	@tar -c --exclude='*.so' --exclude='__pycache__' agent bench tests tools setup.py pyproject.toml README.md \
 		| tar -x -C $(ASAN)
 	@cd $(ASAN) && VROUTER_SANITIZE=1 $(CURDIR)/$(QUIETLY) $(CURDIR)/$(PY) setup.py \
 		build_ext --inplace --parallel $$(nproc)
