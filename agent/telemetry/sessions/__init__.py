@@ -12,6 +12,7 @@ from agent.telemetry.sessions.model import (
     Counters,
     Direction,
     Endpoint,
+    OutletCounters,
     Session,
     Tags,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "Counters",
     "Direction",
     "Endpoint",
+    "OutletCounters",
     "Sampler",
     "Session",
     "Sessions",

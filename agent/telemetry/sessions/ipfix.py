@@ -69,11 +69,16 @@ class Exporter:
         self._sequence = 0
         self._templates_due: float | None = None
 
-    def packets(self, sessions: Iterable[Session], now: float, wall: float) -> Iterator[bytes]:
-        """The datagrams that tell of sessions. `wall` is the time of day in seconds."""
+    def packets(
+        self, sessions: Iterable[Session], now: float, wall: float
+    ) -> Iterator[tuple[bytes, int]]:
+        """The datagrams that tell of sessions, each with the number of its records.
+
+        `now` is monotonic, `wall` the time of day, both in seconds.
+        """
         if self._templates_due is None or now >= self._templates_due:
             self._templates_due = now + _REFRESH
-            yield self._message(_set(_TEMPLATE_SET, _TEMPLATES), 0, wall)
+            yield self._message(_set(_TEMPLATE_SET, _TEMPLATES), 0, wall), 0
         waiting: dict[int, list[bytes]] = {_INET: [], _INET6: []}
         for one in sessions:
             number = _INET if one.remote.version == 4 else _INET6
@@ -87,8 +92,8 @@ class Exporter:
             if records:
                 yield self._data(number, records, wall)
 
-    def _data(self, number: int, records: list[bytes], wall: float) -> bytes:
-        return self._message(_set(number, b"".join(records)), len(records), wall)
+    def _data(self, number: int, records: list[bytes], wall: float) -> tuple[bytes, int]:
+        return self._message(_set(number, b"".join(records)), len(records), wall), len(records)
 
     def _message(self, body: bytes, records: int, wall: float) -> bytes:
         size = _HEADER.size + len(body)

@@ -104,6 +104,18 @@ class Session:
 
 
 @dataclass(slots=True)
+class OutletCounters:
+    """What happened at one destination. `records` of sessions left in `messages`."""
+
+    records: int = 0
+    messages: int = 0
+    lost: int = 0
+    """Records that nobody took in time."""
+    problem: str = ""
+    """Why nothing leaves now, "" when it does."""
+
+
+@dataclass(slots=True)
 class Counters:
     """What happened to sessions so far. `exports`: told; the others why one was not."""
 

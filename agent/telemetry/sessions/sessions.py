@@ -14,10 +14,11 @@ from agent.oper.session_port import LoggingObject
 from agent.telemetry.sessions import making, ports
 from agent.telemetry.sessions.logging import Logging
 from agent.telemetry.sessions.making import Maker
-from agent.telemetry.sessions.model import Counters, Session
+from agent.telemetry.sessions.model import Counters, OutletCounters, Session
 from agent.telemetry.sessions.ports import Ports
+from agent.telemetry.sessions.routing import Target
 from agent.telemetry.sessions.rows import Row, rows
-from agent.telemetry.sessions.sampler import Sampler, wanted_rate
+from agent.telemetry.sessions.sampler import NOTHING, Sampler, wanted_rate
 
 STEP = 256
 """Pairs that one step tells of at most, so that none takes long (facts oper-db.md 6.3)."""
@@ -48,12 +49,15 @@ class Sessions:
     """What is told of sessions: `counters` so far, and how it is chosen (`sampler`).
 
     Call `begin` about once a second, then `step` until it has no more. `run` names this life of
-    the agent, `seed` is that of the chance.
+    the agent, `seed` is that of the chance. `targets` are those who want to be told; without
+    any nothing is looked at. `outlets` counts what became of it, by destination.
     """
 
     def __init__(self, flows: FlowEngine, view: View, *, run: UUID, seed: int) -> None:
         self.counters = Counters()
+        self.outlets: dict[str, OutletCounters] = {}
         self.sampler = Sampler()
+        self.targets: tuple[Target, ...] = ()
         self._flows = flows
         self._view = view
         self._maker = Maker(view, Ports(view), _Numbers(flows), run)
@@ -67,7 +71,8 @@ class Sessions:
     def begin(self, now: float) -> None:
         """Look at the configuration and at the rate; running flows are gone over when due."""
         properties = self._view.global_properties()
-        self.sampler.rate = wanted_rate(properties)
+        samples = any(target.sample for target in self.targets)
+        self.sampler.rate = wanted_rate(properties) if samples else NOTHING
         self.sampler.update(now)
         self._maker.begin()
         walk = self._current()
@@ -75,6 +80,7 @@ class Sessions:
             return
         logging = properties.get("enable-security-logging") is not False
         logging = logging and self._view.has_logging()
+        logging = logging and any(target.slo for target in self.targets)
         walk.choose(_sampling(self.sampler), self.sampler.bound, logging=logging)
         scanner = self._flows.scanner
         if not self._sweeping and now >= self._sweep_due:

@@ -4,25 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agent.errors import ConfigError
 from agent.telemetry.sessions.documents import encoded, iso
 from agent.telemetry.sessions.model import Session
 
-_NAMES = ("KERN", "USER", "MAIL", "DAEMON", "AUTH", "SYSLOG", "LPR", "NEWS", "UUCP", "CRON")
-_LOCAL0, _INFO = 16, 6
-
-
-def facility(name: str) -> int:
-    """The number of a facility such as LOG_LOCAL0. ConfigError for another name."""
-    word = name.strip().upper().removeprefix("LOG_")
-    if word in _NAMES:
-        return _NAMES.index(word)
-    if word[:-1] == "LOCAL" and word[-1] in "01234567":
-        return _LOCAL0 + int(word[-1])
-    raise ConfigError(
-        f"[DEFAULT] syslog_facility = {name}: expected LOG_LOCAL0 to LOG_LOCAL7 or one of "
-        + ", ".join(f"LOG_{each}" for each in _NAMES)
-    )
+_INFO = 6
 
 
 def datagrams(
