@@ -55,11 +55,13 @@ class Graph:
 
     `counters` counts what was odd, by reason: unknown-node-type, unknown-link-type,
     wrong-link-ends, no-id-perms, no-mac, unknown-node-deleted, unknown-link-deleted.
+    `processed` counts what came: node-updates, node-deletes, link-updates, link-deletes.
     """
 
     def __init__(self) -> None:
         self.sequence = 1
         self.counters: Counter[str] = Counter()
+        self.processed: Counter[str] = Counter()
         self._nodes: dict[NodeRef, _Stored] = {}
         self._links: dict[_LinkKey, int] = {}
         self._joined: dict[NodeRef, dict[str, dict[NodeRef, None]]] = {}
@@ -75,9 +77,13 @@ class Graph:
         """All nodes, in no order."""
         return list(self._nodes)
 
-    def links(self) -> list[tuple[str, NodeRef, NodeRef]]:
-        """All links with both ends, waiting ones too: (metadata, one end, the other)."""
-        return list(self._links)
+    def links(self) -> list[tuple[tuple[str, NodeRef, NodeRef], int]]:
+        """All links, waiting ones too: (metadata, one end, the other), and the sequence number."""
+        return list(self._links.items())
+
+    def metadata(self, ref: NodeRef) -> list[str]:
+        """The kinds of links that a node has."""
+        return list(self._joined.get(ref, ()))
 
     def node(self, ref: NodeRef) -> GraphNode | None:
         """The node, or None when it is not there."""
@@ -104,6 +110,7 @@ class Graph:
 
     def put_node(self, node: GraphNode) -> bool:
         """Add a node or replace it whole. False when the filters refuse it (then the old stays)."""
+        self.processed["node-updates"] += 1
         refusal = _refusal(node)
         if refusal:
             self.counters[refusal] += 1
@@ -125,6 +132,7 @@ class Graph:
 
     def delete_node(self, ref: NodeRef) -> None:
         """Remove a node; its links wait for its return."""
+        self.processed["node-deletes"] += 1
         if ref not in self._nodes:
             self.counters["unknown-node-deleted"] += 1
             return
@@ -135,6 +143,7 @@ class Graph:
 
     def put_link(self, link: GraphLink) -> None:
         """Add a link; its ends need not exist yet."""
+        self.processed["link-updates"] += 1
         known = LINK_TYPES.get(link.metadata)
         if known is None:
             self.counters["unknown-link-type"] += 1
@@ -148,6 +157,7 @@ class Graph:
 
     def delete_link(self, link: GraphLink) -> None:
         """Remove a link, present or waiting."""
+        self.processed["link-deletes"] += 1
         key = _link_key(link)
         if key in self._links:
             self._drop_link(key)

@@ -7,6 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from agent.ifmap import Identity, Neighbours, NodeRef, uuid_of
+from agent.introspect.query import uuid as uuid_field
+from agent.introspect.request import Query
+from agent.oper.world import member
 from agent.telemetry import Node
 
 _FEW = 256
@@ -54,3 +57,35 @@ def refs(node: Node, *kinds: str) -> Iterator[NodeRef | None]:
         if at % _FEW == 0:
             yield None
     yield from sorted(found)
+
+
+def listed(value: object, *path: str) -> list[Any]:
+    """The list at a path of nested members; empty for anything else."""
+    found = member(value, *path)
+    return list(found) if isinstance(found, list | tuple) else []
+
+
+def whole(value: object, *path: str) -> int:
+    """The whole number at a path of nested members; 0 for anything else."""
+    found = member(value, *path) if path else value
+    return found if isinstance(found, int) else 0
+
+
+def words(value: object, *path: str) -> str:
+    """The text at a path of nested members; "" for anything else."""
+    found = member(value, *path) if path else value
+    return found if isinstance(found, str) else ""
+
+
+def chosen(node: Node, query: Query, *kinds: str) -> Iterator[NodeRef | None]:
+    """The nodes of these types that the fields `uuid` and `name` of a request choose.
+
+    None now and then while it looks for them. UsageError: the UUID is none.
+    """
+    wanted = uuid_field(query, "uuid") if "uuid" in query else None
+    name = query.get("name", "")
+    for ref in refs(node, *kinds):
+        if ref is None:
+            yield None
+        elif name in ref.name and (wanted is None or uuid_text(node, ref) == str(wanted)):
+            yield ref
