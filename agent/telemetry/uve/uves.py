@@ -16,7 +16,7 @@ from agent.oper.results import Delta
 from agent.oper.rows import Vmi
 from agent.settings import Server, Settings
 from agent.telemetry.uve.builders import BUILDERS, MACHINE, NETWORK, PORT, TAGS
-from agent.telemetry.uve.cache import UveCache
+from agent.telemetry.uve.cache import Uve, UveCache
 from agent.telemetry.uve.frames import Identity
 from agent.telemetry.uve.generator import Generator
 from agent.telemetry.uve.outbox import Outbox
@@ -100,19 +100,23 @@ class Uves:
         if self._run:
             self._batch(*self._run.pop(0))
 
-    def refresh(self, node: Node, message: str, key: str = "") -> Iterator[None]:
-        """Make the UVEs of a message anew, all or one, a few each time this is resumed.
+    def refreshed(self, node: Node, message: str, key: str = "") -> Iterator[Uve]:
+        """The UVEs of a message, or that of one key, each made anew when it is asked for.
 
-        BugError for a message that is never made.
+        It does not matter whether collectors are configured. BugError: it is never made.
         """
         builder = self.builders.get(message)
         if builder is None:
             raise BugError(f"there are no UVEs {message}")
         world = World(node, self.generator)
-        keys = [key] if key else [*builder.keys(world), *self._gone(builder, world)]
-        for each in keys:
+        keys = [key] if key else list(builder.keys(world))
+        for at, each in enumerate(keys, 1):
             self._make(builder, world, each)
-            yield
+            uve = self.cache.get(message, each)
+            if uve is not None and not uve.deleted:
+                yield uve
+            if at % BATCH == 0:
+                world = World(node, self.generator)
 
     # Inside
 
