@@ -10,7 +10,7 @@ import argparse
 import errno
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from typing import Any
 
@@ -55,11 +55,11 @@ def announced(group: int) -> Iterator[VrRouteReq]:
         raise UsageError(f"cannot listen to group {group}: {netlink.reason(error)}") from None
 
 
-def _next(receive: Any, group: int) -> bytes:
+def _next(receive: Callable[[int], bytes], group: int) -> bytes:
     """What comes next; what was lost on the way is said."""
     while True:
         try:
-            return bytes(receive(netlink.READ_SIZE))
+            return receive(netlink.READ_SIZE)
         except OSError as error:
             if error.errno != errno.ENOBUFS:
                 raise
