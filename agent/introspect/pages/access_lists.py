@@ -79,7 +79,12 @@ def _rule(place: int, rule: Rule) -> list[Cell]:
     family = {4: "IPv4: ", 6: "IPv6: "}.get(rule.ethertype, "")
     tone = Tone.BAD if rule.actions & Action.DENY else Tone.GOOD
     does = ", ".join(str(one.name).lower() for one in Action if rule.actions & one)
-    return [place, Text(does or "nothing", tone=tone), family + rule_text(rule), _uuid(rule)]
+    return [
+        place,
+        Text(does or "nothing", tone=tone),
+        family + rule_text(rule).replace(links.DOMAIN, ""),
+        _uuid(rule),
+    ]
 
 
 def _uuid(rule: Rule) -> Text:

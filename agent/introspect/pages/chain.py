@@ -9,7 +9,18 @@ from uuid import UUID
 from agent.ifmap import Identity as ConfigIdentity
 from agent.ifmap import Neighbours, NodeRef
 from agent.introspect.pages import links, words
-from agent.introspect.pages.shown import Branch, Cell, Facts, Grid, Note, Part, Section, Text, Tree
+from agent.introspect.pages.shown import (
+    Branch,
+    Cell,
+    Facts,
+    Grid,
+    Note,
+    Part,
+    Section,
+    Text,
+    Tree,
+    run,
+)
 from agent.ksync.record import RecordView
 from agent.objects import Identity, Key, Kind
 from agent.oper.incremental import Call, InputRead
@@ -31,8 +42,8 @@ def line(node: Node, view: RecordView) -> list[Cell]:
     name: Cell = links.identity(view.identity)
     if kind in (Kind.INET_ROUTE, Kind.BRIDGE_ROUTE):
         vrf = view.identity.number[0]
-        name = (links.identity(view.identity), links.vrf_by(vrf, f"of VRF {vrf}"))
-    return [name, words.state(view, connected=connected), words.describe(view)]
+        name = run(links.identity(view.identity), links.vrf_by(vrf, f"of VRF {vrf}"))
+    return [name, words.state(view, connected=connected), words.describe(node, view)]
 
 
 def sections(node: Node, view: RecordView) -> list[Section]:
@@ -80,11 +91,7 @@ def _users(node: Node, at: Identity | Key, depth: int, left: list[int]) -> Itera
 
 
 def _branch_line(node: Node, view: RecordView) -> Cell:
-    name, standing, does = line(node, view)
-    parts: list[Any] = []
-    for one in (name, standing, does):
-        parts.extend(one if isinstance(one, tuple) else (one,))
-    return tuple(part for part in parts if part != "")
+    return run(*line(node, view))
 
 
 def reasons(node: Node, key: Key | None) -> list[Part]:
@@ -94,16 +101,15 @@ def reasons(node: Node, key: Key | None) -> list[Part]:
     reads = node.compiler.why(key)
     if not reads:
         return [Note("It is not wanted any more.")]
-    inputs: dict[str, Cell] = {}
+    inputs: dict[str, Text] = {}
     tree = tuple(_reads(node, reads, DEPTH, [MOST_BRANCHES], inputs))
-    rows = [[*_pair(text, cell)] for text, cell in list(inputs.items())[:MOST_INPUTS]]
+    kinds: dict[str, list[Text]] = {}
+    for text, cell in list(inputs.items())[:MOST_INPUTS]:
+        kinds.setdefault(text.partition("\0")[0], []).append(cell)
+    rows: list[list[Cell]] = [[kind, tuple(cells)] for kind, cells in kinds.items()]
     note = f"{MOST_INPUTS} of {len(inputs)} are shown" if len(inputs) > MOST_INPUTS else ""
     table = Grid("Inputs that were read", ("Kind", "Input"), rows, note=note)
     return [table, Tree(tree)]
-
-
-def _pair(text: str, cell: Cell) -> tuple[Cell, Cell]:
-    return text.partition("\0")[0], cell
 
 
 def _reads(
@@ -111,7 +117,7 @@ def _reads(
     reads: list[Call | InputRead],
     depth: int,
     left: list[int],
-    inputs: dict[str, Cell],
+    inputs: dict[str, Text],
 ) -> Iterator[Branch]:
     for read in reads:
         if left[0] <= 0:
@@ -119,7 +125,7 @@ def _reads(
         if isinstance(read, InputRead):
             if read.source not in _OWN_BOOKS:
                 kind, cell = input_words(read)
-                inputs[f"{kind}\0{cell}"] = cell
+                inputs[f"{kind}\0{cell.text}"] = cell
             continue
         left[0] -= 1
         below = node.compiler.reads(read) if depth > 1 else []
@@ -130,9 +136,7 @@ def _call(node: Node, call: Call) -> Cell:
     """A result: which function, and of what."""
     function: Any = call.function
     name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
-    told: list[str | int | Text] = [Text(name, code=True)]
-    told += [_argument(node, one) for one in call.args]
-    return tuple(told)
+    return run(Text(name, code=True), *(_argument(node, one) for one in call.args))
 
 
 def _argument(node: Node, value: object) -> Text:
@@ -144,7 +148,7 @@ def _argument(node: Node, value: object) -> Text:
     return Text(links.short(str(value)))
 
 
-def input_words(read: InputRead) -> tuple[str, Cell]:
+def input_words(read: InputRead) -> tuple[str, Text]:
     """What was read, for people: the kind of input, and which one."""
     key = read.key
     if isinstance(key, NodeRef):
@@ -171,7 +175,7 @@ def facts_of(node: Node, view: RecordView) -> Facts:
     message: Any = view.desired or view.programmed
     rows: list[tuple[str, Cell]] = [
         ("State", words.state(view, connected=node.session.running)),
-        ("What it does", words.describe(view)),
+        ("What it does", words.describe(node, view)),
         ("Wanted", "yes" if view.desired is not None else "no"),
         ("In the datapath", "yes" if view.programmed is not None else "no"),
     ]

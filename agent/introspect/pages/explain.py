@@ -6,11 +6,26 @@ from typing import Any
 
 from agent.errors import ConfigError
 from agent.flow.question import PROTOCOLS, parse
+from agent.introspect.pages import links
 from agent.introspect.pages.asked import Asked
-from agent.introspect.pages.shown import Field, Form, Note, Part, Section, Shown, Steps, Text, Tone
+from agent.introspect.pages.shown import (
+    Cell,
+    Field,
+    Form,
+    Note,
+    Part,
+    Section,
+    Shown,
+    Steps,
+    Text,
+    Tone,
+    run,
+)
+from agent.objects import Identity, Kind
 from agent.shm import FlowKey
 from agent.telemetry import Node
 
+_NAMED = (("vif", Kind.VIF), ("vrf", Kind.VRF), ("label", Kind.LABEL), ("nexthop", Kind.NEXTHOP))
 _NAMES = {number: name for name, number in PROTOCOLS.items()}
 
 
@@ -61,8 +76,15 @@ def verdict(record: Any) -> Text:
 
 def answer(record: Any) -> list[Part]:
     """An explanation: the question, its steps, the verdict."""
-    steps = Steps([(step["topic"], str(step["text"])) for step in record["steps"]])
-    return [Note(str(record["question"])), steps, Note((verdict(record), str(record["verdict"])))]
+    steps = Steps([(step["topic"], _step(step)) for step in record["steps"]])
+    return [Note(str(record["question"])), steps, Note(str(record["verdict"]))]
+
+
+def _step(step: Any) -> Cell:
+    """A step in words, and links to the objects that it names."""
+    text = str(step["text"]).replace(links.DOMAIN, "")
+    named = [links.identity(Identity(kind, step[name])) for name, kind in _NAMED if name in step]
+    return (text, run(*named)) if named else text
 
 
 def words_of(one: FlowKey) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.introspect.pages import chain, plot, ports, rates
+from agent.introspect.pages import links, plot, ports, rates, words
 from agent.introspect.pages.asked import Asked
 from agent.introspect.pages.shown import (
     Card,
@@ -78,18 +78,15 @@ def _problems(node: Node) -> Grid:
     refused, count = node.session.refused(MOST_PROBLEMS)
     rows: list[list[Cell]] = []
     for view in refused:
-        name, state, does = chain.line(node, view)
-        rows.append(["refused by the datapath", name, (*_parts(state), *_parts(does))])
+        connected = node.session.running
+        why = (words.state(view, connected=connected), words.describe(node, view))
+        rows.append(["refused by the datapath", links.identity(view.identity), why])
     for place, reason in list(node.compiler.failures().items())[:MOST_PROBLEMS]:
         rows.append(["could not be computed", Text(place, code=True), reason])
     for name, reason in list(node.compiler.policy_problems().items())[:MOST_PROBLEMS]:
         rows.append(["left out of a policy", name, reason])
     note = f"{len(refused)} of {count} refused objects are shown" if count > len(refused) else ""
     return Grid("Problems", ("What", "Where", "Why"), rows, empty="None.", note=note)
-
-
-def _parts(cell: Cell) -> tuple[str | int | Text, ...]:
-    return cell if isinstance(cell, tuple) else (cell,)
 
 
 def _totals(node: Node) -> Facts:

@@ -73,7 +73,10 @@ def plot(id: str, title: str, unit: str, times: Sequence[float], lines: Sequence
         _summary(lines, unit, across if known else 0.0),
         paths,
         [
-            Tick(HEIGHT - BOTTOM - part * (HEIGHT - TOP - BOTTOM), quantity(part * top, ""))
+            Tick(
+                HEIGHT - BOTTOM - part * (HEIGHT - TOP - BOTTOM),
+                quantity(part * top, unit if unit == "s" else ""),
+            )
             for part in (0, 0.5, 1)
         ],
         [Tick(LEFT, f"{span(across)} ago"), Tick(WIDTH - RIGHT, "now")] if known else [],

@@ -34,8 +34,27 @@ class Text:
     code: bool = False
 
 
-Cell: TypeAlias = "str | int | Text | tuple[str | int | Text, ...]"
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Pieces on one line."""
+
+    pieces: tuple[str | int | Text, ...]
+
+
+Piece: TypeAlias = "str | int | Text | Run"
+Cell: TypeAlias = "Piece | tuple[Piece, ...]"
 """What stands in one place; the members of a tuple stand one below the other."""
+
+
+def run(*cells: Cell) -> Run:
+    """All pieces of some cells on one line, without those that say nothing."""
+    return Run(tuple(piece for cell in cells for piece in _pieces(cell) if piece != ""))
+
+
+def _pieces(cell: Cell) -> tuple[str | int | Text, ...]:
+    if isinstance(cell, tuple):
+        return tuple(piece for part in cell for piece in _pieces(part))
+    return cell.pieces if isinstance(cell, Run) else (cell,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,9 +122,14 @@ def _summary(node: Node, groups: Sequence[Group], tunnels: Sequence[Far]) -> str
     ports = sum(len(group.ports) for group in groups)
     up = sum(view.state is SessionState.ESTABLISHED for view in node.controllers.views())
     return (
-        f"Host {node.host} with {ports} ports in {len(groups)} networks, {len(tunnels)} tunnels "
-        f"to other hosts, and {up} controllers connected. The tables below say the same."
+        f"Host {node.host}: {_count(ports, 'port')} in {_count(len(groups), 'network')}, "
+        f"{_count(len(tunnels), 'tunnel')} to other hosts, {_count(up, 'controller')} connected. "
+        "The tables below say the same."
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _host(node: Node) -> Content:
@@ -186,7 +191,7 @@ def _port(row: Vmi) -> Item:
 def _far_hosts(tunnels: Sequence[Far]) -> list[Content]:
     contents = []
     for far in tunnels[:MOST_TUNNELS]:
-        kind = str(words.describe(far.view)).partition(" tunnel")[0]
+        kind = words.tunnel(far.view)
         item = Item(f"{kind}, {far.users} routes", links.place(far.view.identity))
         tone = _tone(far.view.state is State.SYNCED)
         contents.append(Content(f"Host {far.address}", "", tone, [item]))
@@ -219,7 +224,7 @@ def _tunnel_grid(node: Node, tunnels: Sequence[Far]) -> Grid:
         [
             Text(far.address, address("/search", q=far.address), code=True),
             links.identity(far.view.identity),
-            words.describe(far.view),
+            words.tunnel(far.view),
             far.users,
             words.state(far.view, connected=connected),
         ]

@@ -205,22 +205,9 @@ def _after(text: str, kind: Kind) -> tuple[int, bytes, int] | None:
 
 def route_row(node: Node, view: RecordView) -> list[Cell]:
     """A route as a row of COLUMNS."""
-    connected = node.session.running
-    target = words.describe(view)
-    nexthop = nexthop_of(node, view)
-    if nexthop is not None:
-        parts = target if isinstance(target, tuple) else (target,)
-        does = words.describe(nexthop)
-        target = (*parts, *(does if isinstance(does, tuple) else (does,)))
     name = links.identity(view.identity)
-    code = Text(name.text, name.href, code=True)
-    return [code, target, words.state(view, connected=connected)]
-
-
-def nexthop_of(node: Node, view: RecordView) -> RecordView | None:
-    """The nexthop that a route leads to."""
-    message: Any = view.desired or view.programmed
-    return node.session.look(Identity(Kind.NEXTHOP, message.rtr_nh_id))
+    state = words.state(view, connected=node.session.running)
+    return [Text(name.text, name.href, code=True), words.leads_to(node, view), state]
 
 
 def inet_identity(vrf: int, prefix: Prefix) -> Identity:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agent.introspect.pages import links
-from agent.introspect.pages.shown import Cell, Text, Tone
+from agent.introspect.pages.shown import Cell, Run, Text, Tone, run
 from agent.ksync import State
 from agent.ksync.record import RecordView
 from agent.objects import Identity, Kind
@@ -22,6 +22,7 @@ from agent.sandesh.vrouter import (
     VrVrfAssignReq,
     VrVxlanReq,
 )
+from agent.telemetry import Node
 from agent.values import ip4_from_loaded
 
 _STATES = {
@@ -62,60 +63,82 @@ def error(number: int) -> str:
     return f"{errno.errorcode.get(number, number)} ({os.strerror(number)})"
 
 
-def describe(view: RecordView) -> Cell:
+def describe(node: Node, view: RecordView) -> Run:
     """What an object does, with links to what it names."""
     message: Any = view.desired or view.programmed
     teller = _TELLERS.get(type(message))
     if teller is None:
-        return links.short(str(view.key.name)) if view.key else ""
-    return teller(message)
+        return run(links.short(str(view.key.name)) if view.key else "")
+    return run(teller(node, message))
+
+
+def leads_to(node: Node, view: RecordView) -> Run:
+    """What a route does, down to its nexthop."""
+    message: Any = view.desired or view.programmed
+    nexthop = node.session.look(Identity(Kind.NEXTHOP, message.rtr_nh_id))
+    return run(describe(node, view), describe(node, nexthop) if nexthop else "")
+
+
+def vif(node: Node, number: int) -> tuple[Text, ...]:
+    """A vif, and the port that it is."""
+    row = node.compiler.vmi(number)
+    own = links.identity(Identity(Kind.VIF, number))
+    return (own, links.port(row)) if row else (own,)
 
 
 def _link(kind: Kind, number: int) -> Text:
     return links.identity(Identity(kind, number))
 
 
-def _vif(message: VrInterfaceReq) -> Cell:
+def _vif(node: Node, message: VrInterfaceReq) -> Cell:
+    row = node.compiler.vmi(message.vifr_idx)
     kind = _name(VifType, message.vifr_type, "vif")
-    return f"{message.vifr_name} ({kind.lower()})"
+    return (f"{message.vifr_name} ({kind.lower()})", links.port(row) if row else "")
 
 
-def _nexthop(message: VrNexthopReq) -> Cell:
+def _nexthop(node: Node, message: VrNexthopReq) -> Cell:
     flags = NexthopFlag(message.nhr_flags & _bits(NexthopFlag))
-    policy = ", with policy" if flags & NexthopFlag.POLICY else ""
-    multicast = ", multicast" if flags & NexthopFlag.MCAST else ""
+    policy = " with policy" if flags & NexthopFlag.POLICY else ""
+    multicast = " multicast" if flags & NexthopFlag.MCAST else ""
     if message.nhr_type == NexthopType.TUNNEL:
-        carrier = next((name for bit, name in _TUNNELS if flags & bit), "tunnel")
-        return f"{carrier} tunnel to {ip4_from_loaded(message.nhr_tun_dip)}"
+        return f"{_carrier(message)} tunnel to {ip4_from_loaded(message.nhr_tun_dip)}"
     if message.nhr_type == NexthopType.COMPOSITE:
         kind = next((name for bit, name in _COMPOSITES if flags & bit), "flood")
         return f"{kind}: {sum(one >= 0 for one in message.nhr_nh_list)} members"
     if message.nhr_type == NexthopType.ENCAP and message.nhr_encap_oif_id:
-        vif = message.nhr_encap_oif_id[0]
         family = "L2" if message.nhr_family == 7 else "L3"
-        return (_link(Kind.VIF, vif), f"{family} to this vif{policy}{multicast}")
+        return (f"{family} to", *vif(node, message.nhr_encap_oif_id[0]), policy + multicast)
     if message.nhr_type == NexthopType.VRF_TRANSLATE:
-        return (_link(Kind.VRF, message.nhr_vrf), f"look up in this VRF{policy}")
+        return ("look up in", _link(Kind.VRF, message.nhr_vrf), policy)
     return _name(NexthopType, message.nhr_type, "nexthop").lower() + policy + multicast
 
 
-def _label(message: VrMplsReq) -> Cell:
+def tunnel(view: RecordView) -> str:
+    """What carries packets through a tunnel nexthop."""
+    return _carrier(view.desired or view.programmed)
+
+
+def _carrier(message: Any) -> str:
+    return next((name for bit, name in _TUNNELS if message.nhr_flags & bit), "unknown")
+
+
+def _label(node: Node, message: VrMplsReq) -> Cell:
     return _link(Kind.NEXTHOP, message.mr_nhid)
 
 
-def _vxlan(message: VrVxlanReq) -> Cell:
+def _vxlan(node: Node, message: VrVxlanReq) -> Cell:
     return _link(Kind.NEXTHOP, message.vxlanr_nhid)
 
 
-def _mirror(message: VrMirrorReq) -> Cell:
+def _mirror(node: Node, message: VrMirrorReq) -> Cell:
     return _link(Kind.NEXTHOP, message.mirr_nhid)
 
 
-def _vrf_assign(message: VrVrfAssignReq) -> Cell:
+def _vrf_assign(node: Node, message: VrVrfAssignReq) -> Cell:
     return (_link(Kind.VIF, message.var_vif_index), _link(Kind.VRF, message.var_vif_vrf))
 
 
-def _route(message: VrRouteReq) -> Cell:
+def _route(node: Node, message: VrRouteReq) -> Cell:
     to = _link(Kind.NEXTHOP, message.rtr_nh_id)
     label = label_of(message)
     return to if label is None else (to, f"label {label}")
@@ -127,7 +150,7 @@ def label_of(message: VrRouteReq) -> int | None:
     return message.rtr_label if message.rtr_label_flags & valid else None
 
 
-_TELLERS: dict[type, Callable[[Any], Cell]] = {
+_TELLERS: dict[type, Callable[[Node, Any], Cell]] = {
     VrInterfaceReq: _vif,
     VrNexthopReq: _nexthop,
     VrMplsReq: _label,
