@@ -15,6 +15,7 @@ from agent.ifmap import NodeRef
 from agent.ifmap.parser import ConfigParser, apply
 from agent.inputs import GraphNode, PluggedPort
 from agent.oper.compiler import Compiler
+from agent.oper.export import Exported
 from agent.rest.ports import Change
 from agent.settings import Server, Settings
 from agent.xmpp import (
@@ -99,13 +100,14 @@ class ControlPlane:
                 self.controllers.subscribe_vrf(name, index)
         self._joined = wanted
 
-    def tell(self) -> None:
-        """Tell controllers what changed of our own routes; `join` comes first."""
+    def tell(self) -> Exported:
+        """Tell controllers what changed of our own routes, and give it; `join` comes first."""
         exported = self._compiler.published()
         for route in exported.withdrawn:
             self.controllers.withdraw(route.family, route.vrf, route.key)
         for route in exported.changed:
             self.controllers.publish(route)
+        return exported
 
     # What controllers say
 

@@ -31,6 +31,7 @@ from agent.rest.ports import Change
 from agent.services import Learned, Probe, TrappedPackets
 from agent.services.view import FABRIC_VRF
 from agent.settings import Settings
+from agent.telemetry.traces import Traces
 from agent.topology import Topology
 from agent.values import Mac
 from agent.xmpp import Event as ControlEvent
@@ -87,6 +88,8 @@ class Core:
         self._seeded = False
         self._held = False
         """Whether what an agent before has written stays until we know all that it knew."""
+        self.trace: Traces | None = None
+        """Told of what happens, where somebody wants to know."""
         self._configure(settings, topology, now)
 
     # Configuration
@@ -155,10 +158,14 @@ class Core:
 
     def controllers_said(self, events: Sequence[ControlEvent], now: float) -> None:
         """What `controllers` told, in order."""
+        if self.trace is not None:
+            self.trace.controllers(events)
         self._control.said(events, now)
 
     def datapath_said(self, events: Sequence[DatapathEvent], now: float) -> None:
         """What `session` told, in order."""
+        if self.trace is not None:
+            self.trace.datapath(events)
         refused: dict[int, list[Refused]] = {}
         for event in events:
             match event:
@@ -202,6 +209,8 @@ class Core:
         )
 
     def _port_changed(self, change: Change) -> None:
+        if self.trace is not None:
+            self.trace.port(change)
         self._control.port_changed(change)
         before, after = change.before, change.after
         if isinstance(after, PluggedPort):
@@ -244,6 +253,8 @@ class Core:
         if self._held and self._listed and self._progress.settled(now):
             self._held = False
         delta = self.compiler.commit()
+        if self.trace is not None:
+            self.trace.delta(delta)
         news = self._has_news()
         if news:  # before leftovers may be swept
             self._joined.follow()
@@ -260,7 +271,9 @@ class Core:
             self._control.join()
             self._report_failures()
             frames = self._services_follow(now)
-        self._control.tell()
+        exported = self._control.tell()
+        if self.trace is not None:
+            self.trace.published(exported)
         return frames
 
     def _has_news(self) -> bool:

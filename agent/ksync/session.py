@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import cast
+from typing import Protocol, cast
 
 from agent._fast.records import Record
 from agent.errors import DatapathError, WireError
@@ -32,11 +32,26 @@ OUTPUT_LIMIT = 256 * 1024
 _NO_JITTER = 0.5
 
 
+class Watcher(Protocol):
+    """Whoever wants to see each message; None stands for a question that is no object's."""
+
+    def sent(self, records: Iterable[Record | None]) -> None:
+        """Messages for these leave now, in one frame."""
+        ...
+
+    def answered(self, records: Iterable[Record | None], code: int) -> None:
+        """The datapath's answer to them: negative errno or success."""
+        ...
+
+
 class Session:
     """Bytes in, bytes and events out; `now` is monotonic seconds.
 
     `pid` goes into the requests; `jitter` gives numbers in [0, 1) that spread retries.
     """
+
+    watcher: Watcher | None = None
+    """Told of each frame and of each answer, before they have any effect."""
 
     def __init__(
         self,
@@ -261,6 +276,8 @@ class Session:
                 return
             packed = pack(records, messages)
             for sent, payload in packed.payloads:
+                if self.watcher is not None:
+                    self.watcher.sent(sent)
                 frame = self._channel.send(sent, payload, self._now)
                 frames.append(frame)
                 size += len(frame)
@@ -275,8 +292,12 @@ class Session:
             if result.token is None:
                 self._answered(result)
             else:
+                if self.watcher is not None:
+                    self.watcher.answered((result.token,), result.code)
                 self._reconciler.answered(result.token, result.code, now)
         elif self._questions is None:
+            if self.watcher is not None:
+                self.watcher.answered(result.tokens, 0)
             self._reconciler.accepted(cast("Sequence[Record]", result.tokens), now)
         else:
             self._answered(Result(None, 0, ()))
