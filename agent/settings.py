@@ -378,15 +378,18 @@ _GATEWAY_OPTIONS = ("interface", "routing_instance", "ip_blocks", "routes")
 class Settings:
     """Checked values by section and option; immutable."""
 
-    __slots__ = ("_values", "gateways", "unknown")
+    __slots__ = ("_values", "gateways", "trace_sizes", "unknown")
 
     def __init__(
         self,
         values: Mapping[tuple[str, str], Any],
         gateways: tuple[SimpleGateway, ...],
         unknown: tuple[str, ...],
+        trace_sizes: Mapping[str, int],
     ) -> None:
         self._values = values
+        self.trace_sizes = trace_sizes
+        """Lines of trace buffers by name, from [TRACEBUFFSIZE]."""
         self.gateways = gateways
         """The simple gateways of [GATEWAY-n], one an interface."""
         self.unknown = unknown
@@ -474,6 +477,18 @@ def _gateway(section: Mapping[str, str], place: str) -> SimpleGateway:
     return SimpleGateway(*names, *prefixes)
 
 
+def _trace_sizes(parser: configparser.ConfigParser, source: str) -> dict[str, int]:
+    sizes = {}
+    section = parser["TRACEBUFFSIZE"] if parser.has_section("TRACEBUFFSIZE") else {}
+    for name, value in section.items():
+        try:
+            sizes[name] = _COUNT(value)
+        except ValueError as error:
+            place = f"{source}: [TRACEBUFFSIZE] {name} = {value}"
+            raise ConfigError(f"{place}: {error}") from None
+    return sizes
+
+
 def parse(text: str, source: str = "configuration") -> Settings:
     """Check the text of a configuration file.
 
@@ -490,4 +505,5 @@ def parse(text: str, source: str = "configuration") -> Settings:
             raise ConfigError(
                 f"{source}: [{option.section}] {option.name} = {found}: {error}"
             ) from None
-    return Settings(values, _gateways(parser, source), tuple(_unknown(parser, source)))
+    unknown = tuple(_unknown(parser, source))
+    return Settings(values, _gateways(parser, source), unknown, _trace_sizes(parser, source))

@@ -12,12 +12,14 @@ from agent.daemon.core import Core
 from agent.daemon.host import host_name
 from agent.io.datapath_reader import DatapathReader
 from agent.io.introspect_api import IntrospectApi
+from agent.io.logs import LEVELS
 from agent.settings import Settings
 from agent.telemetry import Node
 from agent.telemetry.checks import watch, watch_statistics
 from agent.telemetry.health import Health
 from agent.telemetry.meters import Meters
 from agent.telemetry.statistics import Statistics
+from agent.telemetry.traces import Traces
 from agent.telemetry.uve import Identity, Uves, build
 
 
@@ -75,6 +77,8 @@ def _node(core: Core, settings: Settings, reader: DatapathReader, pid: int) -> N
             high_watermark=settings.get("DEFAULT", "vr_object_high_watermark", int)
         ),
         meters=Meters(),
+        traces=Traces(time.time, settings.trace_sizes),
+        logs=LEVELS,
         health=Health(host=host, version=__version__, pid=pid, started=started, wall=time.time),
         uves=_uves(host, settings, pid),
     )

@@ -13,9 +13,11 @@ from agent.services import TrappedPackets
 from agent.settings import Settings
 from agent.telemetry.datapath import Datapath
 from agent.telemetry.health import Health
+from agent.telemetry.log_levels import LogLevels
 from agent.telemetry.meters import Meters
 from agent.telemetry.recent import Recent
 from agent.telemetry.statistics import Statistics
+from agent.telemetry.traces import Traces
 from agent.telemetry.uve import Uves
 from agent.xmpp import Controllers
 
@@ -45,5 +47,7 @@ class Node:
     statistics: Statistics
     meters: Meters
     health: Health
+    traces: Traces
+    logs: LogLevels
     uves: Uves
     recent: Recent = field(default_factory=Recent)

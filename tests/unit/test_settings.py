@@ -113,3 +113,18 @@ def test_any_text_parses_or_is_a_configuration_error(text: str) -> None:
     except ConfigError:
         return
     assert isinstance(result, Settings)
+
+
+def test_sizes_of_trace_buffers() -> None:
+    settings = parse("[TRACEBUFFSIZE]\nXmpp = 50\nmy buffer = 7\n")
+    assert settings.trace_sizes == {"Xmpp": 50, "my buffer": 7}
+    assert parse("").trace_sizes == {}
+    with pytest.raises(
+        ConfigError, match=r"\[TRACEBUFFSIZE\] Xmpp = many: expected"
+    ):
+        parse("[TRACEBUFFSIZE]\nXmpp = many\n")
+
+
+def test_levels_of_modules() -> None:
+    settings = parse("[DEFAULT]\nlog_levels = xmpp=SYS_DEBUG flow=SYS_ERR\n")
+    assert settings.get("DEFAULT", "log_levels", dict) == {"xmpp": "SYS_DEBUG", "flow": "SYS_ERR"}

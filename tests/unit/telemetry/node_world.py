@@ -21,8 +21,10 @@ from agent.sandesh.vrouter import Message
 from agent.settings import parse
 from agent.telemetry import Node
 from agent.telemetry.health import Health
+from agent.telemetry.log_levels import LogLevels
 from agent.telemetry.meters import Meters
 from agent.telemetry.statistics import Statistics
+from agent.telemetry.traces import Traces
 from agent.telemetry.uve import Identity, build
 from agent.topology import Topology, uuid_of
 from agent.values import Mac
@@ -78,6 +80,8 @@ class NodeWorld:
             datapath=NoDatapath(),
             statistics=Statistics(),
             meters=Meters(),
+            traces=Traces(wall),
+            logs=LogLevels(),
             health=Health(host=host, version="0.0-test", pid=7, started=STARTED, wall=wall),
             uves=build(
                 Identity(host, 7, 8085, "10.0.0.1"),
