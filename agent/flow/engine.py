@@ -70,6 +70,11 @@ class FlowEngine:
         """The most flows to link-local services that may need a port of the host."""
         return limits(self._settings, {}, 0)["link_local_flows"]
 
+    @property
+    def table(self) -> FlowTable | None:
+        """The datapath's table, to be read; None while there is none."""
+        return self._table
+
     # Configuration
 
     def configure(self, settings: Settings) -> None:

@@ -24,7 +24,7 @@ HOST = 0
 
 INTERVAL, FULL_INTERVAL = 10.0, 30.0
 """Seconds, unless they are configured."""
-_STEP = 128
+_STEP = 64
 """Interfaces that are taken over at once: about a millisecond."""
 
 _TRAFFIC = attrgetter(

@@ -252,11 +252,19 @@ class FakeDatapath:
                 self._failures.remove(failure)
                 return -failure[2], []
         try:
+            if op == GET and type(message) in _NUMBERED:
+                return self._one(message)
             return _HANDLERS[type(message)](self, message, op)
         except Refusal as refusal:
             if refusal.breach:
                 self.violations.append(f"{refusal.breach}: {message!r}")
             return -refusal.code, []
+
+    def _one(self, message: Any) -> Answer:
+        """The object that a GET asks for by its number."""
+        kind, number = _NUMBERED[type(message)]
+        found = self.objects[kind].get(getattr(message, number))
+        return (-errno.ENOENT, []) if found is None else (0, [found])
 
     @staticmethod
     def _op(message: Any) -> SandeshOp:
@@ -574,6 +582,17 @@ def _table(path: str, member: str) -> Any:
 
     return handle
 
+
+_NUMBERED = {
+    VrInterfaceReq: ("vif", "vifr_idx"),
+    VrNexthopReq: ("nexthop", "nhr_id"),
+    VrMplsReq: ("label", "mr_label"),
+    VrVxlanReq: ("vxlan", "vxlanr_vnid"),
+    VrVrfReq: ("vrf", "vrf_idx"),
+    VrMirrorReq: ("mirror", "mirr_index"),
+    VrQosMapReq: ("qos-map", "qmr_id"),
+}
+"""What GET asks for: the kind, and the member that has the number."""
 
 _HANDLERS: dict[type, Callable[[FakeDatapath, Any, SandeshOp], Answer]] = {
     VrInterfaceReq: _vif,
