@@ -10,6 +10,7 @@ nothing is built while no collector is configured and nobody asks.
 from __future__ import annotations
 
 from agent.telemetry.uve.cache import Uve, UveCache, Values
+from agent.telemetry.uve.check import collector
 from agent.telemetry.uve.frames import Hint, Identity, Level, Type
 from agent.telemetry.uve.generator import Generator, State, View
 from agent.telemetry.uve.message_stats import Drop, MessageStats
@@ -34,4 +35,5 @@ __all__ = [
     "Values",
     "View",
     "build",
+    "collector",
 ]

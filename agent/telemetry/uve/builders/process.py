@@ -9,10 +9,11 @@ from agent.telemetry.health import Part, State
 from agent.telemetry.uve.cache import Values
 from agent.telemetry.uve.frames import INSTANCE, MODULE
 from agent.telemetry.uve.generator import Generator
-from agent.telemetry.uve.generator import State as Connection
 from agent.telemetry.uve.world import Builder, World
 
 _STATUS = {State.OK: "Up", State.DEGRADED: "Up", State.DOWN: "Down"}
+_SERVERS = {"controller": ("XMPP", "control-node:"), "collector": ("Collector", "collector:")}
+"""Types of connections, by the part's name, and what their names begin with."""
 
 
 def _status(world: World, key: str) -> Values | None:
@@ -25,7 +26,7 @@ def _status(world: World, key: str) -> Values | None:
         "module_id": MODULE,
         "instance_id": INSTANCE,
         "state": "Functional" if report.state is State.OK else "Non-Functional",
-        "connection_infos": [*map(_connection, report.parts), *_collector(world.generator)],
+        "connection_infos": [*map(_connection, report.parts)],
         "description": report.reason,
     }
     return {
@@ -37,34 +38,17 @@ def _status(world: World, key: str) -> Values | None:
 
 
 def _connection(part: Part) -> Values:
-    """A part that is judged. Controllers are called as tools know them."""
+    """A part that is judged. Servers are called as tools know them."""
+    type_, prefix = _SERVERS.get(part.name, ("Other", ""))
     address = part.instance.partition(":")[0]
-    controller = part.name == "controller"
     status = _STATUS[part.state] if part.ready or part.state is State.DOWN else "Initializing"
     return {
-        "type": "XMPP" if controller else "Other",
-        "name": f"control-node:{address}" if controller else part.title,
-        "server_addrs": [part.instance] if controller else [],
+        "type": type_,
+        "name": f"{prefix}{address}" if prefix else part.title,
+        "server_addrs": [part.instance] if part.name in _SERVERS else [],
         "status": status,
         "description": part.reason,
     }
-
-
-def _collector(generator: Generator) -> list[Values]:
-    view = generator.view()
-    if view.server is None:
-        return []
-    up = view.state is Connection.ESTABLISHED
-    first = not view.connects and not view.failures
-    return [
-        {
-            "type": "Collector",
-            "name": "Collector",
-            "server_addrs": [str(view.server)],
-            "status": "Up" if up else "Initializing" if first else "Down",
-            "description": view.state.value,
-        }
-    ]
 
 
 def _generators(world: World) -> Collection[str]:

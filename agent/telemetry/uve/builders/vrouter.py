@@ -34,12 +34,11 @@ def _host(world: World, key: str) -> Values | None:
 
 
 def _controllers(world: World) -> list[Values]:
-    """The sessions; their time is that of the last change of the state, in microseconds."""
+    """The sessions with controllers."""
     return [
         {
             "ip": str(view.server.address),
             "status": view.state is State.ESTABLISHED,
-            "setup_time": 0,
             "primary": view.config,
         }
         for view in world.node.controllers.views()

@@ -125,9 +125,15 @@ def _control(world: World, key: str) -> Values | None:
         if table.family in _FAMILIES:
             size = sizes.setdefault(table.vrf, {})
             size[_FAMILIES[table.family]] = table.most
-    sessions = {str(view.server.address): view.flaps for view in node.controllers.views()}
     return {
-        "raw_xmpp_stats": {name: {"reconnects": flaps} for name, flaps in sessions.items()},
+        "raw_xmpp_stats": {
+            str(view.server.address): {
+                "reconnects": view.flaps & 0xFFFF,
+                "in_msgs": view.messages.received,
+                "out_msgs": view.messages.sent,
+            }
+            for view in node.controllers.views()
+        },
         "raw_ifmap_stats": {"nodes": len(node.compiler.graph)},
         "raw_rt_table_size": sizes,
     }
