@@ -24,7 +24,6 @@ _FILE_BYTES = 8 << 20
 """Lines that wait for a slow disk."""
 _DATAGRAMS = 4096
 _PIECE = 1 << 20
-_RETRY = 0.05
 _LAST = 2.0
 """Seconds for what still waits when the agent ends."""
 
@@ -187,7 +186,7 @@ class DatagramOutlet:
         self._counters = counters
         self._waiting: deque[tuple[bytes, int]] = deque()
         self._socket: socket.socket | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._blocked = False
 
     def start(self) -> None:
         """The socket is opened when there is something to send."""
@@ -199,29 +198,23 @@ class DatagramOutlet:
                 self._counters.lost += records
             else:
                 self._waiting.append((datagram, records))
-        if self._timer is None:
+        if not self._blocked:
             self._send()
 
     async def close(self) -> None:
         """Send what is taken at once."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._send(last=True)
+        self._send()
         self._counters.lost += sum(records for _, records in self._waiting)
         self._waiting.clear()
         self._disconnect()
 
-    def _send(self, *, last: bool = False) -> None:
-        self._timer = None
+    def _send(self) -> None:
         while self._waiting:
             datagram, records = self._waiting[0]
             try:
                 self._connected().send(datagram)
             except (BlockingIOError, InterruptedError):
-                if not last:
-                    loop = asyncio.get_running_loop()
-                    self._timer = loop.call_later(_RETRY, self._send)
+                self._wait()
                 return
             except OSError as error:
                 self._counters.lost += records
@@ -231,6 +224,17 @@ class DatagramOutlet:
                 self._counters.messages += 1
                 self._counters.problem = ""
             self._waiting.popleft()
+        self._unblock()
+
+    def _wait(self) -> None:
+        if self._socket is not None and not self._blocked:
+            self._blocked = True
+            asyncio.get_running_loop().add_writer(self._socket, self._send)
+
+    def _unblock(self) -> None:
+        if self._socket is not None and self._blocked:
+            asyncio.get_running_loop().remove_writer(self._socket)
+        self._blocked = False
 
     def _connected(self) -> socket.socket:
         if self._socket is None:
@@ -246,6 +250,7 @@ class DatagramOutlet:
         return self._socket
 
     def _disconnect(self) -> None:
+        self._unblock()
         if self._socket is not None:
             self._socket.close()
             self._socket = None

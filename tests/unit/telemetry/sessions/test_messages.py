@@ -140,7 +140,8 @@ def test_what_is_not_known_is_left_out() -> None:
     text = xml.message(MESSAGE, values)
     for name in (
         "tier", "labels", "remote_prefix", "security_policy_rule", "teardown_time",
-        "teardown_bytes", "sampled_bytes", "sampled_forward_bytes", "other_vrouter_ip", "underlay_proto", "vm",
+        "teardown_bytes", "sampled_bytes", "sampled_forward_bytes", "other_vrouter_ip",
+        "underlay_proto", "vm",
         "sg_rule_uuid", "drop_reason",
     ):  # fmt: skip
         assert f"<{name} " not in text
