@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import shutil
 import sys
@@ -20,6 +21,7 @@ from agent.cli.terminal import CLEAR
 from agent.sandesh.vrouter import VrInterfaceReq
 
 SECONDS = 1.0
+QUIT = "q"
 _COUNTERS = tuple(
     name
     for name in VrInterfaceReq.FIELDS
@@ -110,12 +112,14 @@ class Keys:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
     def wait(self, seconds: float) -> str:
-        """The next key, or empty once the time is over."""
+        """The next key, or empty once the time is over; a terminal that is gone quits."""
         if not self.there:
             time.sleep(seconds)
             return ""
         ready, _, _ = select.select([sys.stdin], [], [], seconds)
-        return sys.stdin.read(1).lower() if ready else ""
+        if not ready:
+            return ""
+        return os.read(sys.stdin.fileno(), 1).decode(errors="replace").lower() or QUIT
 
 
 @dataclass(slots=True)
@@ -170,7 +174,7 @@ def watch(read: Read, *, json: bool, count: int | None, one: Lines | None = None
             else:
                 screen.draw(vifs)
             shown += 1
-            if shown == count or (key := screen.keys.wait(SECONDS)) == "q":
+            if shown == count or (key := screen.keys.wait(SECONDS)) == QUIT:
                 return
             screen.turn(key, len(vifs))
             before, after = after, Sample.take(read)

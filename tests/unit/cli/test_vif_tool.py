@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
+import select
 import socket
+import struct
+import subprocess
+import sys
+import termios
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -414,6 +422,41 @@ def test_rates_of_a_datapath(here: list[str], capsys: pytest.CaptureFixture[str]
     )
     assert vif.main([*here, "--get", "0", "--rate", "--count", "1"]) == 0
     assert f"\n{PAD}RX device packets:0  bytes:0 errors:0\n" in capsys.readouterr().out
+
+
+def read_until(terminal: int, wanted: str) -> str:
+    """What a terminal shows, up to and with this text."""
+    shown = b""
+    while wanted.encode() not in shown:
+        ready, _, _ = select.select([terminal], [], [], 20)
+        assert ready, f"{wanted!r} never came: {shown!r}"
+        shown += os.read(terminal, 4096)
+    return shown.decode()
+
+
+def test_rates_on_a_terminal(here: list[str]) -> None:
+    """Three interfaces, of which a page has room for two."""
+    terminal, of_the_tool = pty.openpty()
+    fcntl.ioctl(of_the_tool, termios.TIOCSWINSZ, struct.pack("HHHH", 15, 120, 0, 0))
+    run = "import sys; from agent.cli.vif import main; sys.exit(main(sys.argv[1:]))"
+    tool = subprocess.Popen(
+        [sys.executable, "-c", run, *here, "--list", "--rate"],
+        stdin=of_the_tool, stdout=of_the_tool, cwd=live.ROOT,
+        env=dict(os.environ),  # without LINES, which readline sets where Python does not see it
+    )  # fmt: skip
+    os.close(of_the_tool)
+    first = read_until(terminal, "next page.")
+    assert first.startswith("\x1b[H\x1b[2J\x1b[3JInterface rate statistics")
+
+    assert ("vif0/1" in first, "vif0/2" in first) == (True, False)
+    os.write(terminal, b"j")
+    second = read_until(terminal, "vif0/2")
+    assert "vif0/1" not in second.rpartition("Interface name")[2]
+    os.write(terminal, b"K")
+    read_until(terminal, "vif0/0")
+    os.write(terminal, b"q")
+    assert tool.wait(20) == 0
+    os.close(terminal)
 
 
 def test_creating_is_for_the_kernel(
