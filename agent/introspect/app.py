@@ -12,7 +12,7 @@ import falcon.asgi
 from falcon.asgi import Request, Response
 
 from agent.errors import DatapathError, UsageError, WireError
-from agent.introspect import index
+from agent.introspect import index, live
 from agent.introspect.document import document, is_served, single
 from agent.introspect.forms import JSON, XML, Form
 from agent.introspect.pace import Pace
@@ -28,11 +28,13 @@ class Surroundings:
     """What the application needs of who serves it.
 
     `clock` gives seconds; `pause` lets the loop go on; `failed` is told of errors of ours.
+    `bell` makes what wakes those who wait for news.
     """
 
     clock: Callable[[], float]
     pause: Callable[[], Awaitable[None]]
     failed: Callable[[BaseException], None]
+    bell: Callable[[], live.Bell]
 
 
 class Snh:
@@ -150,4 +152,5 @@ def _routes(node: Node, around: Surroundings) -> Mapping[str, object]:
         "/json/{request}": Snh(node, around, JSON),
         "/universal_parse.xsl": Fixed("text/xsl; charset=utf-8", style),
         "/{module}.xml": Module(),
+        **live.resources(node, around.bell),
     }

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 import structlog
 
 from agent.introspect.app import Surroundings, build_app
+from agent.io.bell import Bell
 from agent.io.http import HttpServer, Limits
 from agent.telemetry import Node
 
@@ -33,7 +34,7 @@ class IntrospectApi:
     """Serves `node` on the port 8085, or whichever the configuration file names."""
 
     def __init__(self, node: Node, *, host: str, port: int) -> None:
-        around = Surroundings(time.monotonic, Turns(), self._failed)
+        around = Surroundings(time.monotonic, Turns(), self._failed, Bell)
         app = build_app(node, around)
         self._server = HttpServer(app, host=host, port=port, limits=_LIMITS)
         self._host = host

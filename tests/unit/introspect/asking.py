@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import falcon.testing
 
 from agent.introspect.app import Surroundings, build_app
+from agent.io.bell import Bell
 from agent.telemetry import Node
 
 
@@ -18,7 +19,7 @@ class Asker:
 
     def __init__(self, node: Node) -> None:
         self.errors: list[BaseException] = []
-        around = Surroundings(time.monotonic, lambda: asyncio.sleep(0), self.errors.append)
+        around = Surroundings(time.monotonic, lambda: asyncio.sleep(0), self.errors.append, Bell)
         self._client = falcon.testing.TestClient(build_app(node, around))
 
     def get(self, path: str, **headers: str) -> Any:
