@@ -22,11 +22,11 @@ def _network(world: World, key: str) -> Values | None:
     rows = world.networks.get(key)
     if rows is None:
         return None
-    machines = {str(row.vm_uuid): None for row in rows if row.vm_uuid != _NO_UUID}
+    machines = {str(row.vm_uuid) for row in rows if row.vm_uuid != _NO_UUID}
     return (
         {
-            "interface_list": [row.config_name for row in rows],
-            "virtualmachine_list": list(machines),
+            "interface_list": sorted(row.config_name for row in rows),
+            "virtualmachine_list": sorted(machines),
             "associated_fip_count": sum(_floating(world, row) for row in rows),
         }
         | _policy(world, rows)
@@ -140,7 +140,7 @@ def _machine(world: World, key: str) -> Values | None:
         "uuid": key,
         "vm_name": next((row.vm_name for row in rows if row.vm_name), ""),
         "vrouter": world.node.host,
-        "interface_list": [row.config_name for row in rows],
+        "interface_list": sorted(row.config_name for row in rows),
     }
 
 

@@ -50,10 +50,10 @@ def _objects(world: World) -> dict[str, Any]:
     down = [row for row in rows if not row.active]
     return {
         "connected_networks": sorted(world.networks),
-        "interface_list": list(world.ports),
-        "virtual_machine_list": list(world.machines),
-        "error_intf_list": [row.config_name or str(row.uuid) for row in down],
-        "no_config_intf_list": [str(row.uuid) for row in rows if not row.config_name],
+        "interface_list": sorted(world.ports),
+        "virtual_machine_list": sorted(world.machines),
+        "error_intf_list": sorted(row.config_name or str(row.uuid) for row in down),
+        "no_config_intf_list": sorted(str(row.uuid) for row in rows if not row.config_name),
         "unmanaged_if_list": [],
         "vmi_count": {"active": (len(rows) - len(down)) & 0xFFFF},
         "down_interface_count": len(down) & 0xFFFF,
