@@ -180,10 +180,17 @@ class DatapathClient:
         request: Callable[[Message | None], bytes],
         kind: type[Message],
     ) -> Iterator[Message]:
-        """Every object of a kind. `request(last)` encodes the DUMP that follows `last`."""
+        """Every object of a kind. `request(last)` encodes the DUMP that follows `last`.
+
+        WireError also when the datapath does not get on, and would answer so for ever.
+        """
+        asked = b""
         last: Message | None = None
         while True:
-            code, objects = self.request(request(last))
+            again, asked = asked, request(last)
+            if again == asked:
+                raise WireError("the datapath announced more objects but sent the same again")
+            code, objects = self.request(asked)
             if code < 0:
                 raise DatapathError(-code, kind.__name__)
             page = [found for found in objects if isinstance(found, kind)]

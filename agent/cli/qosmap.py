@@ -11,6 +11,7 @@ from typing import Any
 
 from agent.cli import dcb, netlink, render_qos, tool
 from agent.cli.datapath_client import DatapathClient
+from agent.cli.render_qos import classes
 from agent.errors import DatapathError, UsageError
 from agent.sandesh.vrouter import Message, SandeshOp, VrFcMapReq, VrQosMapReq
 
@@ -159,17 +160,21 @@ def _show_maps(
 
 
 def _set_class(client: DatapathClient, options: argparse.Namespace) -> None:
+    """What is not named stays as it is; in a new class it is 0."""
+    number = options.set_fc
+    _, objects = client.request(VrFcMapReq(h_op=SandeshOp.GET, fmr_id=(number,)).encode())
+    known = [row for found in objects if isinstance(found, VrFcMapReq) for row in classes(found)]
+    now = next((row for row in known if row[0] == number), (number, 0, 0, 0, 0))
+    named = (options.dscp, options.mpls_qos, options.dotonep, options.queue)
+    values = [new if new is not None else old for old, new in zip(now[1:], named, strict=True)]
+    dscp, exp, dotonep, queue = map(_byte, values)
     _change(
         client,
         VrFcMapReq(
-            h_op=SandeshOp.ADD,
-            fmr_id=(options.set_fc,),
-            fmr_dscp=_byte(options.dscp or 0),
-            fmr_mpls_qos=_byte(options.mpls_qos or 0),
-            fmr_dotonep=_byte(options.dotonep or 0),
-            fmr_queue_id=_byte(options.queue or 0),
+            h_op=SandeshOp.ADD, fmr_id=(number,), fmr_dscp=dscp, fmr_mpls_qos=exp,
+            fmr_dotonep=dotonep, fmr_queue_id=queue,
         ),
-    )
+    )  # fmt: skip
 
 
 def _set_map(client: DatapathClient, options: argparse.Namespace) -> None:

@@ -310,7 +310,8 @@ def test_vrinfo_calls_itself_dpdkinfo(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_forwarding_classes(says: Says) -> None:
     says(qosmap.main, "--set-fc", "2", "--dscp", "46", "--mpls_qos", "5", "--queue", "7")
-    says(qosmap.main, "--set-fc", "11", "--dotonep", "3")
+    says(qosmap.main, "--set-fc", "11", "--dotonep", "3", "--dscp", "1")
+    says(qosmap.main, "--set-fc", "11", "--dscp", "0")
     table = (
         "Forwarding Class Map\n"
         "\n"

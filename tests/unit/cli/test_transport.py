@@ -171,7 +171,14 @@ def test_a_dump_in_parts(kernel: Kernel) -> None:
     )  # fmt: skip
     kernel.answer(first, last)
     with client(kernel) as connected:
-        rows = list(connected.dump(lambda _: VrRouteReq(h_op=SandeshOp.DUMP).encode(), VrRouteReq))
+        rows = list(
+            connected.dump(
+                lambda last: VrRouteReq(
+                    h_op=SandeshOp.DUMP, rtr_marker=last.rtr_prefix if last else b""
+                ).encode(),
+                VrRouteReq,
+            )
+        )
     assert len(rows) == 34
     assert [frame[8:12] for frame in kernel.requests] == [bytes(4), b"\1\0\0\0"]
 
