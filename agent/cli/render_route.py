@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from agent.cli.render import flag_names, mac, mac_unpadded
+from agent.errors import WireError
 from agent.sandesh.vrouter import VrRouteReq
 from agent.shm import BridgeEntry
+from agent.values import Prefix
 
 INET, BRIDGE, INET6 = 2, 7, 10
 INET_FLAGS = ((0x1, "L"), (0x2, "P"), (0x4, "T"), (0x8, "F"), (0x10, "Ml"))
@@ -48,8 +50,23 @@ def header(family: int, vrf: int) -> list[str]:
 
 
 def destination(route: VrRouteReq) -> str:
-    """address/length of an inet or inet6 route."""
-    return f"{ip_address(bytes(route.rtr_prefix))}/{route.rtr_prefix_len}"
+    """address/length of an inet or inet6 route. WireError when it has no address."""
+    try:
+        return f"{ip_address(bytes(route.rtr_prefix))}/{route.rtr_prefix_len}"
+    except ValueError as error:
+        raise _no_route(error) from None
+
+
+def network(route: VrRouteReq, length: int) -> Prefix:
+    """The prefix of this length that an inet or inet6 route is in. WireError."""
+    try:
+        return ip_network((bytes(route.rtr_prefix), length), strict=False)
+    except ValueError as error:
+        raise _no_route(error) from None
+
+
+def _no_route(error: ValueError) -> WireError:
+    return WireError(f"the datapath answered with a route that is none: {error}")
 
 
 def route_line(route: VrRouteReq, ppl: int) -> str:

@@ -10,7 +10,7 @@ from agent.cli import render_route, rt_monitor, tool
 from agent.cli.datapath_client import DatapathClient
 from agent.cli.render import mac_unpadded
 from agent.cli.render_route import BRIDGE, INET, INET6
-from agent.errors import UsageError, WireError
+from agent.errors import UsageError
 from agent.sandesh.vrouter import SandeshOp, VrBridgeTableData, VrouterOps, VrRouteReq
 from agent.shm import BridgeTable
 from agent.values import Mac, Prefix
@@ -93,12 +93,9 @@ def _get(client: DatapathClient, options: argparse.Namespace) -> None:
 
 
 def _masked(found: VrRouteReq) -> VrRouteReq:
-    """The route without the bits of the address that was asked for. WireError."""
-    try:
-        network = ip_network((bytes(found.rtr_prefix), found.rtr_prefix_len), strict=False)
-    except ValueError as error:
-        raise WireError(f"the datapath answered with a route that is none: {error}") from None
-    return found.replace(rtr_prefix=network.network_address.packed)
+    """The route without the bits of the address that was asked for."""
+    matched = render_route.network(found, found.rtr_prefix_len)
+    return found.replace(rtr_prefix=matched.network_address.packed)
 
 
 def _dump(client: DatapathClient, options: argparse.Namespace) -> None:
@@ -136,7 +133,7 @@ def _programmed(leaves: Iterable[VrRouteReq]) -> Iterator[VrRouteReq]:
         length = leaf.rtr_replace_plen
         if not (length or leaf.rtr_nh_id or leaf.rtr_label_flags):
             continue  # a leaf without a route
-        route = ip_network((bytes(leaf.rtr_prefix), length), strict=False)
+        route = render_route.network(leaf, length)
         if route not in seen:
             seen.add(route)
             yield leaf.replace(rtr_prefix=route.network_address.packed, rtr_prefix_len=length)

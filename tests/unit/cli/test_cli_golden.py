@@ -668,3 +668,20 @@ def test_vrfstats_shows_every_counter(
     shown = json.loads(printed(capsys))
     assert shown.pop("vrf") == 7
     assert {f"vsr_{name}": count for name, count in shown.items()} == numbered
+
+
+@pytest.mark.parametrize(
+    ("conversation", "arguments"),
+    [
+        ("vifget4", ["--get", "4"]),
+        ("vifcore", ["--get", "3", "--core", "10"]),
+        ("vifbad", ["--get", "99"]),
+    ],
+)
+def test_vif_asks_byte_for_byte_what_the_original_asks(
+    datapath: Datapath, here: list[str], conversation: str, arguments: list[str]
+) -> None:
+    datapath.replay(conversation)
+    vif.main([*here, *arguments])
+    asked = [data for direction, data in captured(conversation) if direction == "tx"]
+    assert datapath.frames == asked
