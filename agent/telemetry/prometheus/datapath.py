@@ -136,6 +136,11 @@ def _ksync() -> Iterator[Group]:
         _refusals,
         ("error",),
     )
+    yield gauge(
+        "vrouter_ksync_refused",
+        "Objects that the datapath refuses now; they are tried again",
+        one(lambda node: node.session.refused(0)[1]),
+    )
     for name, text in _EVENTS.items():
         yield counter(
             f"vrouter_ksync_{name}_total",
