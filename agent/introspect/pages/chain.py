@@ -67,7 +67,7 @@ def sections(node: Node, view: RecordView) -> list[Section]:
     return [
         Section("users", "What depends on it", [above]),
         Section("needs", "What it needs", [below]),
-        Section("made", "What made it", reasons(node, view.key)),
+        Section("made", "What made it", reasons(node, view.key), folded=True),
     ]
 
 
@@ -166,7 +166,19 @@ def input_words(read: InputRead) -> tuple[str, Text]:
     return _SOURCES.get(read.source, read.source), Text(links.short(text))
 
 
-_SOURCES = {"link": "network interface of the host", "arp": "neighbour (ARP)"}
+_SOURCES = {
+    "link": "network interface of the host",
+    "arp": "neighbour (ARP)",
+    "traffic": "heard of an address",
+    "sequence": "known of an address",
+    "snooped": "lease seen at a vif",
+    "dropping": "limit of flows at a vif",
+    "local label": "label of this host",
+    "route": "route of a controller",
+    "gateway": "simple gateway",
+    "holders": "address of several ports",
+    "group": "broadcast group of a VRF",
+}
 _WHOLE = {"host": "settings of the configuration file", "ports": "the set of plugged ports"}
 
 

@@ -185,7 +185,6 @@ async def one(node: Node, asked: Asked) -> Shown:
         ("Entered by", links.port(row) if row else f"vif {pair['vif']}"),
         ("VRF", links.vrf_by(int(pair["vrf"]), node.flows.feed.vrf_name(int(pair["vrf"])))),
         ("Began", f"{plot.span(max(0.0, node.clock() - float(pair['created'])))} ago"),
-        ("Special", _flags(int(pair["flags"]))),
     ]
     return Shown(
         f"{protocol(forward.proto)} {forward.source} to {forward.destination}",

@@ -39,7 +39,7 @@ async def show(node: Node, asked: Asked) -> Shown:
         sections,
         what="Host",
         state=Text(_WORDS[report.state], tone=_TONES[report.state]),
-        lead=report.reason,
+        lead=report.reason.replace(links.DOMAIN, ""),
     )
 
 
@@ -47,7 +47,7 @@ def _card(part: Part, now: float) -> Card:
     numbers = [(name.replace("_", " "), _number(value)) for name, value in part.numbers.items()]
     since = f"{_WORDS[part.state]} for {plot.span(max(0.0, now - part.since))}"
     state = Text(since, tone=_TONES[part.state])
-    return Card(part.title, state, part.reason, numbers)
+    return Card(part.title, state, part.reason.replace(links.DOMAIN, ""), numbers)
 
 
 def _number(value: int | float | str | bool) -> str:
@@ -79,7 +79,8 @@ def _problems(node: Node) -> Grid:
     rows: list[list[Cell]] = []
     for view in refused:
         connected = node.session.running
-        why = (words.state(view, connected=connected), words.describe(node, view))
+        does = words.leads_to(node, view) if words.is_route(view) else words.describe(node, view)
+        why = (words.state(view, connected=connected), does)
         rows.append(["refused by the datapath", links.identity(view.identity), why])
     for place, reason in list(node.compiler.failures().items())[:MOST_PROBLEMS]:
         rows.append(["could not be computed", Text(place, code=True), reason])

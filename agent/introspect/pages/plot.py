@@ -113,7 +113,7 @@ def quantity(value: float | None, unit: str) -> str:
     if value == 0:
         return f"0 {unit}".strip()
     size = abs(value)
-    scales = _UNITS if size >= 1000 else _SMALL if unit in ("s", "") and size < 1 else ((1, ""),)
+    scales = _UNITS if size >= 999.5 else _SMALL if unit in ("s", "") and size < 1 else ((1, ""),)
     scale, prefix = next(
         ((scale, prefix) for scale, prefix in scales if size >= scale * 0.9995), scales[-1]
     )

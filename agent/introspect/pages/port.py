@@ -53,7 +53,7 @@ async def show(node: Node, asked: Asked) -> Shown:
         Section("policy", "Policy", _policy(node, flow)),
         Section("flows", "Flows", await _flows(node, row, asked)),
         Section("chain", "In the datapath", _chain(node, row)),
-        Section("made", "What made it", _made(node, row)),
+        Section("made", "What made it", _made(node, row), folded=True),
     ]
     lead = "" if row.active else f"It does not forward: {row.reason or 'no reason known'}"
     title = row.vm_name or row.name
@@ -175,13 +175,9 @@ def _own_routes(node: Node, row: Vmi) -> list[tuple[int, RecordView]]:
                 found[view.identity] = view
     for nexthop in _nexthops(node, row):
         users, _ = node.session.above(nexthop.identity, MOST_ROUTES)
-        found.update((one.identity, one) for one in users if _is_route(one))
+        found.update((one.identity, one) for one in users if words.is_route(one))
     chosen = islice(found.values(), MOST_ROUTES)
     return [(view.identity.number[0], view) for view in chosen]
-
-
-def _is_route(view: RecordView) -> bool:
-    return view.identity.kind in (Kind.INET_ROUTE, Kind.BRIDGE_ROUTE)
 
 
 def _nexthops(node: Node, row: Vmi) -> list[RecordView]:

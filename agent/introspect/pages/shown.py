@@ -182,7 +182,7 @@ Part: TypeAlias = "Facts | Grid | Tree | Steps | Cards | Drawing | Note | Form |
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading with what is below it; `id` is where links lead."""
+    """A heading with what is below it; `id` is where links lead. `folded`: shown on request."""
 
     id: str
     title: str

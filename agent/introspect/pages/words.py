@@ -72,6 +72,11 @@ def describe(node: Node, view: RecordView) -> Run:
     return run(teller(node, message))
 
 
+def is_route(view: RecordView) -> bool:
+    """Whether an object is a route."""
+    return view.identity.kind in (Kind.INET_ROUTE, Kind.BRIDGE_ROUTE)
+
+
 def leads_to(node: Node, view: RecordView) -> Run:
     """What a route does, down to its nexthop."""
     message: Any = view.desired or view.programmed

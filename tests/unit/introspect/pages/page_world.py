@@ -8,6 +8,8 @@ page.text, page.status, page.links()
 from __future__ import annotations
 
 import asyncio
+import errno
+import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from html.parser import HTMLParser
 from ipaddress import IPv4Address, ip_network
@@ -15,6 +17,8 @@ from typing import Any
 
 import falcon.asgi
 
+from agent._fast.flow_pairs import FlowPairs
+from agent._fast.packet import FrameBatch
 from agent.errors import WireError
 from agent.ifmap.from_topology import network_name, vrf_name
 from agent.inputs import ArpResolved
@@ -29,12 +33,17 @@ from agent.routes import (
     RouteUpdate,
 )
 from agent.sandesh.vrouter import Message, VrInterfaceReq
+from agent.shm import FlowKey
 from agent.telemetry.checks import watch
 from agent.telemetry.sample import FlowSample, Sample
 from agent.values import Mac
+from tests.reference.flow_model import FlowModel
+from tests.unit.flow.pairs_rig import MISS, TCP, Talk, split
 from tests.unit.telemetry.node_world import NodeWorld
 
 PEER = "10.0.0.250:5269"
+FLOWS = 64
+OUTER = bytes.fromhex("00005e000100 00005e000100 0800")
 FAR = IPv4Address("10.0.0.2")
 FAR_MAC = Mac.parse("02:00:00:00:00:99")
 
@@ -103,6 +112,7 @@ class PageWorld(NodeWorld):
         super().__init__(**options)
         self.plug()
         self.vifs = Vifs(self)
+        self.table = FlowModel(FLOWS)
         self.node.datapath = self.vifs
         watch(self.node.health, self.node, lambda: True)
         self.app: falcon.asgi.App[Any, Any] = falcon.asgi.App()
@@ -118,6 +128,17 @@ class PageWorld(NodeWorld):
         self.core.learned([ArpResolved(0, FAR, FAR_MAC, 0)])
         self.turn()
 
+    def lose_link(self, vm: str) -> None:
+        """The device of a VM's port is gone from the host."""
+        row = next(one for one in self.node.compiler.vmis() if one.vm_name == vm)
+        self.core.links([], [row.name])
+        self.turn()
+
+    def refuse_route(self, prefix: str) -> None:
+        """The datapath has no room for a route."""
+        self.datapath.fail("vr_route_req", errno.ENOSPC)
+        self.remote([prefix])
+
     def traffic(self, rounds: int = 60) -> None:
         """So many rounds of sampling, ten seconds apart."""
         for at in range(1, rounds + 1):
@@ -127,6 +148,39 @@ class PageWorld(NodeWorld):
             self.node.meters.lagged(0.0004 * (1 + at % 7))
             self.node.statistics.sample(Sample(vifs, flows=flows), self.now)
             self.node.recent.take(self.node.statistics, self.node.meters, self.now)
+
+    def flow(self, vm: str, destination: str, sport: int, dport: int) -> None:
+        """The first TCP packet of a VM's connection is decided on and programmed."""
+        row = next(one for one in self.node.compiler.vmis() if one.vm_name == vm)
+        assert row.ip is not None
+        assert row.vrf is not None
+        flows, ends = self.core.flows, (row.ip, IPv4Address(destination))
+        nexthop = flows.feed.key_nexthop(row.vif_index)
+        if flows.pairs is None:
+            flows.pairs = FlowPairs(flows.world, table_entries=FLOWS)
+            flows.pairs.connected(self.now)
+        key = FlowKey(nexthop, *ends, TCP, sport, dport).pack()
+        place = self.table.packet(key, row.vif_index, row.vrf.index)
+        assert place is not None
+        header = struct.pack(">HHHII", row.vif_index, row.vrf.index, MISS, place[0], nexthop)
+        talk = Talk(str(ends[0]), destination, TCP, sport, dport)
+        ether = bytes(6) + bytes(row.mac) + b"\x08\x00"
+        batch = FrameBatch(1)
+        batch.fill([OUTER + header + bytes(12) + bytes((place[1], 0, 0, 0)) + ether + talk.inner])
+        assert flows.pairs.traps(batch, self.now) == []
+        self._program(flows.pairs)
+
+    def _program(self, pairs: FlowPairs) -> None:
+        """Carry requests and answers until nothing is left to say."""
+        while True:
+            while pairs.turn(self.now):
+                pass
+            frames = split(bytes(pairs.take_output(1 << 20, self.now)))
+            if not frames:
+                return
+            for frame in frames:
+                for reply in self.table.serve(frame):
+                    pairs.answers(reply, self.now)
 
     async def get(self, path: str) -> Answered:
         """Ask for an address."""
