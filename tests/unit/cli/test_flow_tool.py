@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cli import flow, flow_match, flow_watch
+from agent.cli import flow, flow_match, flow_watch, render_flow
 from agent.errors import UsageError
 from agent.sandesh.vrouter import (
     Message,
@@ -30,7 +30,15 @@ from agent.sandesh.vrouter import (
     VrResponse,
     VrRouteReq,
 )
-from agent.shm import FlowAction, FlowEnd, FlowFilter, FlowFlag, FlowKey
+from agent.shm import (
+    FLOW_DROP_REASONS,
+    FlowAction,
+    FlowEnd,
+    FlowEntry,
+    FlowFilter,
+    FlowFlag,
+    FlowKey,
+)
 from tests.unit.cli.replay import Datapath, done
 
 MAIN, TOTAL = 256, 1280
@@ -608,3 +616,52 @@ def test_what_is_listed_is_said_above_the_columns(
         "Listing flows matching (VRF 7)",
         "",
     ]
+
+
+def rendered(**other: int) -> list[str]:
+    """The third line and what follows of one flow over TCP."""
+    raw = bytearray(entry(7, key("10.1.1.3", "10.1.1.4", 6, 1, 2), **other))
+    struct.pack_into("<H", raw, 90, other.get("flags1", 0))
+    struct.pack_into("<I12xb", raw, 120, other.get("source", 0), other.get("underlay", -1))
+    return list(render_flow.lines(FlowEntry.decode(bytes(raw))))[2:-1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (
+            {"src_nh": 5, "gen": 9, "action": 1},
+            ["(Gen: 9, K(nh):24, Action:H, Flags:, TCP:, QOS:-1, S(nh):5,  Stats:0/0, ",
+             " SPort 50000, TTL 64, Sinfo 0.0.0.0)"],
+        ),
+        (  # the last part does not count for the line that it is on
+            {"src_nh": 5, "packets": 1, "bytes": 58, "action": 2, "gen": 1, "sport": 0},
+            ["(Gen: 1, K(nh):24, Action:F, Flags:, TCP:, QOS:-1, S(nh):5,  Stats:1/58, ",
+             " SPort 0, TTL 64, Sinfo 0.0.0.0)"],
+        ),
+        (
+            {"flags": 0x2C41, "mirror": 9, "tcp": 0xFFFF, "action": 0, "reason": 200},
+            ["(Gen: 1, K(nh):24, Action:D(200), Flags:EEcDm, TCP:SSrEErFFrRCD, QOS:-1, S(nh):24, ",
+             " Stats:0/0,  Mirror Index : 9 SPort 50000, TTL 64, Sinfo 0.0.0.0)"],
+        ),
+        (
+            {"flags1": 0x3000, "underlay": 2, "source": 0x04030201, "ecmp": 3, "sport": 1},
+            ["(Gen: 1, K(nh):24, Action:F, Flags:, TCP:, E:3, QOS:-1, S(nh):24,  Stats:0/0, ",
+             " SPort 1, TTL 64, UnderlayEcmpIdx:2, HbsLeft, Sinfo 1.2.3.4)"],
+        ),
+        (
+            {"flags1": 0x2000, "flags": 0x301, "action": 3},
+            ["(Gen: 1, K(nh):24, Action:N(), Flags:NM, TCP:, QOS:-1, S(nh):24,  Stats:0/0, ",
+             " SPort 50000, TTL 64, HbsRight, Sinfo 0.0.0.0)"],
+        ),
+    ],
+)  # fmt: skip
+def test_rows(fields: dict[str, int], expected: list[str]) -> None:
+    assert rendered(**fields) == expected
+
+
+def test_every_reason_of_a_drop_is_a_word() -> None:
+    words = [render_flow.drop_word(number) for number in range(len(FLOW_DROP_REASONS) + 1)]
+    assert words[-1] == "35"
+    assert all(not word.isdigit() for word in words[:-1])
+    assert len(set(words)) == len(words)
