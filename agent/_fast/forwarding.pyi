@@ -506,6 +506,9 @@ class Datapath:
     def drop_log(self, skip: int = 0) -> bytes:
         """The last packets that were dropped, at most 1024, from the `skip`-th oldest on.
 
+        Originals that went on as copies (cloned_original, trap_original) are not among them
+        unless `drop_log_set` asks for that reason.
+
         Each is 56 bytes, `=QI5HBB16s16s` in `struct`'s words: monotonic nanoseconds, vif
         where it came in (all ones: nowhere), VRF, EtherType, source port, destination port,
         length, reason (DROP_REASONS), IP protocol, source and destination address (IPv4 in

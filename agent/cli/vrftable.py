@@ -25,10 +25,10 @@ def _shown(vif: int | None) -> str:
 
 
 def _firewall(row: VrVrfReq) -> tuple[int | None, int | None]:
-    return (
-        row.vrf_hbfl_vif_idx if row.vrf_flags & _LEFT else None,
-        row.vrf_hbfr_vif_idx if row.vrf_flags & _RIGHT else None,
-    )
+    """The left and the right interface; a bit may be set and name none."""
+    named = ((_LEFT, row.vrf_hbfl_vif_idx), (_RIGHT, row.vrf_hbfr_vif_idx))
+    left, right = (vif if row.vrf_flags & bit and vif >= 0 else None for bit, vif in named)
+    return left, right
 
 
 def as_json(row: VrVrfReq) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def counter(reason: str) -> str:
 class DropNote:
     """One dropped packet; `at` in nanoseconds of a clock that the holder knows.
 
-    `reason` numbers a drop reason; `ethertype` 0, `source` and `destination` None: unknown.
+    `reason` numbers a drop reason; `ethertype` 0, both addresses None: unknown.
     `vif` None: it came in nowhere. `length` in bytes, with the Ethernet header if it had one.
     """
 
@@ -53,15 +53,15 @@ def parse_note(
 ) -> DropNote:
     """A note from its fields in the order of the structure."""
     at, vif, vrf, ethertype, sport, dport, length, reason, proto, source, destination = fields
+    known = any(source) or any(destination)
+    start, end = (_address(ethertype, each) if known else None for each in (source, destination))
     return DropNote(
-        at, None if vif == NOWHERE else vif, vrf, reason, ethertype, length, proto,
-        _address(ethertype, source), _address(ethertype, destination), sport, dport,
+        at, None if vif == NOWHERE else vif, vrf, reason, ethertype, length, proto, start, end,
+        sport, dport,
     )  # fmt: skip
 
 
 def _address(ethertype: int, octets: bytes) -> IPv4Address | IPv6Address | None:
-    if not any(octets):
-        return None
     if ethertype == _IPV4:
         return IPv4Address(octets[:4])
     return IPv6Address(octets) if ethertype == _IPV6 else None

@@ -123,6 +123,8 @@ def test_vrftable(stage: Stage, says: Says) -> None:
     assert stage.code(VrVrfReq(h_op=ADD, vrf_idx=1)) == 0
     firewall = VrVrfReq(h_op=ADD, vrf_idx=12, vrf_flags=6, vrf_hbfl_vif_idx=3, vrf_hbfr_vif_idx=3)
     assert stage.code(firewall) == 0
+    without = firewall.replace(vrf_idx=13, vrf_hbfl_vif_idx=-1, vrf_hbfr_vif_idx=-1)
+    assert stage.code(without) == 0
     assert says(vrftable.main, "--dump") == (
         "Vrf Table\n"
         "\n"
@@ -132,11 +134,12 @@ def test_vrftable(stage: Stage, says: Says) -> None:
         "-----------------------------------------\n"
         "    1    -                  -           -\n"
         "   12    HlHr               3           3\n"
+        "   13    HlHr               -           -\n"
     )
     assert json.loads(says(vrftable.main, "--get", "12", "--json")) == {
         "vrf": 12, "flags": ["Hl", "Hr"], "hbf_left_vif": 3, "hbf_right_vif": 3,
     }  # fmt: skip
-    assert says(vrftable.main, "--get", "13").endswith(NOT_FOUND)
+    assert says(vrftable.main, "--get", "14").endswith(NOT_FOUND)
 
 
 VRF_STATISTICS = """\

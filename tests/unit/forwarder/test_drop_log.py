@@ -98,6 +98,57 @@ def test_ipv6(stage: Stage) -> None:
     assert (note.sport, note.dport) == (7, 8)
 
 
+def test_a_header_between_ipv6_and_ports(stage: Stage) -> None:
+    frame = udp("fd00::3", "fd00::9", 7, 8)
+    options = bytes((17, 0, 1, 4, 0, 0, 0, 0))
+    longer = frame[:18] + struct.pack("!HB", 16, 0) + frame[21:54] + options + frame[54:]
+    stage.datapath.inject(3, longer)
+    (note,) = log(stage)
+    assert (note.proto, note.sport, note.dport) == (17, 7, 8)
+
+
+def test_an_address_of_zeros(stage: Stage) -> None:
+    stage.datapath.inject(3, udp("0.0.0.0", "10.1.1.9"))
+    (note,) = log(stage)
+    assert (str(note.source), str(note.destination)) == ("0.0.0.0", "10.1.1.9")
+
+
+def test_originals_of_copies_are_no_loss(stage: Stage) -> None:
+    """A broadcast on an interface that takes part in no tree is the only thing dropped."""
+    cloned = DROP_REASONS.index("cloned_original")
+    tree = [
+        VrNexthopReq(
+            h_op=ADD, nhr_id=7, nhr_type=2, nhr_family=7, nhr_flags=1, nhr_encap_oif_id=(3,)
+        ),
+        VrNexthopReq(
+            h_op=ADD, nhr_id=8, nhr_type=6, nhr_family=7, nhr_flags=0x2001, nhr_nh_list=(7,),
+            nhr_label_list=(-1,),
+        ),
+        VrNexthopReq(
+            h_op=ADD, nhr_id=9, nhr_type=6, nhr_family=7, nhr_flags=0x21, nhr_vrf=2,
+            nhr_nh_list=(8,), nhr_label_list=(0,),
+        ),
+        VrRouteReq(
+            h_op=ADD, rtr_vrf_id=2, rtr_family=7, rtr_mac=b"\xff" * 6, rtr_nh_id=9, rtr_index=-1
+        ),
+    ]  # fmt: skip
+    for part in tree:
+        assert stage.code(part) == 0
+    l2 = VrInterfaceReq(
+        h_op=ADD, vifr_idx=3, vifr_type=3, vifr_vrf=2, vifr_mcast_vrf=2, vifr_flags=0xC0,
+        vifr_mac=ROUTER, vifr_mtu=1514, vifr_name="tap3", vifr_os_idx=-1,
+        vifr_parent_vif_idx=-1,
+    )  # fmt: skip
+    assert stage.code(l2) == 0
+    broadcast = b"\xff" * 6 + VM + b"\x88\xb5" + bytes(46)
+    stage.datapath.inject(3, broadcast)
+    assert stage.datapath.drop_stats()[cloned] == 1
+    assert cloned not in [note.reason for note in log(stage)]
+    stage.datapath.drop_log_set(only=cloned)
+    stage.datapath.inject(3, broadcast)
+    assert [note.reason for note in log(stage)][-1] == cloned
+
+
 @pytest.mark.parametrize("size", [0, 1, 13, 14, 15, 33, 34, 37])
 def test_a_frame_that_is_cut(stage: Stage, size: int) -> None:
     stage.datapath.inject(3, udp("10.1.1.3", "10.1.1.9")[:size])

@@ -5,6 +5,8 @@
 #include "packet.h"
 #include "wire.h"
 
+enum { PROTO_HOP_BY_HOP = 0 };
+
 static bool has_ports(uint8_t proto)
 {
     return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
@@ -33,13 +35,25 @@ static void note_ip(struct drop_note *note, struct packet *p)
     } else if (p->l3_type == TYPE_IP6 && has_bytes(p, p->l3, IP6_LEN)) {
         memcpy(note->src, ip + 8, 16);
         memcpy(note->dst, ip + 24, 16);
-        note_ports(note, p, ip[6], p->l3 + IP6_LEN);
+        uint32_t at = p->l3 + IP6_LEN;
+        uint8_t proto = ip[6];
+        if (proto == PROTO_HOP_BY_HOP && has_bytes(p, at, 8)) {
+            proto = p->buf[at];
+            at += 8 + 8 * (uint32_t)p->buf[at + 1];
+        }
+        note_ports(note, p, proto, at);
     }
+}
+
+/* Originals of packets that went on as copies are counted, but nothing is lost with them. */
+static bool is_loss(int reason)
+{
+    return reason != DROP_CLONED_ORIGINAL && reason != DROP_TRAP_ORIGINAL;
 }
 
 void drop_log_add(struct drop_log *log, struct packet *p, uint32_t vif, int reason, uint64_t now)
 {
-    if (log->only != DROP_ANY && log->only != reason)
+    if (log->only == DROP_ANY ? !is_loss(reason) : log->only != reason)
         return;
     struct drop_note *note = &log->notes[log->written++ % DROP_NOTES];
     memset(note, 0, sizeof *note);

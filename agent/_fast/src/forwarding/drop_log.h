@@ -21,7 +21,7 @@ struct drop_note {
 struct drop_log {
     struct drop_note notes[DROP_NOTES];
     uint64_t written, cleared;      /* ever, and at the last clear */
-    uint8_t only;                   /* one reason, or DROP_ANY */
+    uint8_t only;                   /* one reason, or DROP_ANY of those that lose packets */
     bool brief;                     /* without what costs a look into the packet */
 };
 
