@@ -107,3 +107,4 @@ cdef class FlowPairs:
     cdef uint32_t moment(self, double now) except? 0
     cdef flow_pair *pair_at(self, Py_ssize_t pair) noexcept
     cdef dict describe_side(self, flow_pair *pair, int which)
+    cdef dict describe_course(self, flow_pair *pair)

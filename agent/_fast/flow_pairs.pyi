@@ -1,5 +1,6 @@
 """Kernel of the flow path: pairs of flows, from the trapped packet to the deleted entry."""
 
+from collections.abc import Iterable
 from mmap import mmap
 
 from agent._fast.flow_world import World
@@ -109,6 +110,15 @@ class FlowPairs:
 
     def describe(self, pair: int) -> dict[str, object]:
         """All that is known of a pair, for people and tools; KeyError when there is none."""
+
+    def decided_by(
+        self, rules: Iterable[int], start: int = 0, look: int = 65536, most: int = 64
+    ) -> tuple[list[int], list[int], int | None]:
+        """Pairs that these rules of the classifier decided on, out of the next `look` pairs.
+
+        Gives for each rule how many there are, the first `most` of the pairs (where the
+        search ends; 0: none, it goes on), and where to start next time, None at the end.
+        """
 
     def flows_of(self, vif: int) -> int:
         """Flows (two a pair) that the limits of an interface count."""

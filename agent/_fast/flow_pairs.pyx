@@ -3,7 +3,7 @@
 Everything is in C (src/flow_pairs); here are times, bytes and what people look at.
 """
 
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free, malloc
 
 from dataclasses import dataclass
 
@@ -60,6 +60,16 @@ cdef extern from "table.h" nogil:
         uint8_t reason
         uint8_t end
 
+    struct flow_course:
+        uint32_t from_vif
+        uint32_t to_vif
+        uint32_t meta[2]
+        uint32_t peer
+        uint8_t tunnel
+        uint8_t length[2]
+
+    void course_read(const pairs *, const flow_pair *, flow_course *)
+
     pairs *pairs_new(void *world, const pairs_options *)
     void pairs_free(pairs *)
     size_t pairs_memory(const pairs *)
@@ -87,6 +97,7 @@ cdef enum:
     TURN_CHANGES = 512
     OUTPUT_ROOM = 1 << 18
     SIGNALS = 64
+    MOST_RULES = 4096
 
 STATES = ("free", "setting-up", "installed", "ending")
 
@@ -307,6 +318,19 @@ cdef class FlowPairs:
             "asked": found.asked,
             "forward": self.describe_side(found, 0),
             "reverse": self.describe_side(found, 1),
+            "course": self.describe_course(found),
+        }
+
+    cdef dict describe_course(self, flow_pair *pair):
+        cdef flow_course course
+        course_read(self.raw, pair, &course)
+        return {
+            "from_vif": None if course.from_vif == FLOW_NONE else course.from_vif,
+            "to_vif": None if course.to_vif == FLOW_NONE else course.to_vif,
+            "source_meta": course.meta[0],
+            "destination_meta": course.meta[1],
+            "peer": course.peer,
+            "tunnel": course.tunnel,
         }
 
     cdef dict describe_side(self, flow_pair *pair, int which):
@@ -332,6 +356,39 @@ cdef class FlowPairs:
             "last_seen": at.last_seen,
             "tcp_flags": at.tcp_flags,
         }
+
+    def decided_by(self, rules, Py_ssize_t start=0, Py_ssize_t look=65536, Py_ssize_t most=64):
+        cdef list numbers = list(rules), found = []
+        cdef Py_ssize_t number, end, i, size = len(numbers)
+        cdef flow_side *side
+        if start < 0 or look < 1 or most < 0 or size > MOST_RULES:
+            raise ValueError(f"at most {MOST_RULES} rules; pairs are numbered from 0")
+        cdef uint32_t *wanted = <uint32_t *>malloc((size + 1) * sizeof(uint32_t))
+        cdef uint32_t *hits = <uint32_t *>calloc(size + 1, sizeof(uint32_t))
+        cdef bint hit
+        try:
+            if wanted == NULL or hits == NULL:
+                raise MemoryError()
+            for i in range(size):
+                wanted[i] = numbers[i]
+            end = min(start + look, <Py_ssize_t>pairs_top(self.raw))
+            number = start
+            while number < end and (not most or len(found) < most):
+                side = &pairs_at(self.raw, <uint32_t>number).decided.side[0]
+                if pairs_at(self.raw, <uint32_t>number).state != PAIR_FREE:
+                    hit = False
+                    for i in range(size):
+                        if side.policy_rule == wanted[i] or side.sg_rule == wanted[i]:
+                            hits[i] += 1
+                            hit = True
+                    if hit and most:
+                        found.append(number)
+                number += 1
+            following = number if number < <Py_ssize_t>pairs_top(self.raw) else None
+            return [hits[i] for i in range(size)], found, following
+        finally:
+            free(wanted)
+            free(hits)
 
     def flows_of(self, Py_ssize_t vif):
         return port(self.raw, vif).flows
