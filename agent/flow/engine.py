@@ -9,6 +9,7 @@ want of configuration; and entries of an earlier agent are left alone until rout
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from agent._fast.classifier import Classifier
@@ -69,6 +70,17 @@ class FlowEngine:
     def link_local_flows(self) -> int:
         """The most flows to link-local services that may need a port of the host."""
         return limits(self._settings, {}, 0)["link_local_flows"]
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """How long flows may be silent."""
+        return self._timeouts
+
+    def age(self, seconds: float) -> None:
+        """Common flows may be silent for so long, until configuration says otherwise."""
+        self._timeouts = replace(self._timeouts, common=seconds)
+        if self.scanner is not None:
+            self.scanner.set_timeouts(self._timeouts)
 
     @property
     def table(self) -> FlowTable | None:

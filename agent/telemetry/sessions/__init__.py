@@ -7,6 +7,7 @@ It changes nothing that decides on flows, has no clock and no random numbers of 
 keeps no Python object for a flow that is not told.
 """
 
+from agent.telemetry.sessions.making import flow_uuid, life
 from agent.telemetry.sessions.model import (
     Aggregate,
     Counters,
@@ -29,4 +30,6 @@ __all__ = [
     "Session",
     "Sessions",
     "Tags",
+    "flow_uuid",
+    "life",
 ]

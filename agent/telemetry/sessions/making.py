@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Protocol
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from agent._fast.flow_sessions import ENDS
 from agent.flow.feed import Behind
@@ -28,6 +28,7 @@ from agent.values import Address
 _LOW = (1 << 64) - 1
 _VARIANT, _SERIAL = 0b10 << 62, (1 << 61) - 1
 _PASSES = ("forward", "NAT")
+_SPACE = UUID("6f0f6b1e-6f3c-4d0e-9a55-0c2a6f1f7b3d")
 _NOWHERE = IPv4Address(0)
 
 
@@ -51,6 +52,11 @@ class _Remote:
     vn: str
     tags: Tags
     prefix: str
+
+
+def life(host: str, pid: int, started: float) -> UUID:
+    """The name of one life of an agent; `started` is its wall time."""
+    return uuid5(_SPACE, f"{host} {pid} {started!r}")
 
 
 def flow_uuid(run: UUID, serial: int, side: int) -> UUID:

@@ -49,7 +49,7 @@ class Sessions:
     """What is told of sessions: `counters` so far, and how it is chosen (`sampler`).
 
     Call `begin` about once a second, then `step` until it has no more. `run` names this life of
-    the agent, `seed` is that of the chance. `targets` are those who want to be told; without
+    the agent (see `life`), `seed` is that of the chance. `targets` are those who want to be told; without
     any nothing is looked at. `outlets` counts what became of it, by destination.
     """
 
