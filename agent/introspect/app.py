@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -13,12 +13,16 @@ from falcon.asgi import Request, Response
 
 from agent.errors import DatapathError, UsageError, WireError
 from agent.introspect import index, live
+from agent.introspect.catalogue import prepare
 from agent.introspect.document import document, is_served, single
 from agent.introspect.forms import JSON, XML, Form
 from agent.introspect.pace import Pace
 from agent.introspect.query import parse
 from agent.introspect.request import Answer
 from agent.telemetry import Node
+
+_PIECE = 64 << 10
+"""Bytes that are sent at once."""
 
 AsgiApp = Callable[[dict[str, Any], Callable[..., Any], Callable[..., Any]], Awaitable[None]]
 
@@ -68,17 +72,30 @@ class Snh:
         if made.rest is None:
             resp.data = made.first
         else:
-            resp.stream = self._stream(made.first, made.rest)
+            resp.stream = self._stream(made.first, made.rest, pace)
 
-    async def _stream(self, first: bytes, rest: Any) -> Any:
-        """The pieces; when one cannot be made the connection breaks off, and the client sees it."""
-        yield first
+    async def _stream(
+        self, first: bytes, rest: AsyncIterator[bytes], pace: Pace
+    ) -> AsyncIterator[bytes]:
+        """The answer in pieces that are soon sent.
+
+        When one cannot be made the connection breaks off, and the client sees it.
+        """
         try:
-            async for piece in rest:
+            for piece in _pieces(first):
                 yield piece
+            async for message in rest:
+                for piece in _pieces(message):
+                    yield piece
+                    if pace.due:
+                        await pace.rest()
         except Exception as error:
             self._around.failed(error)
             raise
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    return (data[at : at + _PIECE] for at in range(0, len(data), _PIECE))
 
 
 def form_for(req: Request) -> Form:
@@ -121,6 +138,7 @@ class Module:
 
 def build_app(node: Node, around: Surroundings) -> AsgiApp:
     """The ASGI application over a running agent."""
+    prepare((XML, JSON))
     app: falcon.asgi.App[Any, Any] = falcon.asgi.App()
     app.req_options.strip_url_path_trailing_slash = False
     for path, resource in _routes(node, around).items():

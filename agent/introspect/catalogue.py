@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from agent.errors import BugError
 from agent.introspect import snh
-from agent.introspect.request import Served
+from agent.introspect.forms import Form
+from agent.introspect.request import Served, Table
 
 
 @functools.cache
@@ -30,3 +31,11 @@ def catalogue() -> Mapping[str, Served]:
                 raise BugError(f"{name}: {each.request} is served elsewhere too")
             found[each.request] = each
     return found
+
+
+def prepare(forms: Iterable[Form]) -> None:
+    """Make now what else the first answers would wait for: how each kind of row is written."""
+    for each in catalogue().values():
+        if isinstance(each, Table):
+            for form in forms:
+                form.row(each.struct, {})

@@ -15,7 +15,7 @@ from agent.introspect.catalogue import catalogue
 from agent.introspect.forms import Form
 from agent.introspect.pace import Pace
 from agent.introspect.request import Answer, Query, Table, Values
-from agent.sandesh.schema import arguments, schema
+from agent.sandesh.schema import schema
 from agent.sandesh.xml import Ready
 from agent.telemetry import Node
 
@@ -81,7 +81,7 @@ async def answers(node: Node, part: Part, form: Form, pace: Pace) -> AsyncIterat
 
 
 async def _whole(node: Node, part: Part, form: Form, pace: Pace) -> AsyncIterator[Ready]:
-    kind, rows = _struct(part.table), Ready()
+    kind, rows = part.table.struct, Ready()
     told = False
     for row in part.table.answers(node, part.query):
         if len(rows) == PAGE:
@@ -97,7 +97,7 @@ async def _whole(node: Node, part: Part, form: Form, pace: Pace) -> AsyncIterato
 
 async def _page(node: Node, part: Part, first: int, form: Form, pace: Pace) -> tuple[Ready, int]:
     """The rows of a page, and how many the table has."""
-    kind, rows, size = _struct(part.table), Ready(), 0
+    kind, rows, size = part.table.struct, Ready(), 0
     for row in part.table.answers(node, part.query):
         if row is not None:
             if first <= size < first + PAGE:
@@ -110,10 +110,6 @@ async def _page(node: Node, part: Part, first: int, form: Form, pace: Pace) -> t
 
 def _made(row: Values | Callable[[], Values]) -> Values:
     return row() if callable(row) else row
-
-
-def _struct(table: Table) -> str:
-    return arguments(schema()[table.response].field(table.field).type)[0]
 
 
 def _message(table: Table, rows: Ready) -> Answer:

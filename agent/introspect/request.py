@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from agent.sandesh.schema import arguments, schema
 from agent.telemetry import Node
 
 Query: TypeAlias = Mapping[str, str]
@@ -46,6 +47,11 @@ class Table:
     response: str
     field: str
     answers: Callable[[Node, Query], Iterator[Row]]
+
+    @property
+    def struct(self) -> str:
+        """The struct that a row is."""
+        return arguments(schema()[self.response].field(self.field).type)[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sized
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from xml.sax.saxutils import escape, quoteattr
 
 from agent.errors import BugError
@@ -37,6 +37,17 @@ class _Collection(Iterable[Any], Sized, Protocol):
 
 class Ready(list[str]):
     """A list of structs each of which is XML already, as `struct` gives it."""
+
+
+class Fixed(dict[str, Any]):
+    """The values of one struct that stay as they are: their forms are made once and kept."""
+
+    __slots__ = ("plain", "xml")
+
+    def __init__(self, values: Values) -> None:
+        super().__init__(values)
+        self.xml: str | None = None
+        self.plain: dict[str, Any] | None = None
 
 
 def message(name: str, values: Values, *, more: bool | None = None) -> str:
@@ -68,35 +79,11 @@ def text(value: str) -> str:
 
 def plain(name: str, values: Values) -> dict[str, Any]:
     """The same as values that JSON can carry, with empty values where nothing is set."""
-    known = schema()[name].fields
-    _check(name, values)
-    return {
-        field.name: _plain(field.type, _value(field, values))
-        for field in known
-        if not field.optional or values.get(field.name) is not None
-    }
-
-
-def _value(field: Field, values: Values) -> Any:
-    value = values.get(field.name)
-    return _empty(field.type) if value is None else value
+    return _plain_struct(name)(values)
 
 
 def _empty(type_: str) -> Any:
     return _EMPTY.get(type_.partition("<")[0], {})
-
-
-def _plain(type_: str, value: Any) -> Any:
-    inner = arguments(type_)
-    if len(inner) == 2:
-        return {str(key): _plain(inner[1], each) for key, each in value.items()}
-    if inner:
-        return [_plain(inner[0], each) for each in value]
-    if type_ in schema():
-        return plain(type_, value)
-    if isinstance(value, bool | int | float):
-        return value
-    return str(value)
 
 
 def _check(name: str, values: Values) -> None:
@@ -108,6 +95,17 @@ def _check(name: str, values: Values) -> None:
 # --- Writers: one per type, made once -----------------------------------------------------
 
 
+class _Step(NamedTuple):
+    """How a field is written. `blank` is for one without a value, None where that is a struct."""
+
+    name: str
+    blank: str | None
+    opening: str
+    closing: str
+    content: Callable[[Any], str] | None
+    write: Write
+
+
 @functools.cache
 def _members(name: str) -> Write:
     plan = tuple(_step(field) for field in schema()[name].fields)
@@ -116,24 +114,49 @@ def _members(name: str) -> Write:
     def write(append: Append, values: Values) -> None:
         if not values.keys() <= known:
             _check(name, values)
-        for field_name, opening, closing, write_value, optional, empty in plan:
-            value = values.get(field_name)
-            if value is None:
-                if optional:
-                    continue
-                value = empty
-            append(opening)
-            write_value(append, value)
-            append(closing)
+        get = values.get
+        for field_name, blank, opening, closing, content, write_value in plan:
+            value = get(field_name)
+            if value is None and blank is not None:
+                append(blank)
+            elif content is not None:
+                append(f"{opening}{content(value)}{closing}")
+            else:
+                append(opening)
+                write_value(append, {} if value is None else value)
+                append(closing)
 
     return write
 
 
-def _step(field: Field) -> tuple[str, str, str, Write, bool, Any]:
+def _step(field: Field) -> _Step:
     extra = "".join(f" {name}={quoteattr(value)}" for name, value in field.attributes.items())
     opening = f'<{field.name} type="{_kind(field.type)}" identifier="{field.id}"{extra}>'
-    closing = f"</{field.name}>"
-    return field.name, opening, closing, _writer(field.type), field.optional, _empty(field.type)
+    closing, write, blank = f"</{field.name}>", _writer(field.type), None
+    if field.optional:
+        blank = ""
+    elif field.type not in schema():  # a struct may hold itself: not written before its value
+        parts = [opening]
+        write(parts.append, _empty(field.type))
+        blank = "".join((*parts, closing))
+    return _Step(field.name, blank, opening, closing, _content(field.type), write)
+
+
+def _content(type_: str) -> Callable[[Any], str] | None:
+    """How a value without inner elements is written; None for one with."""
+    if arguments(type_) or type_ in schema():
+        return None
+    if type_ in _INTEGERS:
+        return _digits
+    return _word if type_ == "bool" else _text
+
+
+def _digits(value: Any) -> str:
+    return str(int(value))
+
+
+def _text(value: Any) -> str:
+    return text(str(value))
 
 
 def _kind(type_: str) -> str:
@@ -150,11 +173,9 @@ def _writer(type_: str) -> Write:
         return _list(inner[0])
     if type_ in schema():
         return _struct(type_)
-    if type_ in _INTEGERS:
-        return lambda append, value: append(str(int(value)))
-    if type_ == "bool":
-        return lambda append, value: append(_word(value))
-    return lambda append, value: append(text(str(value)))
+    content = _content(type_)
+    assert content is not None
+    return lambda append, value: append(content(value))
 
 
 def _word(value: object) -> str:
@@ -165,6 +186,13 @@ def _word(value: object) -> str:
 def _struct(name: str) -> Write:
     # Made at the first value: a struct may hold itself.
     def write(append: Append, values: Values) -> None:
+        if isinstance(values, Fixed):
+            if values.xml is None:
+                parts: list[str] = []
+                _members(name)(parts.append, values)
+                values.xml = f"<{name}>{''.join(parts)}</{name}>"
+            append(values.xml)
+            return
         append(f"<{name}>")
         _members(name)(append, values)
         append(f"</{name}>")
@@ -212,3 +240,50 @@ def _map(key: str, value: str) -> Write:
         append("</map>")
 
     return write
+
+
+# --- The same for JSON --------------------------------------------------------------------
+
+
+@functools.cache
+def _plain_struct(name: str) -> Callable[[Values], dict[str, Any]]:
+    known = frozenset(field.name for field in schema()[name].fields)
+    plan: list[tuple[str, bool, Any, Callable[[Any], Any]]] = []
+
+    def make(values: Values) -> dict[str, Any]:
+        if isinstance(values, Fixed) and values.plain is not None:
+            return values.plain
+        if not values.keys() <= known:
+            _check(name, values)
+        if not plan:  # at the first value: a struct may hold itself
+            plan.extend(_plain_step(field) for field in schema()[name].fields)
+        made: dict[str, Any] = {}
+        for field_name, optional, empty, plainly in plan:
+            value = values.get(field_name)
+            if value is not None:
+                made[field_name] = plainly(value)
+            elif not optional:
+                made[field_name] = plainly(empty)
+        if isinstance(values, Fixed):
+            values.plain = made
+        return made
+
+    return make
+
+
+def _plain_step(field: Field) -> tuple[str, bool, Any, Callable[[Any], Any]]:
+    return field.name, field.optional, _empty(field.type), _plain(field.type)
+
+
+@functools.cache
+def _plain(type_: str) -> Callable[[Any], Any]:
+    inner = arguments(type_)
+    if len(inner) == 2:
+        held = _plain(inner[1])
+        return lambda values: {str(key): held(each) for key, each in values.items()}
+    if inner:
+        each_one = _plain(inner[0])
+        return lambda values: [each_one(each) for each in values]
+    if type_ in schema():
+        return _plain_struct(type_)
+    return lambda value: value if isinstance(value, bool | int | float) else str(value)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address
-from typing import Any
+from typing import Any, TypeAlias, cast
 
+from agent.introspect.request import Values
 from agent.introspect.snh.nh_values import nexthop_values, tunnel_type
 from agent.objects import DatapathMessage, Key, Kind
 from agent.oper.datapath import InetFlag, Label, Nexthop, Peer, Route
@@ -23,8 +24,13 @@ from agent.routes import (
     PublishedRoute,
     RouteAttributes,
 )
+from agent.sandesh.vrouter import VrRouteReq
+from agent.sandesh.xml import Fixed
 from agent.telemetry import Node
 from agent.values import Mac
+
+Said: TypeAlias = "tuple[str, RouteAttributes, bool]"
+"""A controller's path: the controller, the path, whether it is stale."""
 
 _PEERS = {
     Peer.MULTICAST: "Multicast",
@@ -49,22 +55,42 @@ _OWN = "MPLSoGRE MPLSoUDP"
 _NO_LABEL = -1
 
 
-class Shown:
-    """Nexthops as answers tell of them, made once as long as they stay the same."""
+_MOST = 4096
 
-    __slots__ = ("_made", "_node")
+
+class Shown:
+    """What is the same in many rows of an answer, made once as long as it stays the same."""
+
+    __slots__ = ("_nexthops", "_node", "_paths")
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._made: dict[int, tuple[Nexthop, dict[str, Any]]] = {}
+        self._nexthops: dict[int, tuple[Nexthop, Fixed]] = {}
+        self._paths: dict[tuple[str, int, bool, int], tuple[RouteAttributes, Fixed]] = {}
 
-    def values(self, row: Nexthop) -> dict[str, Any]:
+    def nexthop(self, row: Nexthop) -> Fixed:
         """The fields of a nexthop."""
-        known = self._made.get(row.index)
+        known = self._nexthops.get(row.index)
         if known is not None and known[0] is row:
             return known[1]
-        made = nexthop_values(self._node, row)
-        self._made[row.index] = row, made
+        if len(self._nexthops) >= _MOST:
+            self._nexthops.clear()
+        made = Fixed(nexthop_values(self._node, row))
+        self._nexthops[row.index] = row, made
+        return made
+
+    def path(self, told: Said, via: Nexthop | None) -> Fixed:
+        """The fields of a controller's path; `via` is its nexthop, if it is in force."""
+        peer, path, stale = told
+        key = peer, id(path), stale, -1 if via is None else via.index
+        nexthop = None if via is None else self.nexthop(via)
+        known = self._paths.get(key)
+        if known is not None and known[0] is path and nexthop in (None, known[1]["nh"]):
+            return known[1]
+        if len(self._paths) >= _MOST:
+            self._paths.clear()
+        made = Fixed(_remote_path(self._node, nexthop, told))
+        self._paths[key] = path, made
         return made
 
 
@@ -74,7 +100,7 @@ def local_path(node: Node, shown: Shown, facts: VrfFacts | None, row: Route) -> 
     network, port = facts.network if facts else "", _port(node, row)
     label = _label(node, row, via)
     values: dict[str, Any] = {
-        "nh": shown.values(via) if via is not None else _unused("discard"),
+        "nh": shown.nexthop(via) if via is not None else _unused("discard"),
         "label": label,
         "active_label": label,
         "vxlan_id": 0,
@@ -121,16 +147,17 @@ def _label(node: Node, row: Route, via: Nexthop | None) -> int:
     return bound.label if isinstance(bound, Label) else _NO_LABEL
 
 
-def remote_path(
-    node: Node,
-    shown: Shown,
-    said: tuple[str, RouteAttributes, bool],
-    made: DatapathMessage | None,
-) -> dict[str, Any]:
+def remote_path(node: Node, shown: Shown, told: Said, made: DatapathMessage | None) -> Values:
     """A path that a controller told; `made` is what the datapath gets of it, if it is in force."""
-    peer, path, stale = said
-    via = node.compiler.inspection.nexthop(int(made.rtr_nh_id)) if made is not None else None  # type: ignore[attr-defined]
-    nexthop = shown.values(via) if via is not None else _told(node, path)
+    if made is None:
+        return shown.path(told, None)
+    route = cast(VrRouteReq, made)
+    return shown.path(told, node.compiler.inspection.nexthop(route.rtr_nh_id))
+
+
+def _remote_path(node: Node, via: Fixed | None, told: Said) -> dict[str, Any]:
+    peer, path, stale = told
+    nexthop = via if via is not None else _told(node, path)
     used = str(nexthop.get("tunnel_type", ""))
     label = label_of(path)
     vxlan = used == "VXLAN" or label > MOST_LABEL
@@ -170,8 +197,8 @@ def published_path(node: Node, shown: Shown, route: PublishedRoute) -> dict[str,
     owner = look.owner(Kind.LABEL, label)
     bound = look.row(owner) if owner is not None else None
     via = look.nexthop(bound.nexthop) if isinstance(bound, Label) else None
-    values = remote_path(node, shown, (_PEERS[Peer.LOCAL_VM_PORT], path, False), None)
-    values["nh"] = shown.values(via) if via is not None else _unused("discard")
+    values = _remote_path(node, None, (_PEERS[Peer.LOCAL_VM_PORT], path, False))
+    values["nh"] = shown.nexthop(via) if via is not None else _unused("discard")
     values["unresolved"] = "true" if via is None else "false"
     values["active_tunnel_type"] = ""
     return values

@@ -7,16 +7,16 @@ made; one that went meanwhile has no path.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Network, ip_address
-from typing import Any, NamedTuple, TypeAlias
+from ipaddress import ip_address
+from typing import Any, NamedTuple, cast
 
 from agent.errors import UsageError
 from agent.introspect.ordered import in_order
 from agent.introspect.query import address, flag, number
 from agent.introspect.request import Query, Row, Table, Values
 from agent.introspect.snh.nh_values import nexthop_values, vrf_name
-from agent.introspect.snh.paths import Shown, local_path, published_path, remote_path
-from agent.objects import Key, Kind
+from agent.introspect.snh.paths import Said, Shown, local_path, published_path, remote_path
+from agent.objects import DatapathMessage, Key, Kind
 from agent.oper.datapath import InetFlag, Nexthop, Peer, Route
 from agent.oper.prefixes import prefixes
 from agent.oper.vrf_facts import VrfFacts, vrf_facts
@@ -25,20 +25,17 @@ from agent.routes import (
     GroupKey,
     InetKey,
     PublishedRoute,
-    RouteAttributes,
     RouteFamily,
     RouteKey,
 )
+from agent.sandesh.vrouter import VrRouteReq
 from agent.telemetry import Node
 from agent.values import Mac
-
-Said: TypeAlias = "tuple[str, RouteAttributes, bool]"
-"""A controller's path: the controller, the path, whether it is stale."""
 
 _BGP = 2
 """The place of controllers among the peers (facts oper-db.md 3.1)."""
 _FAMILIES = {4: RouteFamily.INET, 16: RouteFamily.INET6}
-_MULTICAST = IPv4Network("224.0.0.0/4")
+_PROXY = int(InetFlag.ARP_PROXY)
 _FEW = 256
 
 
@@ -90,21 +87,40 @@ def _own(asked: Asked, kind: Kind, found: list[Any]) -> Iterator[None]:
             found.append(name[1])
 
 
-def _paths(asked: Asked, key: Key, told: Sequence[Said]) -> list[Values]:
+class _Found(NamedTuple):
+    """What there is of a route: controllers' paths and the host's own ones, both best first.
+
+    `made` is what the datapath gets of the controllers' best, None where the host's is in force.
+    """
+
+    told: Sequence[Said]
+    local: Sequence[Route]
+    made: DatapathMessage | None
+
+
+def _found(asked: Asked, key: Key, told: Sequence[Said]) -> _Found:
+    look = asked.node.compiler.inspection
+    return _Found(told, look.offers(key), look.remote(key))
+
+
+def _paths(asked: Asked, found: _Found) -> list[Values]:
     """All paths of a route, the one in force first, the others by their peers' precedence."""
-    made = asked.node.compiler.inspection.remote(key)
-    local = asked.node.compiler.inspection.offers(key)
     paths: list[tuple[tuple[bool, int], Values]] = []
-    for at, one in enumerate(told):
-        chosen = made is not None and at == 0
-        values = remote_path(asked.node, asked.shown, one, made if chosen else None)
-        paths.append(((not chosen, _BGP), values))
-    for at, row in enumerate(local):
-        chosen = made is None and at == 0
+    for at, one in enumerate(found.told):
+        made = None if at else found.made
+        values = remote_path(asked.node, asked.shown, one, made)
+        paths.append(((made is None, _BGP), values))
+    for at, row in enumerate(found.local):
+        chosen = found.made is None and at == 0
         values = local_path(asked.node, asked.shown, asked.facts, row)
         paths.append(((not chosen, int(row.peer)), values))
-    paths.sort(key=lambda path: path[0])
+    if len(paths) > 1:
+        paths.sort(key=_precedence)
     return [values for _, values in paths]
+
+
+def _precedence(path: tuple[tuple[bool, int], Values]) -> tuple[bool, int]:
+    return path[0]
 
 
 # --- Unicast
@@ -179,23 +195,29 @@ def _inet_values(asked: Asked, to: InetKey, routed: dict[InetKey, list[EvpnKey]]
     told = _told(asked, _FAMILIES[len(to.prefix)], to)
     for each in routed.get(to, ()):
         told += _told(asked, RouteFamily.EVPN, each)
-    local = asked.node.compiler.inspection.offers(key)
-    made: Any = asked.node.compiler.inspection.remote(key)
-    flags = made.rtr_label_flags if made else local[0].flags if local else 0
+    found = _found(asked, key, told)
+    own = ip_address(to.prefix)
     host = to.length == 8 * len(to.prefix)
     facts = asked.facts
     floods = facts is not None and not facts.fabric and facts.floods(to)
     return {
-        "src_ip": str(ip_address(to.prefix)),
+        "src_ip": str(own),
         "src_plen": to.length,
         "src_vrf": asked.vrf,
-        "path_list": _paths(asked, key, told),
+        "path_list": _paths(asked, found),
         "ipam_subnet_route": floods and not host,
         "ipam_host_route": floods and host,
-        "proxy_arp": bool(flags & InetFlag.ARP_PROXY),
-        "multicast": len(to.prefix) == 4 and ip_address(to.prefix) in _MULTICAST,
-        "intf_route_type": _origin(asked, local),
+        "proxy_arp": bool(_flags(found) & _PROXY),
+        "multicast": own.is_multicast,
+        "intf_route_type": _origin(asked, found.local),
     }
+
+
+def _flags(found: _Found) -> int:
+    """The flags of the path in force."""
+    if found.made is not None:
+        return int(cast(VrRouteReq, found.made).rtr_label_flags)
+    return int(found.local[0].flags) if found.local else 0
 
 
 def _origin(asked: Asked, local: Sequence[Route]) -> str:
@@ -267,7 +289,7 @@ def _bridge_row(asked: Asked, mac: Mac, keys: Sequence[EvpnKey]) -> Values | Non
     told = [one for each in dict.fromkeys(keys) for one in _told(asked, RouteFamily.EVPN, each)]
     if asked.stale and not any(stale for _, _, stale in told):
         return None
-    paths = _paths(asked, key, told)
+    paths = _paths(asked, _found(asked, key, told))
     if not paths:
         return None
     return {"mac": str(mac), "src_vrf": asked.vrf, "path_list": paths}
