@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from agent.cli import nh_change, tool
 from agent.cli.datapath_client import DatapathClient
-from agent.cli.render_nh import COMPOSITE, INDIRECT, as_json, text
+from agent.cli.nh_json import as_json
+from agent.cli.render_nh import COMPOSITE, INDIRECT, text
 from agent.sandesh.vrouter import SandeshOp, VrNexthopReq
 
 

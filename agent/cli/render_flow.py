@@ -149,6 +149,11 @@ def _mirrors(flow: FlowEntry) -> str:
     return text
 
 
+def mirror_ids(flow: FlowEntry) -> list[int]:
+    """The mirrors that a flow's packets are copied to."""
+    return [number for number in (flow.mirror_id, flow.sec_mirror_id) if number != NO_MIRROR]
+
+
 def _pieces(flow: FlowEntry) -> Iterator[str]:
     """Parts after each of which a line may end."""
     yield _key_part(flow)
@@ -236,4 +241,9 @@ def as_json(flow: FlowEntry) -> dict[str, Any]:
         "packets": flow.packets,
         "bytes": flow.bytes,
         "udp_source_port": flow.udp_src_port,
+        "mirrors": mirror_ids(flow) if flow.flags & FlowFlag.MIRROR else [],
+        "qos": None if flow.qos_id < 0 else flow.qos_id,
+        "ttl": flow.ttl,
+        "underlay_ecmp_index": None if flow.underlay_ecmp_index < 0 else flow.underlay_ecmp_index,
+        "source_info": str(_source(flow)),
     }

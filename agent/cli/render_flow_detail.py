@@ -15,7 +15,7 @@ from agent.cli.datapath_ask import interface, mirror, nexthop, route
 from agent.cli.datapath_client import DatapathClient
 from agent.cli.flow_match import PROTOCOL_NAMES
 from agent.cli.render import mac_unpadded
-from agent.cli.render_flow import NO_MIRROR, drop_word
+from agent.cli.render_flow import drop_word, mirror_ids
 from agent.sandesh.vrouter import (
     SandeshOp,
     VrDropStatsReq,
@@ -230,7 +230,7 @@ def _matching(address: IPv4Address | IPv6Address, found: VrRouteReq) -> str:
 
 
 def _mirrors(client: DatapathClient, flow: FlowEntry) -> Iterator[str]:
-    used = [number for number in (flow.mirror_id, flow.sec_mirror_id) if number != NO_MIRROR]
+    used = mirror_ids(flow)
     yield "\n" + _field("Mirror Index") + ", ".join(map(str, used)) + "\n"
     for title, number in zip(("Primary Mirror", "Secondary Mirror"), used, strict=False):
         found = mirror(client, number)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any
 
 from agent.cli.render import flag_names, hex_bytes, ip4_loaded, mac
 from agent.sandesh.vrouter import VrNexthopReq
@@ -59,6 +58,7 @@ _HASH_MASK = 0x1F
 _PAD = " " * 14
 _NEXT = f"\n{_PAD}"
 _SUB_LINE = 60
+_NO_HEADER = "Len:0 Data:NULL"
 
 
 def type_name(kind: int) -> str:
@@ -119,7 +119,7 @@ def _tunnel(nexthop: VrNexthopReq) -> str:
     if not nexthop.nhr_flags & PBB:
         text += _path(nexthop) + _endpoints(nexthop)
     if nexthop.nhr_flags & UDP_TUNNEL:
-        source, destination = _swapped(nexthop.nhr_tun_sport), _swapped(nexthop.nhr_tun_dport)
+        source, destination = swapped(nexthop.nhr_tun_sport), swapped(nexthop.nhr_tun_dport)
         text += f"{_NEXT}Sport:{source} Dport:{destination}\n"
     if nexthop.nhr_flags & L3_VXLAN:
         text += f" L3_Vxlan_Mac: {mac(nexthop.nhr_rw_dst_mac)}"
@@ -136,19 +136,21 @@ def _path(nexthop: VrNexthopReq) -> str:
     """Which interface packets leave by, behind which header; each way of several."""
     if nexthop.nhr_flags & UNDERLAY_ECMP:
         return "".join(
-            f"Oif:{interface} EncapValid:{valid} {header}{_NEXT}"
-            for interface, valid, header in _paths(nexthop)
+            f"Oif:{interface} EncapValid:{valid} "
+            + (f"Len:{nexthop.nhr_encap_len} Data:{hex_bytes(header)}" if valid else _NO_HEADER)
+            + _NEXT
+            for interface, valid, header in paths(nexthop)
         )
     data = hex_bytes(nexthop.nhr_encap)
     return f"Oif:{_interface(nexthop)} Len:{len(nexthop.nhr_encap)} Data:{data}{_NEXT}"
 
 
-def _paths(nexthop: VrNexthopReq) -> Iterator[tuple[int, int, str]]:
+def paths(nexthop: VrNexthopReq) -> Iterator[tuple[int, int, bytes]]:
+    """(interface, whether it can be used, Ethernet header) of each way of several."""
     size, valid = max(nexthop.nhr_encap_len, 0), nexthop.nhr_encap_valid
     for position, interface in enumerate(nexthop.nhr_encap_oif_id):
         good = valid[position] if position < len(valid) else 0
-        header = nexthop.nhr_encap[position * size : (position + 1) * size]
-        yield interface, good, f"Len:{size} Data:{hex_bytes(header)}" if good else "Len:0 Data:NULL"
+        yield interface, good, nexthop.nhr_encap[position * size : (position + 1) * size]
 
 
 def ends(nexthop: VrNexthopReq) -> tuple[IPv4Address | IPv6Address, IPv4Address | IPv6Address]:
@@ -167,7 +169,7 @@ def _endpoints(nexthop: VrNexthopReq) -> str:
     return f"Sip:{source} Dip:{destination}"
 
 
-def _swapped(port: int) -> int:
+def swapped(port: int) -> int:
     """A port that travels in network order inside a host integer."""
     return int.from_bytes((port & 0xFFFF).to_bytes(2, "little"), "big")
 
@@ -189,12 +191,13 @@ def _components(nexthop: VrNexthopReq) -> str:
         if len(line) > _SUB_LINE:
             text += f"{line}{_NEXT}{_PAD}"
             line = ""
-        label = _label(nexthop, position)
+        label = label_of(nexthop, position)
         line += f" {sub}" + (f"({label})" if label >= 0 else "")
     return text + line
 
 
-def _label(nexthop: VrNexthopReq, position: int) -> int:
+def label_of(nexthop: VrNexthopReq, position: int) -> int:
+    """The label that a component is reached with, -1 none."""
     labels = nexthop.nhr_label_list
     return labels[position] if position < len(labels) else -1
 
@@ -216,42 +219,3 @@ def text(nexthop: VrNexthopReq) -> str:
     """One nexthop, a blank line at the end."""
     body = _BODIES.get(nexthop.nhr_type)
     return _head(nexthop) + _direct(nexthop) + (body(nexthop) if body else "") + "\n\n"
-
-
-def _tunnel_json(nexthop: VrNexthopReq) -> dict[str, Any]:
-    """Where a tunnel goes, and what it adds to a packet."""
-    if nexthop.nhr_flags & PBB:
-        return {"bmac": mac(nexthop.nhr_pbb_mac), "label": first_label(nexthop)}
-    source, destination = ends(nexthop)
-    found: dict[str, Any] = {"source": str(source), "destination": str(destination)}
-    if nexthop.nhr_flags & UDP_TUNNEL:
-        found["sport"] = _swapped(nexthop.nhr_tun_sport)
-        found["dport"] = _swapped(nexthop.nhr_tun_dport)
-    if nexthop.nhr_flags & OVER_MPLS:
-        found["transport_label"] = nexthop.nhr_transport_label
-    return found
-
-
-def as_json(nexthop: VrNexthopReq) -> dict[str, Any]:
-    """One nexthop for programs."""
-    found: dict[str, Any] = {
-        "id": nexthop.nhr_id,
-        "type": type_name(nexthop.nhr_type),
-        "family": FAMILIES.get(nexthop.nhr_family, str(nexthop.nhr_family)),
-        "vrf": nexthop.nhr_vrf,
-        "ref": nexthop.nhr_ref_cnt,
-        "flags": flags(nexthop),
-    }
-    if nexthop.nhr_type in (RECEIVE, ENCAP, TUNNEL):
-        found["interfaces"] = list(nexthop.nhr_encap_oif_id)
-    if nexthop.nhr_type in (ENCAP, TUNNEL):
-        found["encap"] = nexthop.nhr_encap.hex()
-    if nexthop.nhr_type == TUNNEL:
-        found |= _tunnel_json(nexthop)
-    if nexthop.nhr_type == COMPOSITE:
-        found["components"] = [
-            {"nexthop": sub, "label": _label(nexthop, position)}
-            for position, sub in enumerate(nexthop.nhr_nh_list)
-        ]
-        found["component_count"] = max(nexthop.nhr_nh_count, len(nexthop.nhr_nh_list))
-    return found

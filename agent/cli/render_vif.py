@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from typing import Any
 
 from agent.cli.render import INDENT, flag_names, ip4_loaded, ip6_loaded, legend, mac
 from agent.cli.render_vif_counters import (
@@ -186,33 +185,3 @@ def lines(vif: VrInterfaceReq, look: Look) -> Iterator[str]:
     yield from fat_flow_rules(vif)
     yield ""
     yield from fat_flow_excludes(vif)
-
-
-def as_json(vif: VrInterfaceReq) -> dict[str, Any]:
-    """One interface for programs."""
-    return {
-        "index": vif.vifr_idx,
-        "name": vif.vifr_name,
-        "type": type_name(vif.vifr_type),
-        "transport": transport_name(vif.vifr_transport),
-        "os_index": vif.vifr_os_idx,
-        "mac": mac(vif.vifr_mac),
-        "ip": str(ip4_loaded(vif.vifr_ip)),
-        "ip6": str(ip6_loaded(vif.vifr_ip6_u, vif.vifr_ip6_l)),
-        "vrf": vif.vifr_vrf,
-        "mcast_vrf": vif.vifr_mcast_vrf,
-        "nexthop": vif.vifr_nh_id,
-        "parent": vif.vifr_parent_vif_idx,
-        "vlan": vif.vifr_vlan_id,
-        "mtu": vif.vifr_mtu,
-        "flags": flag_letters(vif.vifr_flags),
-        "up": bool(vif.vifr_intf_status),
-        "ref": vif.vifr_ref_cnt,
-        "rx": _json_counters(vif.vifr_ipackets, vif.vifr_ibytes, vif.vifr_ierrors),
-        "tx": _json_counters(vif.vifr_opackets, vif.vifr_obytes, vif.vifr_oerrors),
-        "drops": vif.vifr_dpackets,
-    }
-
-
-def _json_counters(packets: int, octets: int, errors: int) -> dict[str, int]:
-    return {"packets": packets, "bytes": octets, "errors": errors}

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from agent.cli import tool, vif_change, vif_rate
 from agent.cli.datapath_client import DatapathClient
 from agent.cli.render_stats import drop_json, drop_lines
-from agent.cli.render_vif import HEADER, SERVICE, as_json, lines
+from agent.cli.render_vif import HEADER, SERVICE, lines
 from agent.cli.render_vif_counters import Look
+from agent.cli.vif_json import as_json
 from agent.errors import DatapathError
 from agent.sandesh.vrouter import (
     SandeshOp,

@@ -16,8 +16,9 @@ from datetime import datetime
 from typing import Any
 
 from agent.cli import tool
-from agent.cli.render_vif import as_json, type_name
+from agent.cli.render_vif import type_name
 from agent.cli.terminal import CLEAR
+from agent.cli.vif_json import as_json
 from agent.sandesh.vrouter import VrInterfaceReq
 
 SECONDS = 1.0

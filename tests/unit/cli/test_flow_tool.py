@@ -449,7 +449,8 @@ def test_one_flow_for_programs(
     server: Server, here: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert flow.main([*here, "--get", "30", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["drop_reason"] == "SG"
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["drop_reason"], shown["mirrors"], shown["qos"]) == ("SG", [], None)
 
 
 def sent(datapath: Datapath) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from agent.cli import nh
-from agent.cli.render_nh import as_json, text
+from agent.cli.nh_json import as_json
+from agent.cli.render_nh import text
 from agent.sandesh.vrouter import Message, VrNexthopReq
 from tests.unit.cli.replay import Datapath, done
 
@@ -136,6 +137,27 @@ def test_components_for_programs() -> None:
     shown = as_json(VrNexthopReq(**COMPOSITE | {"nhr_label_list": (16,), "nhr_nh_count": 9}))
     assert shown["components"] == [{"nexthop": 24, "label": 16}, {"nexthop": -1, "label": -1}]
     assert shown["component_count"] == 9
+    assert "hash" not in shown
+    ecmp = as_json(VrNexthopReq(**COMPOSITE | {"nhr_flags": 0x401, "nhr_ecmp_config_hash": 0x1F}))
+    assert ecmp["hash"] == ["Proto", "SrcIP", "SrcPort", "DstIp", "DstPort"]
+
+
+def test_tunnels_for_programs() -> None:
+    ways = as_json(
+        VrNexthopReq(
+            **TUNNEL | {
+                "nhr_flags": 0x12000081, "nhr_encap_oif_id": (0, 5), "nhr_encap_valid": (1, 0),
+                "nhr_rw_dst_mac": bytes(range(6)),
+            }
+        )
+    )  # fmt: skip
+    assert ways["ways"] == [
+        {"interface": 0, "valid": True, "encap": "0102"},
+        {"interface": 5, "valid": False, "encap": ""},
+    ]
+    assert ways["l3_vxlan_mac"] == "00:01:02:03:04:05"
+    pbb = as_json(VrNexthopReq(**TUNNEL | {"nhr_flags": 0x480001, "nhr_nh_list": (22,)}))
+    assert (pbb["bmac"], pbb["direct"]) == ("", {"nexthop": 22, "label": -1})
 
 
 @pytest.fixture

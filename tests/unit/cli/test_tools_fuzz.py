@@ -8,7 +8,16 @@ from typing import Any, TypeVar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.cli import render_flow, render_nh, render_route, render_vif, rt_monitor, vif_rate
+from agent.cli import (
+    nh_json,
+    render_flow,
+    render_nh,
+    render_route,
+    render_vif,
+    rt_monitor,
+    vif_json,
+    vif_rate,
+)
 from agent.cli.render_vif_counters import Look
 from agent.errors import SandeshError, WireError
 from agent.sandesh.vrouter import Message, VrInterfaceReq, VrNexthopReq, VrRouteReq
@@ -56,7 +65,7 @@ def test_any_interface(one: VrInterfaceReq, other: VrInterfaceReq, look: Look) -
     shown = list(render_vif.lines(one, look))
     assert shown[0].startswith(f"vif{one.vifr_rid}/{one.vifr_idx}")
     assert shown[-1] == ""
-    json.dumps(render_vif.as_json(one))
+    json.dumps(vif_json.as_json(one))
     now = vif_rate.Sample(2.0, {1: one}).since(vif_rate.Sample(1.0, {1: other}))
     assert all("\n" not in line for line in vif_rate.rows(now) if one.vifr_name.isprintable())
 
@@ -65,7 +74,7 @@ def test_any_interface(one: VrInterfaceReq, other: VrInterfaceReq, look: Look) -
 @given(messages(VrNexthopReq))
 def test_any_nexthop(nexthop: VrNexthopReq) -> None:
     assert render_nh.text(nexthop).endswith("\n\n")
-    json.dumps(render_nh.as_json(nexthop))
+    json.dumps(nh_json.as_json(nexthop))
 
 
 @settings(max_examples=100)

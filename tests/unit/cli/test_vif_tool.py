@@ -20,8 +20,9 @@ from typing import Any
 import pytest
 
 from agent.cli import vhost_link, vif, vif_rate
-from agent.cli.render_vif import as_json, lines
+from agent.cli.render_vif import lines
 from agent.cli.render_vif_counters import Look
+from agent.cli.vif_json import as_json
 from agent.errors import DatapathError, UsageError
 from agent.sandesh.vrouter import VrInterfaceReq
 from agent.values import Mac
@@ -484,6 +485,29 @@ def test_an_interface_for_programs() -> None:
     shown = as_json(row(vifr_ipackets=1, vifr_ibytes=2, vifr_ierrors=3, vifr_flags=0x81))
     assert shown["flags"] == ["P", "L2"]
     assert shown["rx"] == {"packets": 1, "bytes": 2, "errors": 3}
+    assert (shown["mirror"], shown["qos_map"]) == (None, 0)
+    assert not {"device", "port", "queue", "fat_flows"} & shown.keys()
+
+
+def test_fat_flows_and_queues_for_programs() -> None:
+    four = int.from_bytes(ip_address("10.0.0.0").packed, "little")
+    shown = as_json(
+        row(
+            vifr_fat_flow_protocol_port=(0x51110050, 0x60000), vifr_queue_ipackets=4,
+            vifr_fat_flow_src_prefix_l=(four,), vifr_fat_flow_src_prefix_mask=(8,),
+            vifr_fat_flow_src_aggregate_plen=(24,), vifr_fat_flow_exclude_ip_list=(four,),
+        )
+    )  # fmt: skip
+    none = {"ignored": None, "source": None, "destination": None}
+    assert shown["fat_flows"] == [
+        none | {
+            "protocol": 17, "port": 80, "ignored": "sip",
+            "source": {"prefix": "10.0.0.0/8", "bits": 24},
+        },
+        none | {"protocol": 6, "port": None},
+    ]  # fmt: skip
+    assert shown["fat_flows_excluded"] == ["10.0.0.0"]
+    assert shown["queue"] == {"rx": {"packets": 4, "errors": 0}, "tx": {"packets": 0, "errors": 0}}
 
 
 def test_the_hosts_interface_is_made() -> None:
