@@ -6,8 +6,9 @@ the last round began there is another one.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -28,6 +29,18 @@ if TYPE_CHECKING:  # a node has its UVEs
 BATCH = 64
 PAUSE = 1.0
 """Seconds between two batches of a message."""
+SLICE = 0.002
+"""Seconds of work in one turn."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is made of one message in this second. `survey`: first find out what is due."""
+
+    builder: Builder
+    world: World
+    survey: bool
+    left: int = BATCH
 
 
 def build(
@@ -46,8 +59,8 @@ def build(
 class Uves:
     """What collectors are told, and the cache of it; `generator` carries it to them.
 
-    Call `follow` with what became different, and `turn` at `deadline`; each turn makes one
-    batch. Nothing is made while no collector is configured, but by `refresh` for who asks.
+    Call `follow` with what became different, and `turn` at `deadline`, which is at once while
+    there is work. Nothing is made while no collector is configured, but for who asks.
     """
 
     def __init__(self, generator: Generator, builders: Sequence[Builder] = BUILDERS) -> None:
@@ -59,7 +72,7 @@ class Uves:
         self._changed: set[UUID] = set()
         self._interval = 30.0
         self._round_at = self._batch_at = 0.0
-        self._run: list[tuple[Builder, World]] = []
+        self._run: deque[_Batch] = deque()
 
     def configure(self, settings: Settings, now: float) -> None:
         """The file as it is: collectors, interval, rate."""
@@ -88,17 +101,15 @@ class Uves:
         return min(self._batch_at, self._round_at) if waits else self._round_at
 
     def turn(self, node: Node, now: float) -> None:
-        """Make one batch of UVEs, if it is time for any."""
+        """Make UVEs for some milliseconds, if it is time for any."""
         if not self.generator.configured:
             return
-        if now >= self._round_at:
-            self._round_at = now + self._interval
-            self._batch_at = min(self._batch_at, now)
-            self._round(World(node, self.generator))
-        if not self._run and now >= self._batch_at:
+        if not self._run and now >= min(self._batch_at, self._round_at):
             self._begin(node, now)
-        if self._run:
-            self._batch(*self._run.pop(0))
+        until = node.clock() + SLICE
+        while self._run and node.clock() <= until:
+            if not self._step(self._run[0]):
+                self._run.popleft()
 
     def refreshed(self, node: Node, message: str, key: str = "") -> Iterator[Uve]:
         """The UVEs of a message, or that of one key, each made anew when it is asked for.
@@ -132,30 +143,40 @@ class Uves:
         if message in self._due:
             self._due[message][key] = None
 
-    def _round(self, world: World) -> None:
-        """What counts is due, what is new, and what is gone."""
-        for message, builder in self.builders.items():
-            keys = builder.keys(world)
-            due = self._due[message]
-            if builder.sampled:
-                due.update(dict.fromkeys(keys))
-            else:
-                known = set(self.cache.keys(message))
-                due.update((key, None) for key in keys if key not in known)
-            due.update(dict.fromkeys(self._gone(builder, world)))
-
-    def _gone(self, builder: Builder, world: World) -> list[str]:
-        keys = set(builder.keys(world))
-        return [key for key in self.cache.keys(builder.message) if key not in keys]
-
     def _begin(self, node: Node, now: float) -> None:
-        if self._changed:
-            self._resolve(node)
-        messages = [message for message, due in self._due.items() if due]
-        if messages:
-            world = World(node, self.generator)
-            self._run = [(self.builders[message], world) for message in messages]
-            self._batch_at = now + PAUSE
+        """Another batch of each message of which something is due; of all in a new round."""
+        survey = now >= self._round_at
+        if survey:
+            self._round_at = now + self._interval
+        self._resolve(node)
+        world = World(node, self.generator)
+        self._run.extend(
+            _Batch(builder, world, survey)
+            for message, builder in self.builders.items()
+            if survey or self._due[message]
+        )
+        self._batch_at = now + PAUSE
+
+    def _step(self, batch: _Batch) -> bool:
+        """Do a little of a batch; whether more of it is left."""
+        due = self._due[batch.builder.message]
+        if batch.survey:
+            batch.survey = False
+            self._survey(batch.builder, batch.world)
+        elif due and batch.left:
+            batch.left -= 1
+            key = next(iter(due))
+            del due[key]
+            self._make(batch.builder, batch.world, key)
+        return bool(due and batch.left)
+
+    def _survey(self, builder: Builder, world: World) -> None:
+        """What counts is due, what is new, and what is gone."""
+        keys = dict.fromkeys(builder.keys(world))
+        known = dict.fromkeys(self.cache.keys(builder.message))
+        due = self._due[builder.message]
+        due.update((key, None) for key in keys if builder.sampled or key not in known)
+        due.update((key, None) for key in known if key not in keys)
 
     def _resolve(self, node: Node) -> None:
         """Name the ports of which something changed that their row does not tell."""
@@ -165,12 +186,6 @@ class Uves:
             if row is not None and row.config_name:
                 self._want(PORT, row.config_name)
                 self._want(TAGS, row.config_name)
-
-    def _batch(self, builder: Builder, world: World) -> None:
-        due = self._due[builder.message]
-        for key in list(islice(due, BATCH)):
-            del due[key]
-            self._make(builder, world, key)
 
     def _make(self, builder: Builder, world: World, key: str) -> None:
         values = builder.values(world, key)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from agent.oper.flow_rows import Acl
 from agent.oper.rows import Vmi
 from agent.telemetry.uve.cache import Values
 from agent.telemetry.uve.generator import Generator
@@ -18,33 +20,48 @@ _NO_UUID = UUID(int=0)
 
 
 class World:
-    """An agent as it is when this is made. Ports without configuration have no name: no UVE."""
+    """An agent, with its ports as they are when they are first asked for.
+
+    Ports without configuration have no name, so there are no UVEs of them. Each grouping is
+    made when it is needed: one of thousands of ports takes a millisecond or two.
+    """
 
     def __init__(self, node: Node, generator: Generator) -> None:
         self.node = node
         self.generator = generator
-        self._rows = node.compiler.vmis()
-        self.ports: dict[str, Vmi] = {}
-        """By the name of the VMI in configuration."""
-        self.acls = node.compiler.acls()
-        self.networks: dict[str, list[Vmi]] = {}
-        self.machines: dict[str, list[Vmi]] = {}
-        """By the UUID of the VM, as text."""
-        for row in self._rows:
-            if row.config_name:
-                self._place(row)
 
-    def _place(self, row: Vmi) -> None:
-        self.ports[row.config_name] = row
-        if row.vn is not None:
-            self.networks.setdefault(row.vn.name, []).append(row)
-        if row.vm_uuid != _NO_UUID:
-            self.machines.setdefault(str(row.vm_uuid), []).append(row)
-
-    @property
+    @cached_property
     def rows(self) -> Sequence[Vmi]:
         """All plugged ports, also those without configuration."""
-        return self._rows
+        return self.node.compiler.vmis()
+
+    @cached_property
+    def ports(self) -> dict[str, Vmi]:
+        """By the name of the VMI in configuration."""
+        return {row.config_name: row for row in self.rows if row.config_name}
+
+    @cached_property
+    def networks(self) -> dict[str, list[Vmi]]:
+        """The ports of each network, by its name."""
+        found: dict[str, list[Vmi]] = {}
+        for row in self.ports.values():
+            if row.vn is not None:
+                found.setdefault(row.vn.name, []).append(row)
+        return found
+
+    @cached_property
+    def machines(self) -> dict[str, list[Vmi]]:
+        """The ports of each VM, by its UUID as text."""
+        found: dict[UUID, list[Vmi]] = {}
+        for row in self.ports.values():
+            if row.vm_uuid != _NO_UUID:
+                found.setdefault(row.vm_uuid, []).append(row)
+        return {str(uuid): rows for uuid, rows in found.items()}
+
+    @cached_property
+    def acls(self) -> dict[str, Acl]:
+        """The access lists in use, by name."""
+        return self.node.compiler.acls()
 
     def host(self) -> Collection[str]:
         """The one key of UVEs that are about this host."""

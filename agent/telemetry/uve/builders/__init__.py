@@ -8,19 +8,19 @@ from __future__ import annotations
 from agent.telemetry.uve.builders import networks, ports, process, vrouter, vrouter_stats
 
 BUILDERS = (
+    ports.PORT,
+    ports.TAGS,
+    ports.STATS,
+    networks.NETWORK,
+    networks.MACHINE,
     process.STATUS,
     process.CLIENT,
     vrouter.HOST,
     vrouter_stats.STATS,
     vrouter_stats.CONTROL,
     vrouter_stats.CPU,
-    networks.NETWORK,
-    networks.MACHINE,
-    ports.PORT,
-    ports.TAGS,
-    ports.STATS,
 )
-"""In the order in which they have their turns."""
+"""In the order in which they have their turns: each grouping of ports is made at one of them."""
 
 PORT, TAGS = ports.PORT.message, ports.TAGS.message
 NETWORK, MACHINE = networks.NETWORK.message, networks.MACHINE.message

@@ -98,12 +98,14 @@ def _plugging(world: World, row: Vmi) -> dict[str, Any]:
 
 def _parent(world: World, row: Vmi) -> str:
     """The UUID of the port that this one is a VLAN of."""
+    if row.tx_vlan_id is None:
+        return ""
     graph = world.node.compiler.graph
     ref = NodeRef(_VMI, row.config_name)
     for end in graph.neighbours(Neighbours(ref, f"{_VMI}-sub-interface")):
         node = graph.node(end) if end.type == _VMI else None
         uuid = uuid_of(node) if node else None
-        if uuid is not None and row.tx_vlan_id is not None:
+        if uuid is not None:
             return str(uuid)
     return ""
 

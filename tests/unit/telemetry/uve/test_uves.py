@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection
 from typing import Any
 
@@ -113,15 +114,22 @@ def test_a_batch_of_each_message_a_second() -> None:
     assert rounds.config.taken() == ["a"]
 
 
-def test_one_turn_makes_one_batch() -> None:
+def test_a_turn_ends_after_some_milliseconds() -> None:
     rounds = Rounds()
-    rounds.counts.names = rounds.config.names = ["a"]
+    rounds.counts.names = [f"n{number}" for number in range(10)]
     rounds.uves.configure(parse(FILE), 0.0)
-    rounds.uves.turn(rounds.world.node, 0.0)
-    assert len(rounds.counts.taken() + rounds.config.taken()) == 1
-    deadline = rounds.uves.deadline()
-    assert deadline is not None
-    assert deadline <= 0.0
+    ticks = itertools.count()
+    rounds.world.node.clock = lambda: next(ticks) * 0.0004
+    turns = []
+    for _ in range(8):
+        rounds.uves.turn(rounds.world.node, 0.0)
+        turns.append(len(rounds.counts.taken()))
+        deadline = rounds.uves.deadline()
+        assert deadline is not None
+        if sum(turns) < 10:
+            assert deadline <= 0.0
+    assert sum(turns) == 10
+    assert 0 < max(turns) < 6
 
 
 def test_a_longer_interval_does_not_put_off_what_is_due_soon() -> None:
