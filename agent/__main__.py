@@ -7,8 +7,10 @@ import sys
 
 _COMMANDS = {
     "explain": "agent.daemon.explain",
+    "log-level": "agent.cli.log_level",
     "replay": "agent.daemon.replay",
     "status": "agent.cli.status",
+    "trace": "agent.cli.trace",
 }
 _AGENT = "agent.daemon.command"
 

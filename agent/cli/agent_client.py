@@ -14,6 +14,7 @@ AGENT = "http://127.0.0.1:8085"
 """The introspect port of an agent on this host, unless its file names another."""
 _MOST_ANSWER = 16 << 20
 _MOST_LINE = 1 << 20
+_DATA = b"data:"
 
 
 class NoAnswerError(AgentError):
@@ -50,8 +51,8 @@ class AgentClient:
             raise self._refused(answer.status, body)
         return body
 
-    def lines(self, path: str) -> Iterator[dict[str, Any]]:
-        """The JSON objects that `path` streams, one a line, until the agent ends it.
+    def events(self, path: str) -> Iterator[dict[str, Any]]:
+        """The JSON objects that `path` streams as server-sent events, until the agent ends it.
 
         NoAnswerError also when the agent falls silent for longer than the time-out.
         """
@@ -63,8 +64,8 @@ class AgentClient:
                     raise self._refused(answer.status, "") from None
             try:
                 while line := answer.readline(_MOST_LINE):
-                    if line.strip():
-                        yield json.loads(line)
+                    if line.startswith(_DATA):
+                        yield json.loads(line.removeprefix(_DATA))
             except (OSError, http.client.HTTPException, ValueError) as error:
                 raise self._silent(error) from None
 

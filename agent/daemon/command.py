@@ -10,6 +10,7 @@ from agent import __version__
 from agent.daemon import Sources, run
 from agent.daemon.configuration import parse
 from agent.daemon.recorder import Recorder
+from agent.daemon.selfwatch import wanted
 from agent.errors import ConfigError
 from agent.io.logs import configure
 from agent.io.recording import DEFAULT_LIMIT, RecordingFile
@@ -25,7 +26,8 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
         prog="vrouter-agent",
         description="Keep the vrouter datapath of this host as its configuration says.",
         epilog="Commands, each with its own --help: `vrouter-agent status` says how an agent is, "
-        "`explain` what becomes of a flow, `replay FILE` plays a recording again.",
+        "`trace` follows a port, prefix or flow, `log-level` changes what is logged, `explain` "
+        "says what becomes of a flow, `replay FILE` plays a recording again.",
     )
     parser.add_argument(
         "--config",
@@ -53,6 +55,14 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
         default=DEFAULT_LIMIT,
         metavar="MIB",
         help=f"stop recording when the file has that size (default: {DEFAULT_LIMIT >> 20})",
+    )
+    parser.add_argument(
+        "--trace",
+        action="append",
+        default=[],
+        metavar="WHAT",
+        help="log all that happens to port=UUID, prefix=A/L[,VRF] or "
+        "flow=SRC,DST,PROTO[,SPORT,DPORT]; may be given several times",
     )
     parser.add_argument("--version", action="version", version=f"vrouter-agent {__version__}")
     return parser.parse_args(words)
@@ -84,7 +94,8 @@ def main(words: list[str]) -> int:
         configure(settings)
         run_dir = RunDir(arguments.run_dir)
         try:
-            run(sources, settings, topology, _recorder(arguments, texts))
+            follow = [wanted(each) for each in arguments.trace]
+            run(sources, settings, topology, _recorder(arguments, texts), follow)
         finally:
             run_dir.close()
     except ConfigError as error:

@@ -23,6 +23,7 @@ from agent.daemon.macs import MacShell
 from agent.daemon.observers import Observers
 from agent.daemon.operational import Operational
 from agent.daemon.recorder import Recorder
+from agent.daemon.selfwatch import SelfWatch, Words
 from agent.errors import ConfigError
 from agent.flow.question import parse as parse_question
 from agent.inputs import HostSettings, Link
@@ -38,6 +39,7 @@ from agent.ksync import InSync, Lost, Session
 from agent.ksync.events import Event as DatapathEvent
 from agent.services import Learned
 from agent.settings import Settings
+from agent.telemetry.checks import watch_files
 from agent.topology import Topology
 from agent.xmpp import Event as ControlEvent
 from agent.xmpp import PeerView
@@ -56,6 +58,7 @@ class Daemon:
         settings: Settings,
         topology: Topology | None,
         recorder: Recorder | None = None,
+        follow: Sequence[Words] = (),
     ) -> None:
         self._sources = sources
         pid, seed, now = os.getpid(), secrets.randbits(64), time.monotonic()
@@ -89,6 +92,10 @@ class Daemon:
             check_interfaces=settings.get("DEFAULT", "platform", str) != "dpdk",
         )
         self._observers = Observers(core, settings, sources.run_dir / DATAPATH_SOCKET, pid=pid)
+        watch_files(self._observers.node.health, lambda: self._ports.file_failures)
+        self._selfwatch = SelfWatch(
+            core, self._observers.node, sources.run_dir, lambda: parse(sources.read())[0], follow
+        )
         self._garbage = GarbageCollector()
         self._stop = asyncio.Event()
         self._turn_due = False
@@ -121,6 +128,7 @@ class Daemon:
 
     async def _start(self) -> None:
         self._garbage.start()
+        self._selfwatch.start()
         if self._relay is not None:
             self._relay.start()
         self._pkt0.start()  # before ksync: the datapath connects to it when it adds the agent vif
@@ -149,6 +157,7 @@ class Daemon:
         self._garbage.close()
         if self._recorder is not None:
             self._recorder.ended(self._core)
+        self._selfwatch.close()
         log.info("stopped")
 
     def reload(self) -> None:
@@ -161,6 +170,7 @@ class Daemon:
                 self._recorder.reloaded(texts, now)
             self._core.reload(settings, topology, now)
             self._observers.configure(settings)
+            self._selfwatch.configure(settings)
         except ConfigError as error:
             log.error("configuration not reloaded", reason=str(error))
             return
@@ -256,10 +266,14 @@ def run(
     settings: Settings,
     topology: Topology | None,
     recorder: Recorder | None = None,
+    follow: Sequence[Words] = (),
 ) -> None:
-    """Run an agent on a uvloop of its own until it is told to stop."""
+    """Run an agent on a uvloop of its own until it is told to stop.
+
+    `follow`: whose traces are logged, as `selfwatch.wanted` gives them.
+    """
 
     async def main() -> None:
-        await Daemon(sources, settings, topology, recorder).run()
+        await Daemon(sources, settings, topology, recorder, follow).run()
 
     uvloop.run(main())

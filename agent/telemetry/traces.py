@@ -96,7 +96,8 @@ class Traces:
     """All buffers and follows of an agent.
 
     `wall` gives seconds since 1970; `sizes` those of buffers by name, in lines. `watching` is
-    called with whether objects are to be told of from now on (`sent`, `answered`).
+    called with whether objects are to be told of from now on (`sent`, `answered`); whoever tells
+    puts itself there.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class Traces:
         watching: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._wall = wall
-        self._watching = watching
+        self.watching = watching
         self.buffers = {
             name: Buffer(name, SIZE, on=name in RARE) for name in sorted((*RARE, *COSTLY))
         }
@@ -176,7 +177,7 @@ class Traces:
         busy = bool(self._follows) or any(self.buffers[name].on for name in COSTLY)
         if busy is not self._busy:
             self._busy = busy
-            self._watching(busy)
+            self.watching(busy)
 
     # ---- hooks
 
