@@ -19,7 +19,7 @@ from typing import Self, TypeVar
 from agent.cli import genetlink, netlink
 from agent.cli.locate import CONTROL, DEFAULT_DIRECTORIES, Place
 from agent.errors import DatapathError, UsageError, WireError
-from agent.sandesh.framing import NLMSG_DONE, FrameReader, request_frame
+from agent.sandesh.framing import NLMSG_DONE, Frame, FrameReader, request_frame
 from agent.sandesh.vrouter import VrResponse, decode_messages
 
 FAMILY = 32
@@ -149,13 +149,25 @@ class DatapathClient:
             return f"the kernel did not take or answer the request: {netlink.reason(error)}"
         return f"the datapath closed the connection: {error.strerror}"
 
+    @staticmethod
+    def _refuse(frame: Frame) -> None:
+        """The kernel's own errors; the module refuses by vr_response."""
+        try:
+            netlink.refuse(frame)
+        except DatapathError as error:
+            if error.errno == errno.EPERM:
+                raise UsageError(
+                    "no permission to use the kernel module (CAP_NET_ADMIN): run as root"
+                ) from None
+            raise
+
     def _answer(self, sequence: int) -> Iterator[object]:
         """The messages of the answer to one request; late answers to others are passed over."""
         while True:
             for frame in self._reader:
                 if frame.seq != sequence:
                     continue
-                netlink.refuse(frame)
+                self._refuse(frame)
                 if frame.type != NLMSG_DONE:
                     yield from decode_messages(frame.payload)
                 if not frame.flags & MULTI:

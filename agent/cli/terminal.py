@@ -33,11 +33,12 @@ _STYLES: tuple[tuple[re.Pattern[str], str], ...] = (
 
 def colours() -> bool:
     """May the terminal of standard output be painted?"""
-    return (
-        sys.stdout.isatty()
-        and not os.environ.get("NO_COLOR")
-        and os.environ.get("TERM", "") not in ("", "dumb")
-    )
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not _dumb()
+
+
+def _dumb() -> bool:
+    """Does the terminal understand nothing but lines?"""
+    return os.environ.get("TERM", "") in ("", "dumb")
 
 
 def paint(line: str) -> str:
@@ -119,7 +120,7 @@ def _start_pager() -> subprocess.Popen[str] | None:
     """$PAGER, else less; None when there is none. It may colour, and ends with a short text."""
     chosen = os.environ.get("PAGER")
     environment = {"LESS": "FRX", **os.environ}
-    if chosen is None and shutil.which(_PAGER[0]):
+    if chosen is None and not _dumb() and shutil.which(_PAGER[0]):
         return subprocess.Popen(_PAGER, stdin=subprocess.PIPE, text=True)
     if chosen and chosen.strip() != "cat":
         return subprocess.Popen(

@@ -127,6 +127,12 @@ def test_the_pager_of_the_user(served: Served, tmp_path: Path) -> None:
     assert shown == TABLE.replace("Label", "Etiquette")
 
 
+def test_no_pager_of_ours_on_a_dumb_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PAGER", raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    assert terminal._start_pager() is None
+
+
 def test_a_pager_that_is_left_early(served: Served, tmp_path: Path) -> None:
     screen = Screen(
         ["mpls", "--dump", "--sock-dir", str(tmp_path)], PAGER="head -n 1", NO_COLOR="1"

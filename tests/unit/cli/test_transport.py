@@ -231,12 +231,21 @@ def test_a_late_answer_is_not_taken_for_the_next(kernel: Kernel) -> None:
         assert connected.request(VrMplsReq().encode()) == (0, [])
 
 
+def netlink_error(code: int) -> bytes:
+    return struct.pack("=IHHIIi", 36, 2, 0, 0, 0, code) + bytes(16)
+
+
 def test_a_netlink_error_is_a_refusal(kernel: Kernel) -> None:
-    error = struct.pack("=IHHIIi", 36, 2, 0, 0, 0, -1) + bytes(16)
-    kernel.answer([error])
+    kernel.answer([netlink_error(-22)])
     with client(kernel) as connected, pytest.raises(DatapathError) as refused:
         connected.request(VrMplsReq().encode())
-    assert refused.value.errno == 1
+    assert refused.value.errno == 22
+
+
+def test_who_may_use_the_module(kernel: Kernel) -> None:
+    kernel.answer([netlink_error(-1)])
+    with client(kernel) as connected, pytest.raises(UsageError, match="run as root"):
+        connected.request(VrMplsReq().encode())
 
 
 def test_strangers_are_not_listened_to(kernel: Kernel) -> None:
