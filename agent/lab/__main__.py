@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import sys
 import threading
@@ -12,6 +14,8 @@ from typing import Any
 import click
 
 from agent.errors import AgentError
+from agent.lab.collector import LabCollector, Told
+from agent.lab.collector import listen as listening
 from agent.lab.connection import Connection, attach
 from agent.lab.console import Progress, show_controller, show_routes, show_state
 from agent.lab.controller import messages as controls
@@ -195,6 +199,28 @@ def plug(vm: str, run_dir: RunDir) -> None:
 def unplug(vm: str, run_dir: RunDir) -> None:
     """End a VM's DHCP client and delete its port."""
     attach(run_dir).command(Unplug(vm))
+
+
+@cli.command()
+@click.option("--listen", default="127.0.0.1:8086", show_default=True, metavar="ADDRESS:PORT")
+@click.option("--json", "as_json", is_flag=True, help="Print each message as one line of JSON.")
+@click.argument("messages", nargs=-1, metavar="[MESSAGE]...")
+def collector(listen: str, as_json: bool, messages: tuple[str, ...]) -> None:
+    """Be a collector and print what agents tell: all messages, or those named MESSAGE.
+
+    Agents connect where [DEFAULT] collectors names this address. Ctrl-C ends it.
+    """
+
+    def show(one: Told) -> None:
+        if not messages or one.name in messages:
+            click.echo(one.json if as_json else one.line)
+
+    def ready(port: int) -> None:
+        click.echo(f"collecting on port {port}; Ctrl-C ends it", err=True)
+
+    address, port = listening(listen)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(LabCollector(show).serve(address, port, ready))
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from agent.telemetry.uve.cache import Uve, UveCache, Values
 from agent.telemetry.uve.check import collector
-from agent.telemetry.uve.frames import Hint, Identity, Level, Type
+from agent.telemetry.uve.frames import Header, Hint, Identity, Level, Type, frame
 from agent.telemetry.uve.generator import Generator, State, View
 from agent.telemetry.uve.message_stats import Drop, MessageStats
 from agent.telemetry.uve.outbox import Outbox
@@ -21,6 +21,7 @@ from agent.telemetry.uve.uves import Uves, build
 __all__ = [
     "Drop",
     "Generator",
+    "Header",
     "Hint",
     "Identity",
     "Level",
@@ -36,4 +37,5 @@ __all__ = [
     "View",
     "build",
     "collector",
+    "frame",
 ]

@@ -58,9 +58,14 @@ class _Tree:
         raise WireError("XML with a document type")
 
 
+def document(frame: bytes) -> Element:
+    """The tree of a frame. WireError for what is no XML, or too much of it."""
+    return _Tree().read(frame)
+
+
 def read(frame: bytes) -> tuple[str, Answer | None]:
     """The name of the message in a frame, and the answer if it is that. WireError: neither."""
-    root = _Tree().read(frame)
+    root = document(frame)
     messages = [each for each in root if each.tag != "SandeshHeader"]
     if len(messages) != 1 or len(root) > 2:
         raise WireError(f"a frame with {len(messages)} messages")
