@@ -14,7 +14,7 @@ from itertools import accumulate
 from agent.histogram import BOUNDS, Histogram
 from agent.telemetry.node import Node
 
-SLICE = 512
+SLICE = 128
 """Lines of a piece: well below a millisecond."""
 
 Labels = tuple[str, ...]

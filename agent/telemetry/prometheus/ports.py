@@ -71,16 +71,13 @@ def _rows_of_ports(node: Node) -> Iterator[str]:
 
 
 def _info(vmi: Vmi) -> str:
-    address = vmi.ip or vmi.ip6
-    labels = (
-        vmi.name,
-        str(vmi.uuid),
-        "" if vmi.vn is None else vmi.vn.name,
-        vmi.vm_name,
-        "" if vmi.vrf is None else vmi.vrf.name,
-        "" if address is None else str(address),
+    """The line of INFO; UUIDs and addresses have nothing to escape."""
+    network = "" if vmi.vn is None else escaped(vmi.vn.name)
+    vrf = "" if vmi.vrf is None else escaped(vmi.vrf.name)
+    return (
+        f'vrouter_port_info{{port="{escaped(vmi.name)}",uuid="{vmi.uuid}",network="{network}",'
+        f'vm="{escaped(vmi.vm_name)}",vrf="{vrf}",address="{vmi.ip or vmi.ip6 or ""}"}} 1'
     )
-    return f"vrouter_port_info{labelled(INFO.labels, labels)} 1"
 
 
 def _column(family: Family, rows: Sequence[T], line: Callable[[T], str]) -> Iterator[str]:
