@@ -27,6 +27,7 @@ MPLS_OVER_GRE, UDP, MPLS_OVER_UDP, VXLAN, L3_VXLAN = 0x8, 0x10, 0x40, 0x80, 0x20
 PBB, UNDERLAY_ECMP = 0x80000, 0x10000000
 _ETH_P_ARP, _ETH_P_IP = 0x0806, b"\x08\x00"
 _NO_LABEL = -1
+_MOST_WAYS = 3
 _KINDS = (RECEIVE, ENCAP, TUNNEL, RESOLVE, DISCARD, COMPOSITE, VRF_TRANSLATE, L2_RECEIVE)
 _SWITCHES = (
     ("pol", 0x2, "policy"),
@@ -88,11 +89,18 @@ def _add_ways(group: argparse._ArgumentGroup) -> None:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(tool.number(part) for part in text.split(",")[:3])
+    return tuple(tool.number(part) for part in _ways(text))
 
 
 def _macs(text: str) -> tuple[Mac, ...]:
-    return tuple(changes.mac(part) for part in text.split(",")[:3])
+    return tuple(changes.mac(part) for part in _ways(text))
+
+
+def _ways(text: str) -> list[str]:
+    parts = text.split(",")
+    if len(parts) > _MOST_WAYS:
+        raise argparse.ArgumentTypeError(f"{text!r} has more than {_MOST_WAYS} parts")
+    return parts
 
 
 def _ip4(text: str) -> IPv4Address:

@@ -33,7 +33,7 @@ _COUNTED = ("packets", "bytes", "errors", "nombufs", "syscalls", "errors_to_lcor
 
 def add_options(made: argparse.ArgumentParser) -> None:
     """The options that say what `--add` and `--create` make."""
-    group = made.add_argument_group("with --add (the first three are needed)")
+    group = made.add_argument_group("with --add (--mac, --vrf and --type are needed)")
     group.add_argument("--mac", type=changes.mac, metavar="MAC", help="its MAC address")
     group.add_argument("--type", choices=TYPES, help="what it is")
     group.add_argument("--transport", choices=TRANSPORTS, help="how it is reached")

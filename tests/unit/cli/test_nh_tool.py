@@ -196,6 +196,7 @@ def test_what_an_indirect_one_stands_for_is_shown_too(
         (["--create", "9", "--type", "3", "--vrf", "0", "--pbb"], "needs --cni --lbl --dmac"),
         (["--create", "9", "--type", "6", "--vrf", "0", "--cevpn"], "needs --cni --lbl"),
         (["--create", "9", "--smac", "x"], "not a MAC address"),
+        (["--create", "9", "--oif", "1,2,3,4"], "more than 3 parts"),
         (["--create", "9", "--sip", "x"], "argument --sip"),
         (["--create", "9", "--dport", "65536"], "is no port"),
     ],

@@ -460,13 +460,23 @@ def test_rates_on_a_terminal(here: list[str]) -> None:
     os.close(terminal)
 
 
-def test_creating_is_for_the_kernel(
-    here: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_creating_is_for_the_kernel(here: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert vif.main([*here, "--create", "vhost0", "--mac", MAC]) == 0
     assert capsys.readouterr().out == "vhost_create: Operation not supported\n"
     assert vif.main([*here, "--create", "vhost0", "--mac", MAC, "--json"]) == 1
     assert capsys.readouterr().out == ""
+
+
+def test_a_kernel_without_the_module_creates_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VROUTER_RUN_DIR", raising=False)
+    monkeypatch.setattr("agent.cli.locate.DEFAULT_DIRECTORIES", ())
+    with own_network():
+        assert vif.main(["--create", "vhost0", "--mac", MAC]) == 0
+        assert capsys.readouterr().out == "vhost_create: Operation not supported\n"
+        assert vif.main(["--create", "x" * 16, "--mac", MAC]) == 1
+        assert "has 1 to 15 bytes" in capsys.readouterr().err
 
 
 # --- pieces
