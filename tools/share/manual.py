@@ -36,7 +36,7 @@ def render(command: Command, version: str, date: str, others: list[str]) -> str:
     lines += _usage(command)
     lines += [".SH DESCRIPTION", *_paragraphs(command.purpose)]
     lines += _options(command, ".SH OPTIONS")
-    lines += _commands(command)
+    lines += _commands(command, others)
     if command.epilog and not command.commands:
         lines += [".SH NOTES", *_paragraphs(command.epilog)]
     lines += _surroundings(command)
@@ -96,12 +96,16 @@ def _names(option: Option) -> str:
     return f"{names} [{value}]" if option.value_optional else f"{names} {value}"
 
 
-def _commands(command: Command) -> Iterator[str]:
-    """Each subcommand, and its own ones, in a section of one heading."""
+def _commands(command: Command, others: list[str]) -> Iterator[str]:
+    """Each subcommand under a heading; those with a page of their own in a line."""
     if not command.commands:
         return
     yield ".SH COMMANDS"
     for inner in command.commands:
+        if inner.name in others:
+            yield from (".TP", f".B {escaped(inner.name)}", f"{escaped(_summary(inner))}; see")
+            yield f".BR {escaped(inner.name)} (8)"
+            continue
         yield f".SS {escaped(inner.name)}"
         yield from _usage(inner)
         yield ".PP"
@@ -117,8 +121,9 @@ def _surroundings(command: Command) -> Iterator[str]:
     if not any(f"--{_DATAPATH}" in option.names for option in command.options):
         return
     yield from (".SH EXIT STATUS", _STATUS)
-    yield from (".PP", f"1 when there is no datapath or it does not answer, {command.misuse or 2}")
-    yield "for wrong options, 130 when interrupted."
+    misuse = 2 if command.misuse is None else command.misuse
+    yield from (".PP", f"1 when there is no datapath or it does not answer, {misuse} for wrong")
+    yield "options, 130 when interrupted."
     yield from _table(".SH ENVIRONMENT", _ENVIRONMENT)
     yield from _table(".SH FILES", _FILES)
 

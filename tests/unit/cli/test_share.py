@@ -272,6 +272,14 @@ def test_man_shows_a_page(share: Path) -> None:
         assert words in shown
 
 
+def test_commands_with_a_page_are_not_told_twice(share: Path) -> None:
+    page = (share / TEXTS["man"].format("vrouter")).read_text()
+    assert ".B vif\n" in page
+    assert ".BR vif (8)\n" in page
+    assert "xconnect" not in page
+    assert ".SS replay\n" in (share / TEXTS["man"].format("vrouter-agent")).read_text()
+
+
 def test_text_that_roff_would_take_for_something_else() -> None:
     command = Command(
         "x", ".Dot first\\second", "x [-h]", (Option(("-o",), "'quoted' -\\", "V"),),
