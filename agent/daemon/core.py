@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 import structlog
@@ -26,6 +26,7 @@ from agent.ksync.events import Event as DatapathEvent
 from agent.objects import Desired, Key, Kind
 from agent.oper.compiler import Compiler
 from agent.oper.desired import bridge_route
+from agent.oper.results import Delta
 from agent.rest import PortStore
 from agent.rest.ports import Change
 from agent.services import Learned, Probe, TrappedPackets
@@ -88,6 +89,8 @@ class Core:
         self._seeded = False
         self._held = False
         """Whether what an agent before has written stays until we know all that it knew."""
+        self.followers: list[Callable[[Delta], object]] = []
+        """Told what each batch of changes came to."""
         self.trace: Traces | None = None
         """Told of what happens, where somebody wants to know."""
         self._configure(settings, topology, now)
@@ -255,6 +258,8 @@ class Core:
         delta = self.compiler.commit()
         if self.trace is not None:
             self.trace.delta(delta)
+        for follow in self.followers:
+            follow(delta)
         news = self._has_news()
         if news:  # before leftovers may be swept
             self._joined.follow()

@@ -10,6 +10,7 @@ from pathlib import Path
 from agent import __version__
 from agent.daemon.core import Core
 from agent.daemon.host import host_name
+from agent.io.collector import CollectorConnection
 from agent.io.datapath_reader import DatapathReader
 from agent.io.introspect_api import IntrospectApi
 from agent.io.logs import LEVELS
@@ -20,7 +21,7 @@ from agent.telemetry.health import Health
 from agent.telemetry.meters import Meters
 from agent.telemetry.statistics import Statistics
 from agent.telemetry.traces import Traces
-from agent.telemetry.uve import Identity, Uves, build
+from agent.telemetry.uve import Identity, Uves, build, collector
 
 
 class Observers:
@@ -32,6 +33,9 @@ class Observers:
         self.node = node = _node(core, settings, self._reader, pid)
         watch(node.health, node, lambda: core.configured)
         watch_statistics(node.health, node, node.statistics, self._interval)
+        node.health.add("collector", lambda: collector(node.uves.generator))
+        self._collector = CollectorConnection(node, node.uves)
+        core.followers.append(self._collector.follow)
         self._introspect = IntrospectApi(
             node,
             host=settings.get("DEFAULT", "http_server_ip", str),
@@ -42,15 +46,18 @@ class Observers:
         """Begin on the running loop. ConfigError when the introspect port cannot be had."""
         self._reader.start()
         await self._introspect.start()
+        self._collector.start()
 
     async def close(self) -> None:
         """End, within seconds."""
         await self._introspect.close()
+        await self._collector.close()
         await self._reader.close()
 
     def configure(self, settings: Settings) -> None:
         """The file was read again."""
         self.node.settings = settings
+        self._collector.configure(settings)
 
     def _interval(self) -> float:
         return self.node.settings.get("DEFAULT", "statistics_interval", int)

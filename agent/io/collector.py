@@ -14,6 +14,7 @@ import structlog
 
 from agent.errors import BugError, ConfigError
 from agent.io.peers import TlsFiles, tls_client, watch_peer, why
+from agent.oper import Delta
 from agent.settings import Server, Settings
 from agent.telemetry import Node
 from agent.telemetry.uve import Level, Type, Uves, Values
@@ -101,8 +102,14 @@ class CollectorConnection:
         self.kick()
         return taken
 
+    def follow(self, delta: Delta) -> None:
+        """What a batch of the compiler made different: it is told soon."""
+        self._uves.follow(delta)
+        if self._uves.generator.configured:
+            self.kick()
+
     def kick(self) -> None:
-        """Soon do what is due: call it after `uves.follow`."""
+        """Soon do what is due."""
         if self._wake is None and self._running:
             self._wake = asyncio.get_running_loop().call_soon(self._pump)
 

@@ -59,8 +59,7 @@ class Agent:
         """Unplug a port; its name."""
         row = self.node.compiler.vmis()[0]
         self.node.compiler.remove_port(row.uuid)
-        self.uves.follow(self.node.compiler.commit())
-        self.connection.kick()
+        self.connection.follow(self.node.compiler.commit())
         return row.config_name
 
     def sample(self, count: int) -> None:
