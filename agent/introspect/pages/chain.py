@@ -21,6 +21,7 @@ from agent.introspect.pages.shown import (
     Tree,
     run,
 )
+from agent.introspect.pages.slices import made, pause
 from agent.ksync.record import RecordView
 from agent.objects import Identity, Key, Kind
 from agent.oper.incremental import Call, InputRead
@@ -46,7 +47,7 @@ def line(node: Node, view: RecordView) -> list[Cell]:
     return [name, words.state(view, connected=connected), words.describe(node, view)]
 
 
-def sections(node: Node, view: RecordView) -> list[Section]:
+async def sections(node: Node, view: RecordView) -> list[Section]:
     """What needs an object, what it needs, and what it was made from."""
     users, count = node.session.above(view.identity, MOST_USERS)
     needs = node.session.beneath(view.identity)
@@ -54,16 +55,17 @@ def sections(node: Node, view: RecordView) -> list[Section]:
     above = Grid(
         "Objects that use this one",
         _COLUMNS,
-        [line(node, one) for one in users],
+        await made(users, lambda one: line(node, one), node.clock),
         empty="Nothing uses it.",
         note=note,
     )
     below = Grid(
         "Objects that must be in the datapath before it",
         _COLUMNS,
-        [line(node, one) for one in needs],
+        await made(needs, lambda one: line(node, one), node.clock),
         empty="It needs nothing.",
     )
+    await pause()
     return [
         Section("users", "What depends on it", [above]),
         Section("needs", "What it needs", [below]),

@@ -10,7 +10,7 @@ from agent.introspect.pages import chain, links, words
 from agent.introspect.pages.asked import PAGE, Asked, NotThere, address, whole
 from agent.introspect.pages.select import Smallest
 from agent.introspect.pages.shown import Cell, Facts, Field, Form, Grid, Section, Shown, Text, Tone
-from agent.introspect.pages.slices import sliced, walk
+from agent.introspect.pages.slices import made, walk
 from agent.ksync import State
 from agent.ksync.record import RecordView
 from agent.objects import Identity, Kind
@@ -24,21 +24,15 @@ MOST_UNSYNCED = 50
 
 async def show(node: Node, asked: Asked) -> Shown:
     """How the datapath compares to what is wanted."""
-    counts: dict[Kind, Counter[State]] = {kind: Counter() for kind in Kind}
-    open_ones: list[RecordView] = []
-    async for at in sliced(node.session.identities(), node.clock):
-        view = node.session.look(at)
-        if view is None:
-            continue
-        counts[at.kind][view.state] += 1
-        if view.state is not State.SYNCED and len(open_ones) < MOST_UNSYNCED:
-            open_ones.append(view)
+    counts: Counter[Kind] = Counter()
+    identities = node.session.identities()
+    await walk(identities, lambda part: counts.update(at.kind for at in part), node.clock)
     return Shown(
         "Datapath",
         [
             Section("state", "State", [_session(node)]),
             Section("kinds", "Objects", [_kinds(counts)]),
-            Section("open", "Not in sync", [_open(node, open_ones, counts)]),
+            Section("open", "Not in sync", [await _open(node, identities)]),
         ],
         state=standing(node),
     )
@@ -61,6 +55,7 @@ def _session(node: Node) -> Facts:
     return Facts(
         (
             ("Connection", standing(node)),
+            ("Not yet as wanted", node.session.unsettled),
             ("Written", counters.writes.total()),
             ("Acknowledged", counters.acks),
             ("Refused", refused or "never"),
@@ -72,19 +67,13 @@ def _session(node: Node) -> Facts:
     )
 
 
-def _kinds(counts: dict[Kind, Counter[State]]) -> Grid:
+def _kinds(counts: Counter[Kind]) -> Grid:
     rows: list[list[Cell]] = []
-    for kind, states in counts.items():
-        if states:
-            name: Cell = (
-                Text(_title(kind), f"/datapath/{kind.value}")
-                if kind in LISTED
-                else (Text(_title(kind), "/vrfs"))
-            )
-            others = states.total() - states[State.SYNCED] - states[State.HELD]
-            rows.append([name, states.total(), states[State.SYNCED], others, states[State.HELD]])
-    columns = ("Kind", "Objects", "In the datapath", "On their way", "Refused")
-    return Grid("Objects by kind", columns, rows, numeric=frozenset((1, 2, 3, 4)))
+    for kind in Kind:
+        place = f"/datapath/{kind.value}" if kind in LISTED else "/vrfs"
+        if counts[kind]:
+            rows.append([Text(_title(kind), place), f"{counts[kind]:,}"])
+    return Grid("Objects by kind", ("Kind", "Objects"), rows, numeric=frozenset((1,)))
 
 
 def _title(kind: Kind) -> str:
@@ -100,10 +89,20 @@ def _title(kind: Kind) -> str:
     return names.get(kind, f"{kind.value}s")
 
 
-def _open(node: Node, views: list[RecordView], counts: dict[Kind, Counter[State]]) -> Grid:
-    total = sum(states.total() - states[State.SYNCED] for states in counts.values())
-    note = f"{len(views)} of {total} are shown" if total > len(views) else ""
-    rows = [chain.line(node, view) for view in views]
+async def _open(node: Node, identities: Sequence[Identity]) -> Grid:
+    """What is not as it should be; looked for only while ksync says that there is something."""
+    total, found = node.session.unsettled, list[RecordView]()
+
+    def take(part: Sequence[Identity]) -> None:
+        for at in part if len(found) < MOST_UNSYNCED else ():
+            view = node.session.look(at)
+            if view is not None and view.state is not State.SYNCED:
+                found.append(view)
+
+    if total or not node.session.running:
+        await walk(identities, take, node.clock)
+    rows = await made(found[:MOST_UNSYNCED], lambda view: chain.line(node, view), node.clock)
+    note = f"{len(rows)} of {total} are shown" if total > len(rows) else ""
     columns = ("Object", "State", "What it does")
     empty = "Everything that is wanted is in the datapath, and nothing else."
     return Grid("Objects that are not as wanted", columns, rows, empty=empty, note=note)
@@ -126,7 +125,8 @@ async def listing(node: Node, asked: Asked) -> Shown:
         path = f"/datapath/{kind.value}"
         more = Text("Next", address(path, **{"from": _first(found[PAGE])}))
     views = [node.session.look(at) for at in found[:PAGE]]
-    rows = [chain.line(node, view) for view in views if view is not None]
+    known = [view for view in views if view is not None]
+    rows = await made(known, lambda view: chain.line(node, view), node.clock)
     form = Form(f"/datapath/{kind.value}", "Show", (Field("from", "From number", str(after)),))
     table = Grid(_title(kind), ("Object", "State", "What it does"), rows, more=more)
     title = _title(kind)
@@ -144,15 +144,15 @@ async def one(node: Node, asked: Asked) -> Shown:
     view = node.session.look(at)
     if view is None:
         raise NotThere(f"Neither wanted nor in the datapath: {at}.")
-    return page(node, view)
+    return await page(node, view)
 
 
-def page(node: Node, view: RecordView) -> Shown:
+async def page(node: Node, view: RecordView) -> Shown:
     """The page of any object."""
     state = Section("facts", "State", [chain.facts_of(node, view), message(view)])
     return Shown(
         links.title(view.identity),
-        [state, *chain.sections(node, view)],
+        [state, *await chain.sections(node, view)],
         what=f"Object of the datapath: {view.identity.kind.value}",
         state=words.state(view, connected=node.session.running),
     )

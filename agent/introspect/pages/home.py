@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from agent.introspect.pages import links, plot, ports, rates, words
 from agent.introspect.pages.asked import Asked
 from agent.introspect.pages.shown import (
@@ -15,6 +17,8 @@ from agent.introspect.pages.shown import (
     Text,
     Tone,
 )
+from agent.introspect.pages.shown import Part as Shape
+from agent.introspect.pages.slices import pause
 from agent.telemetry import Node
 from agent.telemetry.health import Part, State
 
@@ -27,13 +31,11 @@ _WORDS = {State.OK: "well", State.DEGRADED: "degraded", State.DOWN: "down"}
 async def show(node: Node, asked: Asked) -> Shown:
     """The page at `/`."""
     report = node.health.report()
-    sections = [
-        Section("state", "State", [Cards([_card(part, report.time) for part in report.parts])]),
-        Section("rates", "The last ten minutes", [rates.host(node)]),
-        Section("ports", "Plugged ports", [_ports(node)]),
-        Section("problems", "Refusals and problems", [_problems(node)]),
-        Section("totals", "Totals", [_totals(node)]),
-    ]
+    cards = Cards([_card(part, report.time) for part in report.parts])
+    sections = [Section("state", "State", [cards])]
+    for name, title, make in _SECTIONS:
+        await pause()
+        sections.append(Section(name, title, [make(node)]))
     return Shown(
         node.host,
         sections,
@@ -109,3 +111,11 @@ def _totals(node: Node) -> Facts:
             ("Running for", plot.span(max(0.0, node.wall() - node.started))),
         )
     )
+
+
+_SECTIONS: tuple[tuple[str, str, Callable[[Node], Shape]], ...] = (
+    ("rates", "The last ten minutes", rates.host),
+    ("ports", "Plugged ports", _ports),
+    ("problems", "Refusals and problems", _problems),
+    ("totals", "Totals", _totals),
+)

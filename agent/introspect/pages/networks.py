@@ -78,7 +78,7 @@ async def one(node: Node, asked: Asked) -> Shown:
         [
             Section("facts", "Properties", [_facts(node, network)]),
             Section("subnets", "Subnets", [_subnets(network)]),
-            Section("ports", "Ports on this host", [ports.grid(node, rows, start, more)]),
+            Section("ports", "Ports on this host", [await ports.grid(node, rows, start, more)]),
         ],
         what="Virtual network",
         state=state(network),

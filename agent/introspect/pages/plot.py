@@ -10,6 +10,8 @@ WIDTH, HEIGHT = 320, 120
 LEFT, RIGHT, TOP, BOTTOM = 44, 6, 8, 18
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _SMALL = ((1, ""), (1e-3, "m"), (1e-6, "µ"))
+_LEAST = 1e-9
+"""What is smaller is drawn as nothing."""
 _STEPS = (1, 2, 2.5, 5, 10)
 
 
@@ -100,7 +102,7 @@ def _summary(lines: Sequence[Line], unit: str, across: float) -> str:
 
 def nice(most: float) -> float:
     """The end of an axis that has room for `most`: a round number above 0."""
-    if most <= 0:
+    if most < _LEAST:
         return 1.0
     power: float = 10 ** floor(log10(most))
     return next(step * power for step in _STEPS if step * power >= most * 0.9999)

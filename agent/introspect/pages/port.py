@@ -28,6 +28,7 @@ from agent.introspect.pages.shown import (
     Text,
     Tree,
 )
+from agent.introspect.pages.slices import pause, sliced
 from agent.ksync.record import RecordView
 from agent.objects import Identity, Kind
 from agent.oper.flow_rows import FlowPort
@@ -49,11 +50,11 @@ async def show(node: Node, asked: Asked) -> Shown:
     sections = [
         Section("facts", "Port", [_facts(node, row)]),
         Section("counters", "Counters", await _counters(node, row)),
-        Section("routes", "Routes that lead to it", [_routes(node, row)]),
-        Section("policy", "Policy", _policy(node, flow)),
+        Section("routes", "Routes that lead to it", [await _routes(node, row)]),
+        Section("policy", "Policy", await _policy(node, flow)),
         Section("flows", "Flows", await _flows(node, row, asked)),
-        Section("chain", "In the datapath", _chain(node, row)),
-        Section("made", "What made it", _made(node, row), folded=True),
+        Section("chain", "In the datapath", await _chain(node, row)),
+        Section("made", "What made it", await _made(node, row), folded=True),
     ]
     lead = "" if row.active else f"It does not forward: {row.reason or 'no reason known'}"
     title = row.vm_name or row.name
@@ -155,9 +156,9 @@ async def _counters(node: Node, row: Vmi) -> list[Part]:
 # Routes
 
 
-def _routes(node: Node, row: Vmi) -> Grid:
+async def _routes(node: Node, row: Vmi) -> Grid:
     rows: list[list[Cell]] = []
-    for vrf, view in _own_routes(node, row):
+    async for vrf, view in sliced(_own_routes(node, row), node.clock):
         rows.append([links.vrf_by(vrf, _vrf_name(node, vrf)), *vrfs.route_row(node, view)])
     columns = ("VRF", *vrfs.COLUMNS)
     empty = "None: nothing finds its way to it."
@@ -195,7 +196,7 @@ def _vrf_name(node: Node, index: int) -> str:
 # Policy and flows
 
 
-def _policy(node: Node, flow: FlowPort | None) -> list[Part]:
+async def _policy(node: Node, flow: FlowPort | None) -> list[Part]:
     if flow is None:
         return [Note("Configuration says nothing of its flows yet.")]
     policy, lists = flow.policy, node.compiler.acls()
@@ -210,7 +211,7 @@ def _policy(node: Node, flow: FlowPort | None) -> list[Part]:
         )
     )
     parts: list[Part] = [facts]
-    for name, role in named[:MOST_LISTS]:
+    async for name, role in sliced(named[:MOST_LISTS], node.clock):
         acl = lists.get(name)
         if acl is None:
             parts.append(Note((links.access_list(name), "is not there: everything is denied")))
@@ -235,7 +236,7 @@ async def _flows(node: Node, row: Vmi, asked: Asked) -> list[Part]:
 # Chain
 
 
-def _chain(node: Node, row: Vmi) -> list[Part]:
+async def _chain(node: Node, row: Vmi) -> list[Part]:
     if row.vif_index < 0:
         return [Note("Nothing: it has no vif.")]
     vif = Identity(Kind.VIF, row.vif_index)
@@ -243,13 +244,15 @@ def _chain(node: Node, row: Vmi) -> list[Part]:
     if view is None:
         return [Note("Nothing: its vif is not wanted.")]
     connected = node.session.running
+    await pause()
     facts = Facts((("Vif", (links.identity(vif), words.state(view, connected=connected))),))
     hint = "What needs its vif, and what needs that: nexthops, labels, routes."
     return [facts, Note(hint), Tree(chain.upwards(node, vif))]
 
 
-def _made(node: Node, row: Vmi) -> list[Part]:
+async def _made(node: Node, row: Vmi) -> list[Part]:
     view = node.session.look(Identity(Kind.VIF, row.vif_index))
     if view is None:
         return [Note("Nothing yet.")]
+    await pause()
     return chain.reasons(node, view.key)

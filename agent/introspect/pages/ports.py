@@ -19,6 +19,7 @@ from agent.introspect.pages.shown import (
     Text,
     Tone,
 )
+from agent.introspect.pages.slices import made, sliced
 from agent.oper.rows import Vmi
 from agent.telemetry import Node
 
@@ -96,21 +97,25 @@ def unknown_row(one: PluggedPort) -> list[Cell]:
     ]
 
 
-def grid(node: Node, rows: Sequence[Vmi], start: int, more: str, caption: str = "Ports") -> Grid:
+async def grid(
+    node: Node, rows: Sequence[Vmi], start: int, more: str, caption: str = "Ports"
+) -> Grid:
     """A page of ports from `start` on; `more` is the address of the page without a start."""
     part = rows[start : start + PAGE]
     left = len(rows) - start - len(part)
     note = f"{start + 1} to {start + len(part)} of {len(rows)}" if start or left > 0 else ""
     following = Text(f"Next {min(PAGE, left)} ports", more) if left > 0 else None
-    return Grid(caption, COLUMNS, [row(one) for one in part], note=note, more=following)
+    shown = await made(part, row, node.clock)
+    return Grid(caption, COLUMNS, shown, note=note, more=following)
 
 
 async def show(node: Node, asked: Asked) -> Shown:
     """The list of ports."""
     words, wanted, start = asked.text("filter").lower(), asked.text("state"), asked.number("start")
-    rows = [one for one in node.compiler.vmis() if not words or matches(one, words)]
-    if wanted in STATES[1:]:
-        rows = [one for one in rows if one.active is (wanted == STATES[1])]
+    rows: list[Vmi] = []
+    async for one in sliced(node.compiler.vmis(), node.clock):
+        if (not words or matches(one, words)) and wanted in ("", STATES[2 - one.active]):
+            rows.append(one)
     more = address("/ports", filter=words, state=wanted, start=start + PAGE)
     form = Form(
         "/ports",
@@ -120,7 +125,7 @@ async def show(node: Node, asked: Asked) -> Shown:
             Field("state", "State", wanted, choices=STATES),
         ),
     )
-    parts: list[Part] = [form, grid(node, ordered(rows), start, more)]
+    parts: list[Part] = [form, await grid(node, ordered(rows), start, more)]
     sections = [Section("ports", "Plugged ports", parts)]
     strays = unknown(node)
     if strays and not words and not start:

@@ -6,12 +6,13 @@ import types
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Sequence
 from typing import TypeVar
 
-SLICE = 0.002
+SLICE = 0.0015
 """Seconds of work until the loop is given away."""
-_LOOKS = 16
+_LOOKS = 4
 _PART = 256
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @types.coroutine
@@ -28,6 +29,11 @@ async def sliced(items: Iterable[T], clock: Callable[[], float]) -> AsyncIterato
             await pause()
             end = clock() + SLICE
         yield item
+
+
+async def made(items: Iterable[T], make: Callable[[T], R], clock: Callable[[], float]) -> list[R]:
+    """What `make` makes of each item, with pauses."""
+    return [make(item) async for item in sliced(items, clock)]
 
 
 async def walk(

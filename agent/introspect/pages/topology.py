@@ -17,7 +17,7 @@ from agent.introspect.pages.drawing import (
     stroke,
 )
 from agent.introspect.pages.shown import Cell, Drawing, Grid, Section, Shown, Text, Tone
-from agent.introspect.pages.slices import walk
+from agent.introspect.pages.slices import pause, sliced, walk
 from agent.ksync import State
 from agent.ksync.record import RecordView
 from agent.objects import Identity, Kind
@@ -57,7 +57,8 @@ class Far:
 
 async def show(node: Node, asked: Asked) -> Shown:
     """The page."""
-    groups, tunnels = _groups(node), await _tunnels(node)
+    groups, tunnels = await _groups(node), await _tunnels(node)
+    await pause()
     return Shown(
         "Topology",
         [
@@ -69,10 +70,10 @@ async def show(node: Node, asked: Asked) -> Shown:
     )
 
 
-def _groups(node: Node) -> list[Group]:
+async def _groups(node: Node) -> list[Group]:
     found: dict[str, list[Vmi]] = {}
     hrefs: dict[str, str] = {}
-    for row in node.compiler.vmis():
+    async for row in sliced(node.compiler.vmis(), node.clock):
         link = links.network(row.vn)
         name = link.text if row.vn else "no network"
         found.setdefault(name, []).append(row)

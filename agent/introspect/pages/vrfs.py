@@ -10,7 +10,7 @@ from agent.introspect.pages import chain, datapath, links, words
 from agent.introspect.pages.asked import PAGE, Asked, BadRequest, NotThere, address, whole
 from agent.introspect.pages.select import Smallest
 from agent.introspect.pages.shown import Cell, Facts, Field, Form, Grid, Section, Shown, Text
-from agent.introspect.pages.slices import sliced, walk
+from agent.introspect.pages.slices import made, pause, sliced, walk
 from agent.ksync.record import RecordView
 from agent.objects import Identity, Kind
 from agent.oper.datapath import Family, InetFlag, inet_key
@@ -91,13 +91,14 @@ async def one(node: Node, asked: Asked) -> Shown:
     )
     caption = "Bridge routes" if wanted.kind is Kind.BRIDGE_ROUTE else "Inet routes"
     grid = Grid(caption, COLUMNS, rows, empty="No such route.", more=following)
+    await pause()
     view = node.session.look(Identity(Kind.VRF, row.index))
     return Shown(
         links.short(row.name),
         [
             Section("routes", "Routes", [form, grid]),
             Section("facts", "Properties", [_facts(node, row)]),
-            *(chain.sections(node, view)[1:] if view else ()),
+            *((await chain.sections(node, view))[1:] if view else ()),
         ],
         what="VRF",
         state=words.state(view, connected=node.session.running) if view else None,
@@ -187,7 +188,8 @@ async def _page(node: Node, row: Vrf, wanted: Wanted, asked: Asked) -> tuple[lis
     await walk(node.session.identities(), take, node.clock)
     shown = [at for _, at in found.items()]
     views = [node.session.look(at) for at in shown[:PAGE]]
-    rows = [route_row(node, view) for view in views if view is not None]
+    known = [view for view in views if view is not None]
+    rows = await made(known, lambda view: route_row(node, view), node.clock)
     return rows, links.title(shown[PAGE - 1]) if len(shown) > PAGE else ""
 
 
@@ -245,7 +247,7 @@ async def route(node: Node, asked: Asked) -> Shown:
     view = node.session.look(at)
     if view is None:
         raise NotThere(f"VRF {links.short(row.name)} has no route {links.title(at)}.")
-    page = datapath.page(node, view)
+    page = await datapath.page(node, view)
     facts = Facts((("VRF", links.vrf(row)), *_flags(view)))
     paths = Section("paths", "What controllers say", [await _paths(node, row, at)])
     first, *others = page.sections

@@ -30,18 +30,21 @@ _STATES = {
     State.DUE: ("about to be sent", Tone.BUSY),
     State.SENT: ("sent, not yet answered", Tone.BUSY),
 }
+# Plain numbers: flags of enums are slow to combine, and a page has hundreds of them.
+_POLICY, _MULTICAST = NexthopFlag.POLICY.value, NexthopFlag.MCAST.value
 _TUNNELS = (
-    (NexthopFlag.TUNNEL_GRE, "MPLS over GRE"),
-    (NexthopFlag.TUNNEL_UDP_MPLS, "MPLS over UDP"),
-    (NexthopFlag.TUNNEL_VXLAN, "VXLAN"),
-    (NexthopFlag.TUNNEL_UDP, "UDP"),
+    (NexthopFlag.TUNNEL_GRE.value, "MPLS over GRE"),
+    (NexthopFlag.TUNNEL_UDP_MPLS.value, "MPLS over UDP"),
+    (NexthopFlag.TUNNEL_VXLAN.value, "VXLAN"),
+    (NexthopFlag.TUNNEL_UDP.value, "UDP"),
 )
 _COMPOSITES = (
-    (NexthopFlag.COMPOSITE_ECMP, "ECMP"),
-    (NexthopFlag.COMPOSITE_EVPN, "flood to EVPN hosts"),
-    (NexthopFlag.COMPOSITE_FABRIC, "flood to the fabric"),
-    (NexthopFlag.COMPOSITE_ENCAP, "flood to ports"),
+    (NexthopFlag.COMPOSITE_ECMP.value, "ECMP"),
+    (NexthopFlag.COMPOSITE_EVPN.value, "flood to EVPN hosts"),
+    (NexthopFlag.COMPOSITE_FABRIC.value, "flood to the fabric"),
+    (NexthopFlag.COMPOSITE_ENCAP.value, "flood to ports"),
 )
+_LABEL_VALID = InetFlag.LABEL_VALID.value
 
 
 def state(view: RecordView, *, connected: bool = True) -> Text:
@@ -102,9 +105,9 @@ def _vif(node: Node, message: VrInterfaceReq) -> Cell:
 
 
 def _nexthop(node: Node, message: VrNexthopReq) -> Cell:
-    flags = NexthopFlag(message.nhr_flags & _bits(NexthopFlag))
-    policy = " with policy" if flags & NexthopFlag.POLICY else ""
-    multicast = " multicast" if flags & NexthopFlag.MCAST else ""
+    flags = message.nhr_flags
+    policy = " with policy" if flags & _POLICY else ""
+    multicast = " multicast" if flags & _MULTICAST else ""
     if message.nhr_type == NexthopType.TUNNEL:
         return f"{_carrier(message)} tunnel to {ip4_from_loaded(message.nhr_tun_dip)}"
     if message.nhr_type == NexthopType.COMPOSITE:
@@ -151,7 +154,7 @@ def _route(node: Node, message: VrRouteReq) -> Cell:
 
 def label_of(message: VrRouteReq) -> int | None:
     """The label (or VNI) that a route's packets get; None where none goes along."""
-    valid = 0x2 if message.rtr_family == 7 else InetFlag.LABEL_VALID
+    valid = 0x2 if message.rtr_family == 7 else _LABEL_VALID
     return message.rtr_label if message.rtr_label_flags & valid else None
 
 
@@ -178,10 +181,6 @@ def flags(message: Any) -> str:
 def _flag_names(kind: Any, value: int) -> str:
     names = [str(one.name).lower().replace("_", " ") for one in kind if one and value & one]
     return ", ".join(names) or "none"
-
-
-def _bits(kind: Any) -> int:
-    return sum(one.value for one in kind)
 
 
 def _name(kind: Any, value: int, default: str) -> str:
