@@ -152,7 +152,7 @@ def _list(client: DatapathClient, options: argparse.Namespace) -> None:
         view = source.view(table)
         flows = (flow for flow in view.select(where) if options.show_evicted or not flow.evicted)
         if options.json:
-            tool.print_json([render_flow.as_json(flow) for flow in flows])
+            tool.print_json_rows(render_flow.as_json(flow) for flow in flows)
             return
         print("\n".join(render_flow.header(table, flow_match.described(where))))
         for flow in flows:

@@ -71,7 +71,7 @@ def _list(client: DatapathClient, options: argparse.Namespace) -> None:
 
     nexthops = client.dump(request, VrNexthopReq)
     if options.json:
-        tool.print_json([as_json(nexthop) for nexthop in nexthops])
+        tool.print_json_rows(as_json(nexthop) for nexthop in nexthops)
         return
     for nexthop in nexthops:
         print(text(nexthop), end="")

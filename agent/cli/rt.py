@@ -119,7 +119,7 @@ def _dump(client: DatapathClient, options: argparse.Namespace) -> None:
     leaves = client.dump(request, VrRouteReq)
     routes: Iterable[VrRouteReq] = _programmed(leaves) if options.routes else leaves
     if options.json:
-        tool.print_json([render_route.route_json(row, row.rtr_replace_plen) for row in routes])
+        tool.print_json_rows(render_route.route_json(row, row.rtr_replace_plen) for row in routes)
         return
     print("\n".join(render_route.header(family, options.dump)))
     for row in routes:
@@ -150,7 +150,7 @@ def _dump_bridge(client: DatapathClient, options: argparse.Namespace) -> None:
     with view:
         rows = view.select(options.dump)
         if options.json:
-            tool.print_json([render_route.entry_json(entry) for entry in rows])
+            tool.print_json_rows(render_route.entry_json(entry) for entry in rows)
             return
         print("\n".join(render_route.header(BRIDGE, options.dump)))
         for entry in rows:

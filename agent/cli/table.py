@@ -89,7 +89,7 @@ class Table(Generic[Row]):
     def _dump(self, client: DatapathClient, options: argparse.Namespace) -> None:
         rows = client.dump(lambda last: self.after(last).encode(), self.kind)
         if options.json:
-            tool.print_json([self.as_json(row) for row in rows])
+            tool.print_json_rows(self.as_json(row) for row in rows)
             return
         self._print(self.header)
         for row in rows:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import partial
@@ -181,6 +182,18 @@ def _period(text: str) -> float:
 def print_json(value: Any) -> None:
     """Print one JSON document, indented, keys in the order given."""
     print(json.dumps(value, indent=2))
+
+
+def print_json_rows(rows: Iterable[Any]) -> None:
+    """Print a list as one JSON document, as `print_json` would, without holding it in memory.
+
+    When the rows end with an error, the document is cut off, or missing if none came.
+    """
+    before = "[\n"
+    for row in rows:
+        print(before + textwrap.indent(json.dumps(row, indent=2), "  "), end="")
+        before = ",\n"
+    print("[]" if before == "[\n" else "\n]")
 
 
 def plain(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def _all(client: DatapathClient, options: argparse.Namespace) -> Iterator[VrInte
 def _list(client: DatapathClient, options: argparse.Namespace) -> None:
     vifs = _all(client, options)
     if options.json:
-        tool.print_json([as_json(vif) for vif in vifs])
+        tool.print_json_rows(as_json(vif) for vif in vifs)
         return
     print("\n".join(HEADER))
     look = _look(client, options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 from typing import Any, TypeVar
 
@@ -15,6 +17,7 @@ from agent.cli import (
     render_route,
     render_vif,
     rt_monitor,
+    tool,
     vif_json,
     vif_rate,
 )
@@ -98,3 +101,18 @@ def test_any_entry_of_the_flow_table(raw: bytes) -> None:
         return
     assert list(render_flow.lines(flow, [1, 2]))[-1] == ""
     json.dumps(render_flow.as_json(flow))
+
+
+JSON = st.recursive(
+    st.none() | st.integers(-9, 9) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(JSON, max_size=4))
+def test_rows_of_json_are_one_document(rows: list[Any]) -> None:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        tool.print_json_rows(iter(rows))
+    assert printed.getvalue() == json.dumps(rows, indent=2) + "\n"
