@@ -17,7 +17,7 @@
         </style>
       </head>
       <body>
-        <p><a href="/">All requests</a></p>
+        <p><a href="/index.xml">All requests</a></p>
         <xsl:apply-templates select="/*"/>
       </body>
     </html>

@@ -243,7 +243,8 @@ def test_rows_that_are_xml_already_are_taken_as_they_are() -> None:
 
 
 def test_every_module_and_request_is_listed(ask: Asker) -> None:
-    modules = ET.fromstring(ask.get("/").text)
+    modules = ET.fromstring(ask.get("/", Accept="text/xml").text)
+    assert ask.get("/index.xml").text == ask.get("/", Accept="text/xml").text
     links = [module.get("link") or "" for module in modules]
     assert "/interfaces.xml" in links
     listed = [
@@ -260,3 +261,37 @@ def test_the_stylesheet_makes_a_page_of_an_answer(ask: Asker) -> None:
     page = str(style(etree.fromstring(ask.get("/Snh_ItfReq").content)))
     assert "<h1>ItfResp</h1>" in page
     assert '<a href="/Snh_VnListReq?x=default-domain:default-project:red">' in page
+
+
+# --- What else there is
+
+
+def test_people_get_a_page(ask: Asker) -> None:
+    found = ask.get("/", Accept="text/html,application/xml;q=0.9,*/*;q=0.8")
+    assert found.headers["content-type"].startswith("text/html")
+    assert "<html" in found.text
+    assert ask.get("/", Accept="text/xml").headers["vary"] == "Accept"
+
+
+def test_metrics(ask: Asker, world: NodeWorld) -> None:
+    before = world.node.meters.http["introspect", 200]
+    ask.get("/Snh_ItfReq")
+    found = ask.get("/metrics")
+    assert found.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert 'surface="introspect"' in found.text
+    assert world.node.meters.http["introspect", 200] == before + 2
+
+
+def test_an_error_of_ours_is_told_and_counted(
+    ask: Asker, world: NodeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Table("VnListReq", "VnListResp", "vn_list", lambda node, query: iter([1 // 0]))
+    monkeypatch.setattr("agent.introspect.catalogue.modules", lambda: {"test": (broken,)})
+    catalogue_module.catalogue.cache_clear()
+    found = ask.get("/Snh_VnListReq")
+    catalogue_module.catalogue.cache_clear()
+    assert found.status_code == 500
+    assert "log says more" in (ET.fromstring(found.text).findtext("resp") or "")
+    [error] = ask.errors
+    assert isinstance(error, ZeroDivisionError)
+    assert world.node.meters.http["introspect", 500]
