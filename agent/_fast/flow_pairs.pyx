@@ -97,7 +97,7 @@ cdef enum:
     TURN_CHANGES = 512
     OUTPUT_ROOM = 1 << 18
     SIGNALS = 64
-    MOST_RULES = 4096
+    HIGHEST_RULE = 1 << 24
 
 STATES = ("free", "setting-up", "installed", "ending")
 
@@ -359,35 +359,34 @@ cdef class FlowPairs:
 
     def decided_by(self, rules, Py_ssize_t start=0, Py_ssize_t look=65536, Py_ssize_t most=64):
         cdef list numbers = list(rules), found = []
-        cdef Py_ssize_t number, end, i, size = len(numbers)
-        cdef flow_side *side
-        if start < 0 or look < 1 or most < 0 or size > MOST_RULES:
-            raise ValueError(f"at most {MOST_RULES} rules; pairs are numbered from 0")
-        cdef uint32_t *wanted = <uint32_t *>malloc((size + 1) * sizeof(uint32_t))
+        cdef Py_ssize_t number = start, end, i, size = len(numbers)
+        cdef uint32_t highest = max(numbers, default=0)
+        if start < 0 or look < 1 or most < 0 or highest > HIGHEST_RULE:
+            raise ValueError(f"pairs are numbered from 0, rules up to {HIGHEST_RULE}")
+        cdef uint32_t *place = <uint32_t *>calloc(highest + 1, sizeof(uint32_t))
         cdef uint32_t *hits = <uint32_t *>calloc(size + 1, sizeof(uint32_t))
-        cdef bint hit
+        cdef flow_side *side
+        cdef uint32_t one, other
         try:
-            if wanted == NULL or hits == NULL:
+            if place == NULL or hits == NULL:
                 raise MemoryError()
             for i in range(size):
-                wanted[i] = numbers[i]
+                place[<uint32_t>numbers[i]] = <uint32_t>i + 1
             end = min(start + look, <Py_ssize_t>pairs_top(self.raw))
-            number = start
             while number < end and (not most or len(found) < most):
-                side = &pairs_at(self.raw, <uint32_t>number).decided.side[0]
                 if pairs_at(self.raw, <uint32_t>number).state != PAIR_FREE:
-                    hit = False
-                    for i in range(size):
-                        if side.policy_rule == wanted[i] or side.sg_rule == wanted[i]:
-                            hits[i] += 1
-                            hit = True
-                    if hit and most:
+                    side = &pairs_at(self.raw, <uint32_t>number).decided.side[0]
+                    one = place[side.policy_rule] if side.policy_rule <= highest else 0
+                    other = place[side.sg_rule] if side.sg_rule <= highest else 0
+                    hits[one] += 1
+                    hits[other] += one != other
+                    if most and (one or other):
                         found.append(number)
                 number += 1
             following = number if number < <Py_ssize_t>pairs_top(self.raw) else None
-            return [hits[i] for i in range(size)], found, following
+            return [hits[i + 1] for i in range(size)], found, following
         finally:
-            free(wanted)
+            free(place)
             free(hits)
 
     def flows_of(self, Py_ssize_t vif):

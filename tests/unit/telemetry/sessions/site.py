@@ -41,65 +41,27 @@ TCP, UDP, ICMP = 6, 17, 1
 _MISS, _HOLD, _ACTIVE, _NONE, _GENERATION = 6, 1, 1, 0xFFFFFFFF, 1
 
 
-class Site:
-    """red1, red2 and blue1 on one host; `state` is added to what a topology says of them."""
+class Flows:
+    """Flows of a host that `compiler` configures and `engine` decides on; time stands."""
 
-    def __init__(self, *more: object, topology: dict[str, object] | None = None) -> None:
-        self.topology = parsed(**(topology or {}))
-        self.compiler = Compiler(SETTINGS)
-        self.engine = FlowEngine(parse(""), self.compiler, pid=7)
+    def __init__(self, compiler: Compiler, engine: FlowEngine, now: float) -> None:
+        self.compiler, self.engine, self.now = compiler, engine, now
+        self._next = 0
         self.memory = bytearray(TOTAL * 256)
         self.datapath = Datapath(
             flow_table=self.memory, flow_entries=MAIN, bridge_table=bytearray(2048 * 64),
             bridge_entries=1024, seed=1,
         )  # fmt: skip
-        self._model = Model(self.compiler)
-        self._at = State()
-        self._next = 0
-        self.now = 1000.0
-        self.go(full(self.topology) | list(more))
-        self.engine.open(FlowTable(self.memory, MAIN), self.now, anew=True)
-        self.engine.ready()
-        self.engine.settled()
-        self.pairs.connected(self.now)
-        self.sessions = Sessions(self.engine, self.compiler, run=RUN, seed=5)
-        self.sessions.targets = (Target("file", sample=True, slo=True),)
+        engine.open(FlowTable(self.memory, MAIN), now, anew=True)
+        engine.ready()
+        engine.settled()
+        self.pairs.connected(now)
 
     @property
     def pairs(self) -> FlowPairs:
+        """Its pairs."""
         assert self.engine.pairs is not None
         return self.engine.pairs
-
-    def go(self, state: State) -> None:
-        """Configuration is this from now on."""
-        move(self.compiler, self._at, state, None)
-        self._at = state
-        self.commit()
-
-    def commit(self) -> None:
-        """Flows learn what the compiler has changed, until nothing waits."""
-        while True:
-            delta = self.compiler.commit()
-            self._model.apply(delta)
-            self.engine.follow(delta)
-            if not self.compiler.pending:
-                return
-
-    def learn(
-        self, address: str, network: str, *, length: int = 32, tags: tuple[int, ...] = ()
-    ) -> None:
-        """A controller tells of a route in red to the far host."""
-        vrf = "default-domain:default-project:red:red"
-        way = RouteNexthop(
-            IPv4Address(FAR_HOST), 77, (Encapsulation.UDP,), network, tags=tags
-        )  # fmt: skip
-        key = InetKey(ip_address(address).packed, length)
-        path = RouteAttributes((way,), network)
-        batch = RouteBatch(RouteFamily.INET, vrf, [RouteUpdate(key, path)])
-        self.compiler.routes("control1", batch)
-        self.commit()
-
-    # Traffic
 
     def connect(
         self, source: str, destination: str, proto: int = TCP, sport: int = 40000, dport: int = 80
@@ -128,8 +90,9 @@ class Site:
 
     def _hold(self, key: bytes, vif: int) -> int:
         """The datapath has an entry that waits for a decision; its index."""
-        index, self._next = self._next, self._next + 1
-        at = index * 256
+        while self.memory[self._next * 256 + 20]:
+            self._next += 1  # the datapath has something there
+        index, at = self._next, self._next * 256
         self.memory[at + 20] = 1
         self.memory[at + 24 : at + 44] = key
         struct.pack_into("<BB", self.memory, at + 68, 20, _GENERATION)
@@ -181,6 +144,42 @@ class Site:
         while self.now < end:
             self.now = min(self.now + 0.5, end)
             self._pump()
+
+
+class Site(Flows):
+    """red1, red2 and blue1 on one host; `more` is added to what a topology says of them."""
+
+    def __init__(self, *more: object, topology: dict[str, object] | None = None) -> None:
+        compiler = Compiler(SETTINGS)
+        self._model = Model(compiler)
+        super().__init__(compiler, FlowEngine(parse(""), compiler, pid=7), 1000.0)
+        move(compiler, State(), full(parsed(**(topology or {}))) | list(more))
+        self.commit()
+        self.sessions = Sessions(self.engine, self.compiler, run=RUN, seed=5)
+        self.sessions.targets = (Target("file", sample=True, slo=True),)
+
+    def commit(self) -> None:
+        """Flows learn what the compiler has changed, until nothing waits."""
+        while True:
+            delta = self.compiler.commit()
+            self._model.apply(delta)
+            self.engine.follow(delta)
+            if not self.compiler.pending:
+                return
+
+    def learn(
+        self, address: str, network: str, *, length: int = 32, tags: tuple[int, ...] = ()
+    ) -> None:
+        """A controller tells of a route in red to the far host."""
+        vrf = "default-domain:default-project:red:red"
+        way = RouteNexthop(
+            IPv4Address(FAR_HOST), 77, (Encapsulation.UDP,), network, tags=tags
+        )  # fmt: skip
+        key = InetKey(ip_address(address).packed, length)
+        path = RouteAttributes((way,), network)
+        batch = RouteBatch(RouteFamily.INET, vrf, [RouteUpdate(key, path)])
+        self.compiler.routes("control1", batch)
+        self.commit()
 
     def tell(self) -> list[Session]:
         """All sessions that are to be told now."""
