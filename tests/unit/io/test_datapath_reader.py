@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from agent.errors import DatapathError, WireError
 from agent.io.datapath_reader import QUEUE, DatapathReader
@@ -83,6 +84,21 @@ async def test_it_finds_a_datapath_that_began_anew(tmp_path: Path) -> None:
                     await asyncio.sleep(0.01)
     finally:
         await reader.close()
+
+
+def test_it_works_on_the_loop_that_the_agent_has(tmp_path: Path) -> None:
+    async def asked() -> int:
+        async with forwarder(tmp_path), asyncio.timeout(20):
+            reader = DatapathReader(tmp_path / "dpdk_netlink", jitter=lambda: 0.0)
+            reader.start()
+            try:
+                while not reader.connected:
+                    await asyncio.sleep(0.01)
+                return (await reader.get(LIMITS, VrouterOps)).vo_flow_entries
+            finally:
+                await reader.close()
+
+    assert uvloop.run(asked()) == 1024
 
 
 # --- a datapath that misbehaves
