@@ -30,15 +30,22 @@ _FAMILIES = {
 
 
 def _stats(world: World, key: str) -> Values | None:
-    """VrouterStatsAgent. Totals are those of the VMs' ports, uptime is when the agent began."""
+    """VrouterStatsAgent. Totals are those of the VMs' ports, uptime is when the agent began.
+
+    Counters that were never read are not told as zeros.
+    """
     node = world.node
     if key != node.host:
         return None
-    statistics = node.statistics
+    values = {"uptime": int(node.started * 1e6)} | _exceptions(world)
+    return values if node.statistics.taken is None else values | _sampled(world)
+
+
+def _sampled(world: World) -> dict[str, Any]:
+    node, statistics = world.node, world.node.statistics
     interval = float(max(1, node.settings.get("DEFAULT", "vmi_vm_vn_uve_interval", int)))
     return (
         {
-            "uptime": int(node.started * 1e6),
             "cpu_info": cpu(statistics),
             "total_flows": statistics.flows.created,
             "aged_flows": statistics.flows.aged,
@@ -46,7 +53,6 @@ def _stats(world: World, key: str) -> Values | None:
             "raw_drop_stats": drops(statistics.drops),
         }
         | _totals(world)
-        | _exceptions(world)
         | _fabric(statistics.fabric())
         | _vhost(statistics.vhost())
     )
@@ -71,13 +77,11 @@ def _totals(world: World) -> dict[str, Any]:
 
 def _exceptions(world: World) -> dict[str, Any]:
     """Packets that the datapath gave to us: all, those dropped and those served."""
-    modules = world.node.trapped.dispatcher.modules.values()
-    received = sum(module.received for module in modules)
-    dropped = sum(module.q_threshold_exceeded for module in modules)
+    counters = world.node.trapped.dispatcher.counters
     return {
-        "exception_packets": received,
-        "exception_packets_dropped": dropped,
-        "exception_packets_allowed": received - dropped,
+        "exception_packets": counters.pkt_exceptions,
+        "exception_packets_dropped": counters.pkt_dropped,
+        "exception_packets_allowed": counters.pkt_exceptions - counters.pkt_dropped,
     }
 
 
@@ -151,6 +155,8 @@ def _cpu(world: World, key: str) -> Values | None:
     if key != world.node.host:
         return None
     statistics = world.node.statistics
+    if statistics.taken is None:
+        return {}
     info = {
         "mem_virt": statistics.process.virtual // KILO,
         "mem_res": statistics.process.resident // KILO,

@@ -107,8 +107,14 @@ def test_counters_of_another_interface_are_not_a_ports() -> None:
     }  # fmt: skip
 
 
-def test_the_host_without_counters() -> None:
+def test_counters_that_were_never_read_are_no_zeros() -> None:
     world = NodeWorld()
+    assert set(data(world, "VrouterStats")) == {
+        "name", "uptime", "exception_packets", "exception_packets_dropped",
+        "exception_packets_allowed",
+    }  # fmt: skip
+    assert set(data(world, "ComputeCpuStateTrace")) == {"name"}
+    world.node.statistics.sample(Sample([]), 1.0)
     stats = data(world, "VrouterStats")
     assert stats["in_tpkts"] == 0
     assert "phy_if_info" not in stats
