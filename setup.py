@@ -27,6 +27,7 @@ LINKED = {
     "flow_world": ("lpm", "classifier"),
     "flow_pairs": ("lpm", "classifier", "flow_world", "packet", "flow_table"),
     "flow_scan": ("flow_table", "lpm", "classifier", "flow_world", "flow_pairs", "packet"),
+    "flow_ports": ("flow_table", "lpm", "classifier", "flow_world", "flow_pairs", "packet"),
     "flow_sessions": ("flow_table", "lpm", "classifier", "flow_world", "flow_pairs", "packet"),
 }
 """Kernels that call C functions of other kernels' folders."""

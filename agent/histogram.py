@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 
 BOUNDS: tuple[float, ...] = tuple(
     float(f"{digit}e{exponent}") for exponent in range(-5, 2) for digit in (1, 2, 5)
@@ -28,6 +29,15 @@ class Histogram:
         self.total += seconds
         if seconds > self.most:
             self.most = seconds
+
+    def merge(self, counts: Sequence[int], total: float) -> None:
+        """Add durations that were counted elsewhere by the same buckets; `total` is their sum."""
+        for place, number in enumerate(counts):
+            if number:
+                self.counts[place] += number
+                bound = BOUNDS[min(place, len(BOUNDS) - 1)]
+                self.most = max(self.most, bound)
+        self.total += total
 
     @property
     def count(self) -> int:

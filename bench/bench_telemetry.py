@@ -57,6 +57,8 @@ class Site:
         flows = flow_sample(node.flows, node.compiler)
         now = self.number * INTERVAL
         node.statistics.sample(Sample(vifs, drops, None, taken.drops, None, flows), now)
+        for _ in node.statistics.ports.steps(node.flows.pairs):
+            pass
 
 
 def pages(taken: Sample) -> Iterator[bytes]:

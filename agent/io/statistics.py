@@ -85,6 +85,8 @@ class StatisticsShell:
         self._told = ""
         for _ in self._node.statistics.steps(sample, self._node.clock()):
             await asyncio.sleep(0)
+        for _ in self._node.statistics.ports.steps(self._node.flows.pairs):
+            await asyncio.sleep(0)
         self._node.recent.take(self._node.statistics, self._node.meters, self._node.clock())
         self._node.meters.statistics.observe(self._node.clock() - began)
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from agent.sandesh.vrouter import VrDropStatsReq, VrInterfaceReq, VrVrfStatsReq
 from agent.telemetry.bandwidth import NOTHING, WINDOWS, Bandwidth, History, Rounds
 from agent.telemetry.counting import Totals
+from agent.telemetry.flow_ports import FlowPorts
 from agent.telemetry.flow_rates import FlowStatistics
 from agent.telemetry.sample import Machine, Process, Sample
 from agent.telemetry.watermarks import HIGH, Watermark
@@ -154,7 +155,7 @@ class Statistics:
     `rounds`: samples so far; `failed`: those that could not be had, the last because of
     `problem` ("" when the last one could). `taken`: when the last good one was, monotonic.
     `interval`: seconds between samples; drops by port and VRF counters are asked for only
-    every `full_interval` seconds.
+    every `full_interval` seconds. `ports`: which ports flows use, by interface.
     """
 
     def __init__(self, *, high_watermark: int = HIGH) -> None:
@@ -166,6 +167,7 @@ class Statistics:
         self.problem = ""
         self.taken: float | None = None
         self.flows = FlowStatistics()
+        self.ports = FlowPorts()
         self.process = Process()
         self.machine = Machine()
         self.watermarks: dict[str, Watermark] = {}

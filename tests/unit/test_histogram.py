@@ -28,6 +28,16 @@ def test_a_bound_belongs_to_its_own_bucket_and_more_than_all_to_the_last() -> No
     assert histogram.total == pytest.approx(1e9, rel=1e-6)
 
 
+def test_counts_of_others_are_added_by_bucket() -> None:
+    histogram = Histogram()
+    histogram.observe(0.001)
+    other = [0] * (len(BOUNDS) + 1)
+    other[BOUNDS.index(0.005)] = 2
+    histogram.merge(other, 0.007)
+    assert (histogram.count, histogram.total) == (3, pytest.approx(0.008))
+    assert (histogram.quantile(0.3), histogram.quantile(1.0)) == (0.001, 0.005)
+
+
 def test_quantiles_are_bounds_of_buckets() -> None:
     histogram = Histogram()
     assert (histogram.quantile(0.5), histogram.mean) == (0.0, 0.0)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from agent.telemetry.node import Node
-from agent.telemetry.prometheus.family import Group, Samples, counter, gauge, one
+from agent.telemetry.prometheus.family import Group, Samples, counter, gauge, histogram, one
 
 
 def _events(node: Node) -> Samples:
@@ -50,6 +50,12 @@ def _flows() -> Iterator[Group]:
         "vrouter_flow_requests_in_flight",
         "Requests for flows that wait for the datapath's answer",
         one(lambda node: 0 if node.flows.pairs is None else node.flows.pairs.in_flight),
+    )
+    yield histogram(
+        "vrouter_flow_setup_seconds",
+        "Time from the decision on a flow to the datapath's answer, for flows that lasted until "
+        "the next sample",
+        lambda node: [((), node.statistics.ports.setup)],
     )
     yield gauge(
         "vrouter_flow_memory_bytes",
