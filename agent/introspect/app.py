@@ -76,7 +76,7 @@ def build_app(node: Node, around: Surroundings) -> AsgiApp:
 
 def _routes(node: Node, around: Surroundings) -> Mapping[str, object]:
     style = files("agent.introspect").joinpath("universal_parse.xsl").read_text()
-    people = dict(pages.routes(node))
+    people = dict(pages.routes(node, around.pace))
     return {
         **people,
         "/": Home(people["/"]),

@@ -15,6 +15,7 @@ from agent.introspect.forms import JSON, XML, Form
 from agent.introspect.pace import Pace
 from agent.introspect.query import parse
 from agent.introspect.request import Answer
+from agent.introspect.slices import PACE
 from agent.telemetry import Node
 from agent.telemetry.prometheus import CONTENT_TYPE, exposition
 
@@ -80,6 +81,7 @@ class Snh:
     async def _answer(self, req: Request, resp: Response, request: str, form: Form) -> None:
         query = parse(request, req.query_string)
         pace = self._around.pace()
+        PACE.set(pace)
         made = await document(self._node, request, query, form, pace)
         if made.rest is None:
             resp.data = made.first

@@ -10,5 +10,6 @@ long comes by the page, and is gathered and written in slices that leave the loo
 from __future__ import annotations
 
 from agent.introspect.pages.catalogue import routes
+from agent.introspect.pages.resources import Resource
 
-__all__ = ["routes"]
+__all__ = ["Resource", "routes"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from agent.introspect.pace import Pace
 from agent.introspect.pages import (
     access_lists,
     controllers,
@@ -18,7 +21,7 @@ from agent.introspect.pages import (
     vrfs,
 )
 from agent.introspect.pages.render import Renderer
-from agent.introspect.pages.resources import Data, Page, Show, Static, Tell
+from agent.introspect.pages.resources import Data, Page, Resource, Show, Static, Tell
 from agent.telemetry import Node
 
 PAGES: dict[str, Show] = {
@@ -49,10 +52,13 @@ DATA: dict[str, Tell] = {
 }
 
 
-def routes(node: Node) -> list[tuple[str, Page | Data | Static]]:
-    """(address pattern, Falcon resource) of every page and of what pages load."""
+def routes(node: Node, pace: Callable[[], Pace]) -> list[tuple[str, Resource]]:
+    """(address pattern, Falcon resource) of every page and of what pages load.
+
+    `pace` begins an answer that is to be made in slices.
+    """
     renderer = Renderer(node)
-    found: list[tuple[str, Page | Data | Static]] = [("/static/{name}", Static())]
-    found += [(path, Page(node, renderer, show)) for path, show in PAGES.items()]
-    found += [(path, Data(node, tell)) for path, tell in DATA.items()]
+    found: list[tuple[str, Resource]] = [("/static/{name}", Static())]
+    found += [(path, Page(node, renderer, show, pace)) for path, show in PAGES.items()]
+    found += [(path, Data(node, tell, pace)) for path, tell in DATA.items()]
     return found

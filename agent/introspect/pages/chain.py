@@ -21,7 +21,7 @@ from agent.introspect.pages.shown import (
     Tree,
     run,
 )
-from agent.introspect.pages.slices import made, pause
+from agent.introspect.slices import made, pause
 from agent.ksync.record import RecordView
 from agent.objects import Identity, Key, Kind
 from agent.oper.incremental import Call, InputRead
@@ -55,14 +55,14 @@ async def sections(node: Node, view: RecordView) -> list[Section]:
     above = Grid(
         "Objects that use this one",
         _COLUMNS,
-        await made(users, lambda one: line(node, one), node.clock),
+        await made(users, lambda one: line(node, one)),
         empty="Nothing uses it.",
         note=note,
     )
     below = Grid(
         "Objects that must be in the datapath before it",
         _COLUMNS,
-        await made(needs, lambda one: line(node, one), node.clock),
+        await made(needs, lambda one: line(node, one)),
         empty="It needs nothing.",
     )
     await pause()

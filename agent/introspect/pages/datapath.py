@@ -10,7 +10,7 @@ from agent.introspect.pages import chain, links, words
 from agent.introspect.pages.asked import PAGE, Asked, NotThere, address, whole
 from agent.introspect.pages.select import Smallest
 from agent.introspect.pages.shown import Cell, Facts, Field, Form, Grid, Section, Shown, Text, Tone
-from agent.introspect.pages.slices import made, walk
+from agent.introspect.slices import made, walk
 from agent.ksync import State
 from agent.ksync.record import RecordView
 from agent.objects import Identity, Kind
@@ -26,7 +26,7 @@ async def show(node: Node, asked: Asked) -> Shown:
     """How the datapath compares to what is wanted."""
     counts: Counter[Kind] = Counter()
     identities = node.session.identities()
-    await walk(identities, lambda part: counts.update(at.kind for at in part), node.clock)
+    await walk(identities, lambda part: counts.update(at.kind for at in part))
     return Shown(
         "Datapath",
         [
@@ -100,8 +100,8 @@ async def _open(node: Node, identities: Sequence[Identity]) -> Grid:
                 found.append(view)
 
     if total or not node.session.running:
-        await walk(identities, take, node.clock)
-    rows = await made(found[:MOST_UNSYNCED], lambda view: chain.line(node, view), node.clock)
+        await walk(identities, take)
+    rows = await made(found[:MOST_UNSYNCED], lambda view: chain.line(node, view))
     note = f"{len(rows)} of {total} are shown" if total > len(rows) else ""
     columns = ("Object", "State", "What it does")
     empty = "Everything that is wanted is in the datapath, and nothing else."
@@ -118,7 +118,7 @@ async def listing(node: Node, asked: Asked) -> Shown:
             if at.kind is kind and (number := _first(at)) >= after:
                 lowest.offer(number, at)
 
-    await walk(node.session.identities(), take, node.clock)
+    await walk(node.session.identities(), take)
     found = [at for _, at in lowest.items()]
     more = None
     if len(found) > PAGE:
@@ -126,7 +126,7 @@ async def listing(node: Node, asked: Asked) -> Shown:
         more = Text("Next", address(path, **{"from": _first(found[PAGE])}))
     views = [node.session.look(at) for at in found[:PAGE]]
     known = [view for view in views if view is not None]
-    rows = await made(known, lambda view: chain.line(node, view), node.clock)
+    rows = await made(known, lambda view: chain.line(node, view))
     form = Form(f"/datapath/{kind.value}", "Show", (Field("from", "From number", str(after)),))
     table = Grid(_title(kind), ("Object", "State", "What it does"), rows, more=more)
     title = _title(kind)

@@ -23,7 +23,7 @@ from agent.introspect.pages.shown import (
     Text,
     Tone,
 )
-from agent.introspect.pages.slices import sliced
+from agent.introspect.slices import sliced
 from agent.objects import Identity, Kind
 from agent.shm import FlowKey
 from agent.telemetry import Node
@@ -78,7 +78,7 @@ async def find(node: Node, wanted: Filter, start: int = 0, most: int = ROWS) -> 
     rows: list[list[Cell]] = []
     numbers = pairs.pairs(start, MOST_LOOKED_AT)
     seen = 0
-    async for number in sliced(numbers, node.clock):
+    async for number in sliced(numbers):
         if len(rows) >= most:
             return Found(rows, seen, len(pairs), number)
         seen += 1

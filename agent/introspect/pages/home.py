@@ -18,7 +18,7 @@ from agent.introspect.pages.shown import (
     Tone,
 )
 from agent.introspect.pages.shown import Part as Shape
-from agent.introspect.pages.slices import pause
+from agent.introspect.slices import pause
 from agent.telemetry import Node
 from agent.telemetry.health import Part, State
 

@@ -28,7 +28,7 @@ from agent.introspect.pages.shown import (
     Text,
     Tree,
 )
-from agent.introspect.pages.slices import pause, sliced
+from agent.introspect.slices import pause, sliced
 from agent.ksync.record import RecordView
 from agent.objects import Identity, Kind
 from agent.oper.flow_rows import FlowPort
@@ -158,7 +158,7 @@ async def _counters(node: Node, row: Vmi) -> list[Part]:
 
 async def _routes(node: Node, row: Vmi) -> Grid:
     rows: list[list[Cell]] = []
-    async for vrf, view in sliced(_own_routes(node, row), node.clock):
+    async for vrf, view in sliced(_own_routes(node, row)):
         rows.append([links.vrf_by(vrf, _vrf_name(node, vrf)), *vrfs.route_row(node, view)])
     columns = ("VRF", *vrfs.COLUMNS)
     empty = "None: nothing finds its way to it."
@@ -211,7 +211,7 @@ async def _policy(node: Node, flow: FlowPort | None) -> list[Part]:
         )
     )
     parts: list[Part] = [facts]
-    async for name, role in sliced(named[:MOST_LISTS], node.clock):
+    async for name, role in sliced(named[:MOST_LISTS]):
         acl = lists.get(name)
         if acl is None:
             parts.append(Note((links.access_list(name), "is not there: everything is denied")))

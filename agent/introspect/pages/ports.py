@@ -19,7 +19,7 @@ from agent.introspect.pages.shown import (
     Text,
     Tone,
 )
-from agent.introspect.pages.slices import made, sliced
+from agent.introspect.slices import made, sliced
 from agent.oper.rows import Vmi
 from agent.telemetry import Node
 
@@ -105,7 +105,7 @@ async def grid(
     left = len(rows) - start - len(part)
     note = f"{start + 1} to {start + len(part)} of {len(rows)}" if start or left > 0 else ""
     following = Text(f"Next {min(PAGE, left)} ports", more) if left > 0 else None
-    shown = await made(part, row, node.clock)
+    shown = await made(part, row)
     return Grid(caption, COLUMNS, shown, note=note, more=following)
 
 
@@ -113,7 +113,7 @@ async def show(node: Node, asked: Asked) -> Shown:
     """The list of ports."""
     words, wanted, start = asked.text("filter").lower(), asked.text("state"), asked.number("start")
     rows: list[Vmi] = []
-    async for one in sliced(node.compiler.vmis(), node.clock):
+    async for one in sliced(node.compiler.vmis()):
         if (not words or matches(one, words)) and wanted in ("", STATES[2 - one.active]):
             rows.append(one)
     more = address("/ports", filter=words, state=wanted, start=start + PAGE)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.resources import files
 
 from falcon.asgi import Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agent.introspect.pages.shown import Shown
-from agent.introspect.pages.slices import sliced
+from agent.introspect.slices import sliced
 from agent.telemetry import Node
 
 HTML = "text/html; charset=utf-8"
@@ -84,8 +83,7 @@ class Renderer:
         pieces = template.generate(
             page=shown, place=place, query=query, host=node.host, version=node.version
         )
-        clock: Callable[[], float] = node.clock
-        return "".join([piece async for piece in sliced(pieces, clock)])
+        return "".join([piece async for piece in sliced(pieces)])
 
 
 def headers(resp: Response, *, keep: bool = False) -> None:

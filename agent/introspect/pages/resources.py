@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import falcon
 from falcon.asgi import Request, Response
 
+from agent.introspect.pace import Pace
 from agent.introspect.pages.asked import Asked, BadRequest, NotThere
 from agent.introspect.pages.render import HTML, STATIC, Renderer, headers, static
 from agent.introspect.pages.shown import Note, Section, Shown
+from agent.introspect.slices import PACE
 from agent.telemetry import Node
 
 Show: TypeAlias = Callable[[Node, Asked], Awaitable[Shown]]
@@ -20,16 +22,26 @@ Tell: TypeAlias = Callable[[Node, Asked], Awaitable[dict[str, Any]]]
 """Numbers for the script, as JSON has them; BadRequest, NotThere."""
 
 
+class Resource(Protocol):
+    """What Falcon asks; `path` are the parts of the address by their names in its pattern."""
+
+    async def on_get(self, req: Request, resp: Response, **path: str) -> None: ...
+
+
 class Page:
     """One kind of page."""
 
-    def __init__(self, node: Node, renderer: Renderer, show: Show) -> None:
+    def __init__(
+        self, node: Node, renderer: Renderer, show: Show, pace: Callable[[], Pace]
+    ) -> None:
         self._node = node
         self._renderer = renderer
         self._show = show
+        self._pace = pace
 
     async def on_get(self, req: Request, resp: Response, **path: str) -> None:
         asked = _asked(req, path)
+        PACE.set(self._pace())
         try:
             shown = await self._show(self._node, asked)
         except BadRequest as error:
@@ -45,11 +57,13 @@ class Page:
 class Data:
     """Numbers that the script draws."""
 
-    def __init__(self, node: Node, tell: Tell) -> None:
+    def __init__(self, node: Node, tell: Tell, pace: Callable[[], Pace]) -> None:
         self._node = node
         self._tell = tell
+        self._pace = pace
 
     async def on_get(self, req: Request, resp: Response, **path: str) -> None:
+        PACE.set(self._pace())
         try:
             answer = await self._tell(self._node, _asked(req, path))
         except (BadRequest, NotThere) as error:
@@ -66,7 +80,8 @@ class Static:
     def __init__(self) -> None:
         self._contents = {name: static(name) for name in STATIC}
 
-    async def on_get(self, req: Request, resp: Response, name: str) -> None:
+    async def on_get(self, req: Request, resp: Response, **path: str) -> None:
+        name = path["name"]
         if name not in self._contents:
             raise falcon.HTTPNotFound
         resp.content_type = STATIC[name]

@@ -17,7 +17,7 @@ from agent.introspect.pages import (
 )
 from agent.introspect.pages.asked import Asked, address
 from agent.introspect.pages.shown import Cell, Grid, Note, Part, Section, Shown, Text
-from agent.introspect.pages.slices import sliced
+from agent.introspect.slices import sliced
 from agent.objects import Identity, Kind
 from agent.oper.rows import Vmi
 from agent.telemetry import Node
@@ -80,7 +80,7 @@ def _address(text: str) -> Address | None:
 async def _ports(node: Node, text: str) -> Grid:
     words = text.lower().replace("-", ":") if _looks_like_mac(text) else text.lower()
     found: list[Vmi] = [
-        row async for row in sliced(node.compiler.vmis(), node.clock) if ports.matches(row, words)
+        row async for row in sliced(node.compiler.vmis()) if ports.matches(row, words)
     ]
     rows = [ports.row(row) for row in ports.ordered(found)[:MOST]]
     return _grid("Ports", ports.COLUMNS, rows, len(found), address("/ports", filter=words))
@@ -94,7 +94,7 @@ async def _networks(node: Node, text: str) -> Grid:
     words = text.lower()
     found = [
         row
-        async for row in sliced(node.compiler.networks(), node.clock)
+        async for row in sliced(node.compiler.networks())
         if words in row.name.lower() or words == str(row.uuid)
     ]
     table = networks.grid(node, found[:MOST])
@@ -104,7 +104,7 @@ async def _networks(node: Node, text: str) -> Grid:
 async def _vrfs(node: Node, text: str) -> Grid:
     words = text.lower()
     rows: list[list[Cell]] = []
-    async for row in sliced(vrfs.all_vrfs(node), node.clock):
+    async for row in sliced(vrfs.all_vrfs(node)):
         if words in row.name.lower():
             rows.append([links.vrf(row), row.index])
     return _grid("VRFs", ("VRF", "Index"), rows[:MOST], len(rows), "/vrfs")
@@ -142,7 +142,7 @@ async def _routes(node: Node, to: Address) -> Grid:
     rows: list[list[Cell]] = []
     found = 0
     around = vrfs.prefixes_around(to)
-    async for row in sliced(vrfs.all_vrfs(node), node.clock):
+    async for row in sliced(vrfs.all_vrfs(node)):
         view = vrfs.longest(node, row.index, around)
         found += view is not None
         if view is not None and len(rows) < MOST:

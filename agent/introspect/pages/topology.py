@@ -17,7 +17,7 @@ from agent.introspect.pages.drawing import (
     stroke,
 )
 from agent.introspect.pages.shown import Cell, Drawing, Grid, Section, Shown, Text, Tone
-from agent.introspect.pages.slices import pause, sliced, walk
+from agent.introspect.slices import pause, sliced, walk
 from agent.ksync import State
 from agent.ksync.record import RecordView
 from agent.objects import Identity, Kind
@@ -73,7 +73,7 @@ async def show(node: Node, asked: Asked) -> Shown:
 async def _groups(node: Node) -> list[Group]:
     found: dict[str, list[Vmi]] = {}
     hrefs: dict[str, str] = {}
-    async for row in sliced(node.compiler.vmis(), node.clock):
+    async for row in sliced(node.compiler.vmis()):
         link = links.network(row.vn)
         name = link.text if row.vn else "no network"
         found.setdefault(name, []).append(row)
@@ -93,7 +93,7 @@ async def _tunnels(node: Node) -> list[Far]:
                 _, users = node.session.above(at, 0)
                 found.append(Far(str(ip4_from_loaded(message.nhr_tun_dip)), view, users))
 
-    await walk(node.session.identities(), take, node.clock)
+    await walk(node.session.identities(), take)
     return sorted(found, key=lambda far: (-far.users, far.address))
 
 

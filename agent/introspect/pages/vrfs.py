@@ -10,7 +10,7 @@ from agent.introspect.pages import chain, datapath, links, words
 from agent.introspect.pages.asked import PAGE, Asked, BadRequest, NotThere, address, whole
 from agent.introspect.pages.select import Smallest
 from agent.introspect.pages.shown import Cell, Facts, Field, Form, Grid, Section, Shown, Text
-from agent.introspect.pages.slices import made, pause, sliced, walk
+from agent.introspect.slices import made, pause, sliced, walk
 from agent.ksync.record import RecordView
 from agent.objects import Identity, Kind
 from agent.oper.datapath import Family, InetFlag, inet_key
@@ -185,11 +185,11 @@ async def _page(node: Node, row: Vrf, wanted: Wanted, asked: Asked) -> tuple[lis
                 if after is None or order > after:
                     found.offer(order, at)
 
-    await walk(node.session.identities(), take, node.clock)
+    await walk(node.session.identities(), take)
     shown = [at for _, at in found.items()]
     views = [node.session.look(at) for at in shown[:PAGE]]
     known = [view for view in views if view is not None]
-    rows = await made(known, lambda view: route_row(node, view), node.clock)
+    rows = await made(known, lambda view: route_row(node, view))
     return rows, links.title(shown[PAGE - 1]) if len(shown) > PAGE else ""
 
 
@@ -295,7 +295,7 @@ async def _keys(node: Node, row: Vrf, at: Identity) -> list[tuple[Table, Any]]:
     if table is None:
         return []
     found: list[tuple[Table, Any]] = []
-    async for key, _ in sliced(table, node.clock):
+    async for key, _ in sliced(table):
         if isinstance(key, EvpnKey) and bytes(key.mac) == number[1] and len(found) < PAGE:
             found.append((table, key))
     return found

@@ -11,9 +11,9 @@ from typing import Any
 from uuid import UUID
 
 from agent.errors import UsageError
-from agent.introspect.pages.slices import pause, sliced
 from agent.introspect.query import address, number, uuid
 from agent.introspect.request import Answer, Query, Request, Row, Table, Values
+from agent.introspect.slices import pause, sliced
 from agent.introspect.snh.flow_values import (
     Pair,
     acl_flow,
@@ -89,7 +89,7 @@ async def _page(node: Node, response: str, start: int, fits: Callable[[Pair], bo
     pairs, rows, shown = node.flows.pairs, list[Values](), 0
     numbers = pairs.pairs(start, LOOK + 1) if pairs is not None else []
     token = str(numbers[LOOK]) if len(numbers) > LOOK else ""
-    async for each in sliced(numbers[:LOOK], node.clock):
+    async for each in sliced(numbers[:LOOK]):
         if shown == PAGE:
             token = str(each)
             break
@@ -178,7 +178,7 @@ async def link_local(node: Node, _: Query) -> AsyncIterator[Answer]:
     """FetchLinkLocalFlowInfo: flows to link-local services that have a port of the host."""
     pairs, rows = node.flows.pairs, list[Values]()
     numbers = pairs.pairs(0, _LARGEST) if pairs is not None else []
-    async for each in sliced(numbers, node.clock):
+    async for each in sliced(numbers):
         found = _found(node, each)
         if found is not None and found.data["flags"] & _BOUND_PORT:
             rows.append(_link_local(node, found))
@@ -235,7 +235,7 @@ async def _acl_page(node: Node, acl: UUID, start: int) -> Answer:
     following: int | None = None
     if pairs is not None and rules:
         _, numbers, following = pairs.decided_by(rules.values(), start, _SEARCH, PAGE)
-        async for each in sliced(numbers, node.clock):
+        async for each in sliced(numbers):
             found = _found(node, each)
             if found is not None:
                 rows.append(acl_flow(node, found))

@@ -1,4 +1,4 @@
-"""A node with content, and its pages behind an app of their own; no socket, no browser.
+"""A node with content, and its pages behind the app of introspect; no socket, no browser.
 
 world = PageWorld()
 page = await world.get("/ports")
@@ -10,19 +10,19 @@ from __future__ import annotations
 import asyncio
 import errno
 import struct
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from html.parser import HTMLParser
 from ipaddress import IPv4Address, ip_network
 from typing import Any
-
-import falcon.asgi
 
 from agent._fast.flow_pairs import FlowPairs
 from agent._fast.packet import FrameBatch
 from agent.errors import WireError
 from agent.ifmap.from_topology import network_name, vrf_name
 from agent.inputs import ArpResolved
-from agent.introspect.pages import routes
+from agent.introspect.app import Surroundings, build_app
+from agent.io.bell import Bell
 from agent.oper.datapath import inet_key
 from agent.routes import (
     Encapsulation,
@@ -43,6 +43,7 @@ from tests.unit.telemetry.node_world import NodeWorld
 
 PEER = "10.0.0.250:5269"
 FLOWS = 64
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
 OUTER = bytes.fromhex("00005e000100 00005e000100 0800")
 FAR = IPv4Address("10.0.0.2")
 FAR_MAC = Mac.parse("02:00:00:00:00:99")
@@ -115,9 +116,9 @@ class PageWorld(NodeWorld):
         self.table = FlowModel(FLOWS)
         self.node.datapath = self.vifs
         watch(self.node.health, self.node, lambda: True)
-        self.app: falcon.asgi.App[Any, Any] = falcon.asgi.App()
-        for path, resource in routes(self.node):
-            self.app.add_route(path, resource)
+        self.errors: list[BaseException] = []
+        around = Surroundings(time.monotonic, lambda: asyncio.sleep(0), self.errors.append, Bell)
+        self.app = build_app(self.node, around)
 
     def remote(self, prefixes: Sequence[str], network: str = "red") -> None:
         """A controller says that these are behind another host, which is resolved."""
@@ -183,13 +184,14 @@ class PageWorld(NodeWorld):
                     pairs.answers(reply, self.now)
 
     async def get(self, path: str) -> Answered:
-        """Ask for an address."""
+        """Ask for an address; errors of ours are raised."""
         place, _, query = path.partition("#")[0].partition("?")
         sent: list[dict[str, Any]] = []
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET",
             "scheme": "http", "path": place, "raw_path": place.encode(),
-            "query_string": query.encode(), "root_path": "", "headers": [],
+            "query_string": query.encode(), "root_path": "",
+            "headers": [(b"accept", BROWSER.encode())],
             "server": ("127.0.0.1", 8085), "client": ("127.0.0.1", 1),
         }  # fmt: skip
         asked = [{"type": "http.request", "body": b"", "more_body": False}]
@@ -201,6 +203,8 @@ class PageWorld(NodeWorld):
             sent.append(event)
 
         await self.app(scope, receive, send)
+        if self.errors:
+            raise self.errors.pop()
         headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
         body = b"".join(event.get("body", b"") for event in sent[1:])
         return Answered(sent[0]["status"], headers, body)
