@@ -140,6 +140,7 @@ class Daemon:
         self._control.start()
         self._ksync.start()
         self._flows.start()
+        self._selfwatch.ready()
 
     async def _close(self) -> None:
         await self._observers.close()

@@ -13,6 +13,7 @@ from agent.daemon.core import Core
 from agent.errors import ConfigError, UsageError
 from agent.io import logs
 from agent.io.heartbeat import STACKS, Heartbeat
+from agent.io.service_manager import ServiceManager
 from agent.settings import Settings
 from agent.telemetry import Node
 from agent.telemetry.loop import LoopWatch
@@ -52,6 +53,7 @@ class SelfWatch:
         node.health.add("loop", loop.check)
         after = node.settings.get("DEFAULT", "stall_exit", int)
         self._heart = Heartbeat(run_dir, loop, self._second, exit_after=after)
+        self._manager = ServiceManager()
         self._logged = [LoggedTrace(node, words) for words in follow]
 
     def start(self) -> None:
@@ -64,12 +66,17 @@ class SelfWatch:
         for trace in self._logged:
             trace.start()
 
+    def ready(self) -> None:
+        """All other parts have begun to work."""
+        self._manager.ready()
+
     def close(self) -> None:
         """The last thing of all to end."""
         asyncio.get_running_loop().remove_signal_handler(signal.SIGUSR1)
         for trace in self._logged:
             trace.close()
         self._heart.close()
+        self._manager.stopping()
 
     def configure(self, settings: Settings) -> None:
         """The file was read again."""
@@ -83,8 +90,10 @@ class SelfWatch:
             log.error("sizes of trace buffers not read", reason=str(error))
 
     def _second(self) -> None:
-        """About once a second: so that parts know since when they are as they are."""
-        self._node.health.report()
+        """About once a second, so that parts know since when they are as they are."""
+        report = self._node.health.report()
+        state = report.state.value
+        self._manager.alive(f"{state}: {report.reason}" if report.reason else state)
         logs.flush()
 
 
