@@ -6,10 +6,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlencode
 
 import falcon.asgi
 import falcon.testing
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.introspect.live import Trace
 from agent.io.bell import Bell
@@ -143,3 +146,27 @@ def test_what_cannot_be_followed(query: str, words: str, ask: Asker) -> None:
     found = ask.get(f"/trace?{query}")
     assert found.status_code == 400
     assert words in found.json["error"]
+
+
+NAMES = st.sampled_from(
+    ["port", "prefix", "vrf", "source", "destination", "protocol", "source_port", "module",
+     "level", "category", "x"]
+)  # fmt: skip
+WORDS = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(["10.0.0.1", "10.0.0.0/8", "::/0", "tcp", "0", "65536", "xmpp", "SYS_DEBUG"]),
+)
+
+
+def test_no_question_is_answered_with_an_error_of_ours() -> None:
+    ask = Asker(NodeWorld().node)
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.dictionaries(NAMES, WORDS, max_size=6))
+    def asked(query: dict[str, str]) -> None:
+        assert ask.get(f"/trace?{urlencode({**query, 'for': '0'})}").status_code in (200, 400)
+        found = ask._client.simulate_post("/log-level", query_string=urlencode(query))
+        assert found.status_code in (200, 400)
+        assert not ask.errors
+
+    asked()
