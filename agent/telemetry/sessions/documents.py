@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from uuid import UUID
 
 import msgspec
 
@@ -17,7 +18,7 @@ from agent.telemetry.sessions.model import Session
 class Document(msgspec.Struct, omit_defaults=True, rename={"timestamp": "@timestamp"}):
     """One line. What is empty or 0 is left out, but for what comes first."""
 
-    timestamp: str
+    timestamp: datetime
     host: str
     kind: str
     vmi: str
@@ -34,9 +35,9 @@ class Document(msgspec.Struct, omit_defaults=True, rename={"timestamp": "@timest
     forward_packets: int
     reverse_bytes: int
     reverse_packets: int
-    start_time: str
-    session_id: str
-    end_time: str = ""
+    start_time: datetime
+    session_id: UUID
+    end_time: datetime | None = None
     end_reason: str = ""
     total_forward_bytes: int = 0
     total_forward_packets: int = 0
@@ -86,7 +87,7 @@ def encoded(sessions: Iterable[Session], host: str, wall: float) -> list[bytes]:
 def documents(sessions: Iterable[Session], host: str, wall: float) -> Iterator[Document]:
     """A document for each session; two for one that is logged and a sample: sums of either
     kind are then right for themselves."""
-    now = iso(wall)
+    now = datetime.fromtimestamp(wall, UTC)
     for one in sessions:
         if one.sampled:
             yield _document(one, host, now, "sample", one.scale)
@@ -100,7 +101,7 @@ def iso(seconds: float) -> str:
     return told[:-6] + "Z"
 
 
-def _document(one: Session, host: str, now: str, kind: str, scale: float) -> Document:
+def _document(one: Session, host: str, now: datetime, kind: str, scale: float) -> Document:
     forward, reverse, endpoint = one.forward, one.reverse, one.endpoint
     tags, remote = endpoint.tags, endpoint.remote_tags
     made = Document(
@@ -121,8 +122,8 @@ def _document(one: Session, host: str, now: str, kind: str, scale: float) -> Doc
         forward_packets=round(forward.packets * scale),
         reverse_bytes=round(reverse.bytes * scale),
         reverse_packets=round(reverse.packets * scale),
-        start_time=iso(one.started),
-        session_id=str(forward.flow),
+        start_time=datetime.fromtimestamp(one.started, UTC),
+        session_id=forward.flow,
         forward_tcp_flags=forward.tcp_flags,
         reverse_tcp_flags=reverse.tcp_flags,
         drop_reason=one.drop_reason,
@@ -155,7 +156,7 @@ def _document(one: Session, host: str, now: str, kind: str, scale: float) -> Doc
 
 
 def _end(made: Document, one: Session, ended: float) -> None:
-    made.end_time, made.end_reason = iso(ended), one.why
+    made.end_time, made.end_reason = datetime.fromtimestamp(ended, UTC), one.why
     made.total_forward_bytes = one.forward.total_bytes
     made.total_forward_packets = one.forward.total_packets
     made.total_reverse_bytes = one.reverse.total_bytes

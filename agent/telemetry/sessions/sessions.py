@@ -20,8 +20,8 @@ from agent.telemetry.sessions.routing import Target
 from agent.telemetry.sessions.rows import Row, rows
 from agent.telemetry.sessions.sampler import NOTHING, Sampler, wanted_rate
 
-STEP = 256
-"""Pairs that one step tells of at most, so that none takes long (facts oper-db.md 6.3)."""
+STEP = 64
+"""Pairs that one step tells of at most, so that none takes long; some have two sessions."""
 BUDGET = 16384
 """Pairs that one step looks at, most of which did not count on."""
 _LEAST_PERIOD = 1.0
@@ -49,8 +49,8 @@ class Sessions:
     """What is told of sessions: `counters` so far, and how it is chosen (`sampler`).
 
     Call `begin` about once a second, then `step` until it has no more. `run` names this life of
-    the agent (see `life`), `seed` is that of the chance. `targets` are those who want to be told; without
-    any nothing is looked at. `outlets` counts what became of it, by destination.
+    the agent (see `life`), `seed` is that of the chance. `targets` are those who want to be
+    told; without any nothing is looked at. `outlets` counts what became of it, by destination.
     """
 
     def __init__(self, flows: FlowEngine, view: View, *, run: UUID, seed: int) -> None:
@@ -65,6 +65,7 @@ class Sessions:
         self._seed = seed
         self._walk: SessionWalk | None = None
         self._samples = 0
+        self._logs = False
         self._sweeping = False
         self._sweep_due = 0.0
 
@@ -82,6 +83,7 @@ class Sessions:
         logging = logging and self._view.has_logging()
         logging = logging and any(target.slo for target in self.targets)
         walk.choose(_sampling(self.sampler), self.sampler.bound, logging=logging)
+        self._logs = logging
         scanner = self._flows.scanner
         if not self._sweeping and now >= self._sweep_due:
             self._sweeping = True
@@ -113,7 +115,7 @@ class Sessions:
 
     def _told(self, walk: SessionWalk, row: Row, offset: float) -> list[Session]:
         logged = bool(row.logged)
-        if row.fresh and not logged:
+        if self._logs and row.fresh and not logged:
             logged = self._wanted(row)
             if logged and not row.over:
                 walk.log(row.number, row.serial)

@@ -190,7 +190,7 @@ def test_without_a_table_there_are_no_flows() -> None:
     ask = Asker(world.node)
     for request in (
         "FetchAllFlowRecords", "DeleteAllFlowRecords", "FetchLinkLocalFlowInfo",
-        "FlowStatsRecordsReq", 
+        "FlowStatsRecordsReq",
         "ShowAgingConfig", "FlowAgeTimeReq",
     ):  # fmt: skip
         assert not ask.rows(request, "SandeshFlowData")

@@ -155,7 +155,8 @@ static bool counted_on(const struct session_walk *walk, uint32_t number,
     const struct session_mark *mark = &walk->marks[number];
     const struct pair_side *at = pair->at;
     if (mark->serial != pair->serial)
-        return at[FLOW_FORWARD].packets | at[FLOW_REVERSE].packets;
+        return at[FLOW_FORWARD].bytes | at[FLOW_REVERSE].bytes
+             | at[FLOW_FORWARD].packets | at[FLOW_REVERSE].packets;
     return at[FLOW_FORWARD].packets != mark->packets[FLOW_FORWARD]
         || at[FLOW_REVERSE].packets != mark->packets[FLOW_REVERSE]
         || at[FLOW_FORWARD].bytes != mark->bytes[FLOW_FORWARD]

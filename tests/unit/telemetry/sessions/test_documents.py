@@ -16,7 +16,7 @@ from tests.unit.telemetry.sessions.told import session
 
 NOW = 1_700_000_061.0
 WHOLE = {
-    "@timestamp": "2023-11-14T22:14:21.000Z",
+    "@timestamp": "2023-11-14T22:14:21Z",
     "host": "compute-1",
     "kind": "sample",
     "vmi": "default-domain:demo:vmi1",
@@ -33,9 +33,9 @@ WHOLE = {
     "forward_packets": 15,
     "reverse_bytes": 22500,
     "reverse_packets": 18,
-    "start_time": "2023-11-14T22:13:20.250Z",
+    "start_time": "2023-11-14T22:13:20.250000Z",
     "session_id": "11111111-2222-4333-8000-000000000002",
-    "end_time": "2023-11-14T22:14:20.500Z",
+    "end_time": "2023-11-14T22:14:20.500000Z",
     "end_reason": "closed",
     "total_forward_bytes": 1600,
     "total_forward_packets": 16,
