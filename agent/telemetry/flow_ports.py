@@ -38,11 +38,12 @@ class FlowPorts:
     """What the last finished walk has found; `setup` is of all walks.
 
     `setup`: from the decision on a flow to the datapath's answer, exact to a millisecond. Flows
-    that are refused, or that end before a walk finds them, are not in it.
+    that are refused, or that end before a walk finds them, are not in it. `walks`: finished ones.
     """
 
     def __init__(self) -> None:
         self.setup = Histogram()
+        self.walks = 0
         self._pairs: FlowPairs | None = None
         self._walk: PortWalk | None = None
 
@@ -58,6 +59,7 @@ class FlowPorts:
             return
         while self._walk.slice(pairs, _STEP):
             yield
+        self.walks += 1
         counts, total = self._walk.take_setups()
         self.setup.merge([0] * _FIRST + counts, total)
 

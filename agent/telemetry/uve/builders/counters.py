@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent.sandesh.schema import schema
@@ -39,6 +39,14 @@ def flow_rate(statistics: Statistics, seconds: float, now: float) -> Values:
         "active_flows": statistics.flows.active,
         "hold_flows": statistics.flows.held,
     }
+
+
+def port_bitmaps(statistics: Statistics, vifs: Iterable[int] | None = None) -> dict[str, Any]:
+    """Which ports flows of interfaces use, or all flows; nothing while nobody has looked."""
+    if not statistics.ports.walks:
+        return {}
+    found = statistics.ports.of() if vifs is None else statistics.ports.of_all(vifs)
+    return {f"{name}_bitmap": words for name, words in found._asdict().items()}
 
 
 def traffic(vif: VifStatistics) -> dict[str, Any]:

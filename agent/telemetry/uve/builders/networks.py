@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from agent.oper.rows import Vmi
+from agent.telemetry.uve.builders.counters import port_bitmaps
 from agent.telemetry.uve.cache import Values
 from agent.telemetry.uve.world import Builder, World
 
@@ -63,7 +64,7 @@ def _traffic(world: World, rows: list[Vmi]) -> dict[str, Any]:
         "flow_count": sum(vif.flows for vif in vifs),
         "in_bandwidth_usage": sum(one.in_bps for one in used),
         "out_bandwidth_usage": sum(one.out_bps for one in used),
-    }
+    } | port_bitmaps(statistics, [vif.index for vif in vifs])
 
 
 def _vrf_stats(world: World, rows: list[Vmi]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from agent.oper.flow_rows import FloatingIp
 from agent.oper.port_nexthops import VmiNexthops, nexthops
 from agent.oper.rows import Vmi
 from agent.oper.tag import port_tags
-from agent.telemetry.uve.builders.counters import drops
+from agent.telemetry.uve.builders.counters import drops, port_bitmaps
 from agent.telemetry.uve.cache import Values
 from agent.telemetry.uve.world import Builder, World
 from agent.values import Address
@@ -132,6 +132,8 @@ def _stats(world: World, key: str) -> Values | None:
     }
     values["in_bw_usage"], values["out_bw_usage"] = used.in_bps, used.out_bps
     values["flow_rate"] = {"active_flows": vif.flows}
+    if bitmaps := port_bitmaps(world.node.statistics, [row.vif_index]):
+        values["port_bucket_bmap"] = bitmaps
     if vif.drops is not None:
         values["raw_drop_stats"] = drops(vif.drops)
     return values

@@ -12,6 +12,7 @@ from agent.telemetry.uve.builders.counters import (
     drops,
     flow_rate,
     machine_memory,
+    port_bitmaps,
     share,
     traffic,
 )
@@ -52,6 +53,7 @@ def _sampled(world: World) -> dict[str, Any]:
             "flow_rate": flow_rate(statistics, interval, node.clock()),
             "raw_drop_stats": drops(statistics.drops),
         }
+        | port_bitmaps(statistics)
         | _totals(world)
         | _fabric(statistics.fabric())
         | _vhost(statistics.vhost())
