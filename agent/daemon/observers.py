@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from ipaddress import IPv4Interface
 from pathlib import Path
@@ -14,11 +15,13 @@ from agent.io.collector import CollectorConnection
 from agent.io.datapath_reader import DatapathReader
 from agent.io.introspect_api import IntrospectApi
 from agent.io.logs import LEVELS
+from agent.io.session_export import SessionExport
 from agent.settings import Settings
 from agent.telemetry import Node
 from agent.telemetry.checks import watch, watch_statistics
 from agent.telemetry.health import Health
 from agent.telemetry.meters import Meters
+from agent.telemetry.sessions import Sessions, life
 from agent.telemetry.statistics import Statistics
 from agent.telemetry.traces import Traces
 from agent.telemetry.uve import Identity, Uves, build, collector
@@ -36,6 +39,7 @@ class Observers:
         node.health.add("collector", lambda: collector(node.uves.generator))
         self._collector = CollectorConnection(node, node.uves)
         core.followers.append(self._collector.follow)
+        self._sessions = SessionExport(node, node.sessions, self._collector, self._domain)
         self._introspect = IntrospectApi(
             node,
             host=settings.get("DEFAULT", "http_server_ip", str),
@@ -47,10 +51,12 @@ class Observers:
         self._reader.start()
         await self._introspect.start()
         self._collector.start()
+        self._sessions.start()
 
     async def close(self) -> None:
         """End, within seconds."""
         await self._introspect.close()
+        await self._sessions.close()
         await self._collector.close()
         await self._reader.close()
 
@@ -58,6 +64,12 @@ class Observers:
         """The file was read again."""
         self.node.settings = settings
         self._collector.configure(settings)
+        self._sessions.configure(settings)
+
+    def _domain(self) -> int:
+        """What tells this host from others that export records."""
+        address = self.node.settings.optional("VIRTUAL-HOST-INTERFACE", "ip", IPv4Interface)
+        return int(address.ip) if address else self.node.pid
 
     def _interval(self) -> float:
         return self.node.settings.get("DEFAULT", "statistics_interval", int)
@@ -88,6 +100,12 @@ def _node(core: Core, settings: Settings, reader: DatapathReader, pid: int) -> N
         logs=LEVELS,
         health=Health(host=host, version=__version__, pid=pid, started=started, wall=time.time),
         uves=_uves(host, settings, pid),
+        sessions=Sessions(
+            core.flows,
+            core.compiler,
+            run=life(host, pid, started),
+            seed=secrets.randbits(64),
+        ),
     )
 
 

@@ -40,11 +40,14 @@ class Collector(Protocol):
 class Agent(Protocol):
     """What is told of the agent itself; a `Node` is one."""
 
-    host: str
-    pid: int
-    clock: Callable[[], float]
-    wall: Callable[[], float]
-    settings: Settings
+    @property
+    def host(self) -> str: ...
+    @property
+    def pid(self) -> int: ...
+    @property
+    def settings(self) -> Settings: ...
+    def clock(self) -> float: ...
+    def wall(self) -> float: ...
 
 
 class Teller(Protocol):

@@ -16,6 +16,7 @@ from agent.telemetry.health import Health
 from agent.telemetry.log_levels import LogLevels
 from agent.telemetry.meters import Meters
 from agent.telemetry.recent import Recent
+from agent.telemetry.sessions import Sessions
 from agent.telemetry.statistics import Statistics
 from agent.telemetry.traces import Traces
 from agent.telemetry.uve import Uves
@@ -50,4 +51,5 @@ class Node:
     traces: Traces
     logs: LogLevels
     uves: Uves
+    sessions: Sessions
     recent: Recent = field(default_factory=Recent)

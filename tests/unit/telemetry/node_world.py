@@ -23,6 +23,7 @@ from agent.telemetry import Node
 from agent.telemetry.health import Health
 from agent.telemetry.log_levels import LogLevels
 from agent.telemetry.meters import Meters
+from agent.telemetry.sessions import Sessions, life
 from agent.telemetry.statistics import Statistics
 from agent.telemetry.traces import Traces
 from agent.telemetry.uve import Identity, build
@@ -89,6 +90,7 @@ class NodeWorld:
                 shuffle=lambda servers: servers.sort(key=str),
                 jitter=lambda: 0.5,
             ),
+            sessions=Sessions(core.flows, core.compiler, run=life(host, 7, STARTED), seed=1),
         )
         core.links(self._links(), [])
         core.listed()
