@@ -1,0 +1,35 @@
+"""Opening netlink sockets. Nothing here waits, and nothing heavy is imported: tools use it too."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+ROUTE, GENERIC = 0, 16
+KERNEL = 0
+"""The kernel's own port id."""
+RECEIVE_BUFFER = 1 << 20
+READ_SIZE = 1 << 17
+_SO_RCVBUFFORCE = 33
+
+
+def connect(
+    protocol: int, port: int = KERNEL, receive_buffer: int = RECEIVE_BUFFER
+) -> socket.socket:
+    """A socket that sends to, and takes answers from, this port id alone. OSError."""
+    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+    try:
+        widen(made, receive_buffer)
+        made.bind((0, 0))
+        made.connect((port, 0))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def widen(made: socket.socket, size: int) -> None:
+    """A receive buffer of this size, also above the host's limit if we may."""
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+    with contextlib.suppress(PermissionError):
+        made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
