@@ -19,7 +19,7 @@ from agent.telemetry import Node
 from agent.telemetry.loop import LoopWatch
 from agent.telemetry.trace_flow import PERIOD, FlowLook
 from agent.telemetry.trace_subjects import FlowSubject, parse
-from agent.telemetry.traces import FLOW
+from agent.telemetry.traces import FLOW, Traces
 
 log = structlog.get_logger(__name__)
 told = structlog.get_logger("agent.trace")
@@ -45,9 +45,7 @@ class SelfWatch:
         self._node = node
         self._read = read
         core.trace = node.traces
-        node.traces.watching = lambda on: setattr(
-            core.session, "watcher", node.traces if on else None
-        )
+        node.traces.watching = lambda on: _watch(core, node.traces if on else None)
         stacks = str(run_dir / STACKS)
         loop = LoopWatch(node.meters, node.clock, node.wall, stacks)
         node.health.add("loop", loop.check)
@@ -95,6 +93,10 @@ class SelfWatch:
         state = report.state.value
         self._manager.alive(f"{state}: {report.reason}" if report.reason else state)
         logs.flush()
+
+
+def _watch(core: Core, traces: Traces | None) -> None:
+    core.session.watcher = core.trapped.watcher = traces
 
 
 class LoggedTrace:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from agent._fast.packet import FrameBatch, Packet, Port
 from agent.inputs import DhcpSnooped
@@ -64,11 +64,21 @@ def _make(vif_index: int, vmi: Vmi | None, fabric: Fabric | None) -> Port | None
     return Port(router_id=router_id) if vif_index in own else None
 
 
+class Watcher(Protocol):
+    """Whoever wants to see each packet that a service has got."""
+
+    def served(self, service: str, packet: Packet, replies: int) -> None:
+        """It answered with so many frames; the packet is valid during the call."""
+        ...
+
+
 class TrappedPackets:
     """What the daemon drives: feed it batches and time, send what it returns.
 
     After each call `take_events` gives what was learned, for oper.
     """
+
+    watcher: Watcher | None = None
 
     def __init__(self, view: View, secret: bytes = b"") -> None:
         """`secret`, best 16 random bytes, is what relayed DHCP messages are known again by."""
@@ -80,10 +90,16 @@ class TrappedPackets:
         )
 
     def _arp(self, packet: Packet, now: float) -> Iterable[bytes]:
-        return self.arp.handle(self._view, packet, now)
+        replies = self.arp.handle(self._view, packet, now)
+        if self.watcher is not None:
+            replies = list(replies)
+            self.watcher.served("ARP", packet, len(replies))
+        return replies
 
     def _dhcp4(self, packet: Packet, now: float) -> Iterable[bytes]:
         reply = self.dhcp4.reply(self._view, packet, now)
+        if self.watcher is not None:
+            self.watcher.served("DHCP", packet, int(reply is not None))
         return () if reply is None else (reply,)
 
     @property

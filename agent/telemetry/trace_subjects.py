@@ -18,6 +18,7 @@ from agent.routes import EvpnKey, InetKey, RouteFamily, RouteKey
 from agent.values import Prefix
 
 _MOST_KEYS = 10_000
+_NO_VIF = -1
 
 
 class Subject(Protocol):
@@ -31,6 +32,10 @@ class Subject(Protocol):
 
     def vmi(self, row: Vmi) -> bool:
         """A port as it is after a change."""
+        ...
+
+    def vif(self, index: int) -> bool:
+        """A packet of this interface of the datapath."""
         ...
 
     def object(self, key: Key, refs: Sequence[Key]) -> bool:
@@ -53,6 +58,7 @@ class PortSubject:
         self._text = str(uuid)
         self._keys: dict[Key, None] = {}
         """Objects that were found to be its: what goes has no references any more."""
+        self._vif = _NO_VIF
         self._vrf = ""
         self._addresses: frozenset[bytes] = frozenset()
         if row is not None:
@@ -72,10 +78,14 @@ class PortSubject:
     def vmi(self, row: Vmi) -> bool:
         if row.uuid != self._uuid:
             return False
+        self._vif = row.vif_index
         self._vrf = row.vrf.name if row.vrf else ""
         known = (row.ip, row.ip6, *row.others)
         self._addresses = frozenset(one.packed for one in known if one is not None)
         return True
+
+    def vif(self, index: int) -> bool:
+        return index == self._vif
 
     def object(self, key: Key, refs: Sequence[Key]) -> bool:
         if key not in self._keys:
@@ -110,6 +120,9 @@ class PrefixSubject:
     def vmi(self, row: Vmi) -> bool:
         return False
 
+    def vif(self, index: int) -> bool:
+        return False
+
     def object(self, key: Key, refs: Sequence[Key]) -> bool:
         if key.kind is not Kind.INET_ROUTE or not isinstance(key.name, tuple):
             return False
@@ -141,6 +154,9 @@ class FlowSubject:
         return False
 
     def vmi(self, row: Vmi) -> bool:
+        return False
+
+    def vif(self, index: int) -> bool:
         return False
 
     def object(self, key: Key, refs: Sequence[Key]) -> bool:

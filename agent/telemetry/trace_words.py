@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 
+from agent._fast.packet import Packet
 from agent._fast.records import Record
 from agent.inputs import ContainerPort, PluggedPort
 from agent.ksync import Dumped, InSync, Lost, Refused
 from agent.ksync.events import Event as DatapathEvent
 from agent.objects import DatapathMessage, Desired
 from agent.oper.rows import Vmi
+from agent.pkt import DhcpType
 from agent.rest.ports import Change, Row
 from agent.routes import (
     EvpnKey,
@@ -34,6 +36,7 @@ from agent.xmpp import (
 )
 from agent.xmpp import Event as ControlEvent
 
+_DHCP_TYPES = frozenset(map(int, DhcpType))
 _CONFIG = (ConfigServer, ConfigComplete, SweepConfig)
 
 
@@ -148,6 +151,17 @@ def answered(record: Record, code: int) -> str:
 def _slot(record: Record) -> str:
     key = record.key or record.programmed_key
     return f"{key} at {record.identity}"
+
+
+def served(service: str, packet: Packet, replies: int) -> str:
+    """Of a packet that a service got."""
+    mac = packet.src_mac
+    what = service
+    if service == "DHCP":
+        kind = packet.dhcp_kind(mac)
+        what = f"DHCP {DhcpType(kind).name}" if kind in _DHCP_TYPES else "DHCP message"
+    end = "answered" if replies else "not answered"
+    return f"{what} of vif {packet.ifindex} from {mac.hex(':')}: {end}"
 
 
 def routes(event: Routes) -> str:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from agent._fast.packet import Packet
 from agent._fast.records import Record
 from agent.errors import UsageError
 from agent.ksync.events import Event as DatapathEvent
@@ -29,9 +30,9 @@ from agent.xmpp import Event as ControlEvent
 RARE = ("Config", "Xmpp", "Oper", "KSync", "Port")
 """Configuration, sessions with controllers, ports' states, the datapath's connection, the port
 API: always on."""
-COSTLY = ("Routes", "Objects", "Writes", "Published")
+COSTLY = ("Routes", "Objects", "Writes", "Published", "Services")
 """Routes of controllers, desired objects, messages to the datapath with their answers, routes
-of ours: on when asked for."""
+of ours, packets that services got: on when asked for."""
 FLOW = "Flow"
 """Where lines on a followed flow are said to come from; it has no buffer."""
 SIZE = 1000
@@ -96,8 +97,8 @@ class Traces:
     """All buffers and follows of an agent.
 
     `wall` gives seconds since 1970; `sizes` those of buffers by name, in lines. `watching` is
-    called with whether objects are to be told of from now on (`sent`, `answered`); whoever tells
-    puts itself there.
+    called with whether objects and packets are to be told of from now on (`sent`, `answered`,
+    `served`); whoever tells puts itself there.
     """
 
     def __init__(
@@ -237,6 +238,12 @@ class Traces:
     def answered(self, records: Iterable[Record | None], code: int) -> None:
         """The datapath's answer to what was sent for these: negative errno or success."""
         self._records(records, lambda record: words.answered(record, code))
+
+    def served(self, service: str, packet: Packet, replies: int) -> None:
+        """A service got a packet, and answered with so many frames."""
+        takers = [one for one in self._follows if one.subject.vif(packet.ifindex)]
+        if takers or self.buffers["Services"].on:
+            self._told("Services", words.served(service, packet, replies), takers)
 
     # ---- inside
 

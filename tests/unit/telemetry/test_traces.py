@@ -22,6 +22,8 @@ from agent.telemetry.trace_flow import FlowLook
 from agent.telemetry.trace_subjects import FlowSubject, PortSubject, PrefixSubject, parse
 from agent.telemetry.traces import COSTLY, MOST_FOLLOWS, RARE, Traces
 from agent.xmpp import ConfigComplete, Event, PeerDown, PeerUp, Routes
+from tests.unit.services.test_dhcp4 import request
+from tests.unit.services.world import feed
 from tests.unit.telemetry.node_world import NodeWorld
 
 PEER = Server(IPv4Address("10.0.0.5"), 5269)
@@ -39,7 +41,8 @@ class Traced(NodeWorld):
 
     def _watch(self, on: bool) -> None:
         self.watched.append(on)
-        self.core.session.watcher = self.traces if on else None
+        watcher = self.traces if on else None
+        self.core.session.watcher = self.core.trapped.watcher = watcher
 
     def uuid(self, name: str) -> UUID:
         return self.topology.vms[name].port
@@ -226,3 +229,21 @@ def test_a_flow_is_looked_at(world: Traced) -> None:
     assert verdict.startswith("decision: ")
     assert entry == "no flow table"
     assert look.news() == []
+
+
+def test_a_followed_port_sees_the_packets_that_services_get(world: Traced) -> None:
+    world.plug()
+    rows = [world.core.compiler.vmi_by_uuid(vm.port) for vm in world.topology.vms.values()]
+    first, second = (row for row in rows[:2] if row is not None)
+    follow = world.traces.follow(PortSubject(first.uuid, first))
+    for row in (first, second):
+        vif, mac = row.vif_index, bytes(row.mac)
+        feed(world.core.trapped, request("discover", vif=vif, mac=mac))
+    assert [str(line).split(" ", 1)[1] for line in follow.take()] == [
+        f"Services: DHCP DISCOVER of vif {first.vif_index} from {first.mac}: answered"
+    ]
+    world.traces.switch("Services", True)
+    feed(world.core.trapped, request("nak", vif=second.vif_index, mac=bytes(second.mac)))
+    (text,) = world.texts("Services")
+    assert text.startswith("DHCP ")
+    assert text.endswith(f"of vif {second.vif_index} from {second.mac}: not answered")
