@@ -19,12 +19,15 @@ _VMI = "virtual-machine-interface"
 
 
 def global_properties(topology: Topology) -> dict[str, Any]:
-    """What global-vrouter-config says of services on link-local addresses."""
+    """What global-vrouter-config says of link-local services and of records of sessions."""
+    said: dict[str, Any] = {}
     services = topology.addresses.link_local_services.values()
-    if not services:
-        return {}
-    entries = [_link_local(one) for one in services]
-    return {"linklocal_services": {"linklocal-service-entry": entries}}
+    if services:
+        entries = [_link_local(one) for one in services]
+        said["linklocal_services"] = {"linklocal-service-entry": entries}
+    if topology.flow_export_rate is not None:
+        said["flow_export_rate"] = topology.flow_export_rate
+    return said
 
 
 def _link_local(one: LinkLocal) -> dict[str, Any]:

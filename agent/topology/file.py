@@ -287,7 +287,7 @@ def parse(content: object) -> Topology:
     """Check a loaded topology file; TopologyError says what is wrong and where."""
     known = (
         "name hosts networks vms encapsulations controllers connect graceful_restart fabric_mtu"
-        f" policies security_groups firewall {ADDRESS_KEYS}"
+        f" flow_export_rate policies security_groups firewall {ADDRESS_KEYS}"
     )
     reader = Reader(content, (), known)
     hosts = _hosts(reader)
@@ -313,4 +313,5 @@ def parse(content: object) -> Topology:
         reader.get("fabric_mtu", number("bytes", 576, 65535), 1500),
         _policies(reader, networks, vms, found),
         addresses(reader, networks, vms),
+        reader.get("flow_export_rate", number("sessions a second", -1, 2**31 - 1), None),
     )

@@ -118,6 +118,8 @@ class Topology:
     fabric_mtu: int = 1500
     policies: Policies = field(default_factory=Policies)
     addresses: Addresses = field(default_factory=Addresses)
+    flow_export_rate: int | None = None
+    """Sessions a second that each host tells of, -1: all; None is not configured: none."""
 
     def on_host(self, host: str) -> list[Vm]:
         """The VMs of one host, in file order."""

@@ -145,3 +145,11 @@ def test_any_content_parses_or_is_a_configuration_error(value: object) -> None:
     except ConfigError:
         return
     assert topology.hosts
+
+
+def test_the_rate_of_recorded_sessions() -> None:
+    content = yaml.safe_load(ONE_HOST.read_text())
+    assert parse(content).flow_export_rate is None
+    assert parse(content | {"flow_export_rate": -1}).flow_export_rate == -1
+    with pytest.raises(ConfigError, match="flow_export_rate"):
+        parse(content | {"flow_export_rate": -2})
