@@ -29,11 +29,13 @@ class Limits:
 
     `request` seconds may pass from a connection or a request's first byte to its last byte;
     `idle` seconds between requests. `max_request` bytes cover a request with its headers.
+    `unread` seconds may pass while a client reads nothing of an answer that waits for it.
     """
 
     connections: int = 256
     request: float = 30.0
     idle: float = 75.0
+    unread: float = 60.0
     max_request: int = 64 << 20
 
 
@@ -48,6 +50,7 @@ class _Protocol(HttpToolsProtocol):
 
     config: _Config
     _deadline: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
     _size = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -59,7 +62,21 @@ class _Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._read_on()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.config.limits.unread, self._too_slow)
+
+    def resume_writing(self) -> None:
+        self._read_on()
+        super().resume_writing()
+
+    def _read_on(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def data_received(self, data: bytes) -> None:
         self._size += len(data)

@@ -17,7 +17,6 @@ _TYPES = {
     NexthopType.RECEIVE: "receive",
     NexthopType.RESOLVE: "resolve",
     NexthopType.VRF_TRANSLATE: "vrf",
-    NexthopType.COMPOSITE: "Composite",
     NexthopType.TUNNEL: "tunnel",
 }
 _ENCAPS = {"arp": "arp", "service": "vlan"}
@@ -69,6 +68,9 @@ def nexthop_type(row: Nexthop) -> str:
     if row.type is NexthopType.ENCAP:
         name = row.key.name
         return _ENCAPS.get(str(name[0]), "interface") if isinstance(name, tuple) else "interface"
+    if row.type is NexthopType.COMPOSITE:
+        kind = next((name for flag, name in _COMPOSITES if row.flags & flag), "")
+        return f"{kind} Composite".strip()
     return "mirror" if row.ports else _TYPES[row.type]
 
 
@@ -140,11 +142,9 @@ def _tunnel(node: Node, row: Nexthop) -> dict[str, Any]:
 
 
 def _composite(node: Node, row: Nexthop) -> dict[str, Any]:
-    kind = next((name for flag, name in _COMPOSITES if row.flags & flag), "")
     labels = row.labels or (0,) * len(row.members)
     members = [_member(node, *each) for each in zip(row.members, labels, strict=True)]
-    values = {"type": f"{kind} Composite".strip(), "vrf": vrf_name(node, row.vrf)}
-    return values | {"mc_list": members} | _parts(node, row)
+    return {"vrf": vrf_name(node, row.vrf), "mc_list": members} | _parts(node, row)
 
 
 def _parts(node: Node, row: Nexthop) -> dict[str, Any]:
@@ -154,8 +154,8 @@ def _parts(node: Node, row: Nexthop) -> dict[str, Any]:
         part = node.compiler.inspection.nexthop(number) if number != HOLE else None
         name = next((field for flag, field in _PARTS if part and part.flags & flag), "")
         if part is not None and part.type is NexthopType.COMPOSITE and name:
-            inner = _composite(node, part)
-            found[name] = {"type": inner["type"], "mc_list": inner["mc_list"]}
+            inner = _composite(node, part)["mc_list"]
+            found[name] = {"type": nexthop_type(part), "mc_list": inner}
     return found
 
 
@@ -164,7 +164,7 @@ def _member(node: Node, number: int, label: int) -> dict[str, Any]:
     row = node.compiler.inspection.nexthop(number) if number != HOLE else None
     if row is None:
         return {"type": "NULL", "label": label}
-    values: dict[str, Any] = {"type": nexthop_type(row).capitalize(), "label": label}
+    values: dict[str, Any] = {"type": nexthop_type(row).title(), "label": label}
     if row.ends:
         values |= {"sip": str(row.ends[0]), "dip": str(row.ends[1])}
     if row.type is NexthopType.ENCAP:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote, urlencode
 from xml.etree import ElementTree as ET
 
 import falcon.testing
@@ -26,6 +28,12 @@ class Asker:
         """The answer to a GET, whatever it is."""
         before, _, query = path.partition("?")
         return self._client.simulate_get(before, query_string=query, headers=headers)
+
+    def request(self, path: str, query: Mapping[str, str]) -> Any:
+        """The answer to a GET with these fields, which need not make sense."""
+        escaped = quote(path, safe="/", errors="replace")
+        text = urlencode(query, errors="replace")
+        return self._client.simulate_get(escaped, query_string=text)
 
     def xml(self, request: str) -> ET.Element:
         """The document of a request that must succeed; `request` may have a query."""
