@@ -1,0 +1,145 @@
+"""How the text of an option becomes a value, and what is expected where it cannot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_address
+from typing import Any
+
+Convert = Callable[[str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`convert` raises ValueError for what is not `expected`. A `switch` is true or false."""
+
+    expected: str
+    convert: Convert
+    switch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A peer's address and TCP port."""
+
+    address: IPv4Address
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}"
+
+
+def number(low: int, high: int) -> Kind:
+    """A whole number within bounds."""
+
+    def convert(text: str) -> int:
+        try:
+            value = int(text.strip())
+        except ValueError:
+            raise ValueError("expected a whole number") from None
+        if not low <= value <= high:
+            raise ValueError(f"expected {low} to {high}")
+        return value
+
+    return Kind(f"a whole number, {low} to {high}", convert)
+
+
+def one_of(*words: str) -> Kind:
+    """One of some words, in the case given here."""
+
+    def convert(text: str) -> str:
+        for word in words:
+            if text.strip().lower() == word.lower():
+                return word
+        raise ValueError(f"expected one of {', '.join(words)}")
+
+    return Kind(f"one of {', '.join(words)}", convert)
+
+
+def some_of(*words: str) -> Kind:
+    """Several of some words, each once."""
+    one = one_of(*words).convert
+
+    def convert(text: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(one(word) for word in text.split()))
+
+    return Kind(f"any of {', '.join(words)}, with blanks between", convert)
+
+
+def servers(default_port: int) -> Kind:
+    """Addresses of servers; the port may be left out."""
+
+    def convert(text: str) -> tuple[Server, ...]:
+        found = []
+        for word in text.split():
+            address, colon, port = word.partition(":")
+            at = _PEER_PORT.convert(port) if colon else default_port
+            found.append(Server(IPv4Address(address), at))
+        return tuple(found)
+
+    return Kind(f"ADDRESS[:PORT] (port {default_port}), several with blanks between", convert)
+
+
+def _flag(text: str) -> bool:
+    value = text.strip().lower()
+    if value in ("1", "true", "yes", "on"):
+        return True
+    if value in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("expected true or false")
+
+
+def _pairs(text: str) -> dict[str, str]:
+    pairs = {}
+    for word in text.split():
+        name, equals, value = word.partition("=")
+        if not (name and equals and value):
+            raise ValueError("expected NAME=VALUE, several with blanks between")
+        pairs[name] = value
+    return pairs
+
+
+def _interface_address(text: str) -> IPv4Interface | None:
+    if not text.strip():
+        return None
+    if "/" not in text:
+        raise ValueError("expected ADDRESS/LENGTH, such as 10.0.0.1/24")
+    return IPv4Interface(text.strip())
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"[^\s/]{1,15}", text.strip()):
+        raise ValueError("expected the name of a network interface")
+    return text.strip()
+
+
+def _port_range(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", text)
+    if not match or not int(match[1]) <= int(match[2]) <= 65535:
+        raise ValueError('expected a port range "a-b"')
+    return int(match[1]), int(match[2])
+
+
+def _addresses(text: str) -> tuple[IPv4Address, ...]:
+    return tuple(IPv4Address(word) for word in text.split())
+
+
+def _networks(text: str) -> tuple[IPv4Network, ...]:
+    return tuple(IPv4Network(word, strict=False) for word in text.split())
+
+
+TEXT = Kind("a text", str.strip)
+WORDS = Kind("words with blanks between", lambda text: tuple(text.split()))
+FLAG = Kind("true or false", _flag, switch=True)
+COUNT = number(0, 2**32 - 1)
+PORT = number(0, 65535)
+_PEER_PORT = number(1, 65535)
+PAIRS = Kind("NAME=VALUE, several with blanks between", _pairs)
+INTERFACE_ADDRESS = Kind("ADDRESS/LENGTH", _interface_address)
+DEVICE = Kind("the name of a network interface", _device)
+LISTEN_ADDRESS = Kind("an address of this host", lambda text: str(ip_address(text.strip())))
+ADDRESSES = Kind("IPv4 addresses with blanks between", _addresses)
+NETWORKS = Kind("IPv4 prefixes with blanks between", _networks)
+PORT_RANGE = Kind("FIRST-LAST", _port_range)
