@@ -30,7 +30,7 @@ class SessionWalk:
     """Goes over pairs again and again and shows those that are to be told.
 
     `seed` is that of the chance; `rows` are the most that one step shows. It remembers what
-    was told of each pair (56 bytes each), as long as anything is wanted.
+    was told of each pair (48 bytes each), as long as anything is wanted.
     """
 
     pairs: FlowPairs
