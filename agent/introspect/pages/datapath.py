@@ -149,10 +149,11 @@ async def one(node: Node, asked: Asked) -> Shown:
 
 async def page(node: Node, view: RecordView) -> Shown:
     """The page of any object."""
-    state = Section("facts", "State", [chain.facts_of(node, view), message(view)])
+    state = Section("facts", "State", [chain.facts_of(node, view)])
+    fields = Section("message", "Its message", [message(view)], folded=True)
     return Shown(
         links.title(view.identity),
-        [state, *await chain.sections(node, view)],
+        [state, *await chain.sections(node, view), fields],
         what=f"Object of the datapath: {view.identity.kind.value}",
         state=words.state(view, connected=node.session.running),
     )
@@ -165,9 +166,7 @@ def message(view: RecordView) -> Grid:
         [Text(name, code=True), wanted.get(name, "–"), there.get(name, "–")]
         for name in dict.fromkeys((*wanted, *there))
     ]
-    return Grid(
-        "Its message: fields that are not zero", ("Field", "Wanted", "In the datapath"), rows
-    )
+    return Grid("Fields that are not zero", ("Field", "Wanted", "In the datapath"), rows)
 
 
 def _fields(message: Any) -> dict[str, Text]:

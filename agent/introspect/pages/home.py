@@ -23,6 +23,7 @@ from agent.telemetry import Node
 from agent.telemetry.health import Part, State
 
 MOST_PORTS = 20
+_DURATIONS = ("lag", "age", "seconds")
 MOST_PROBLEMS = 20
 _TONES = {State.OK: Tone.GOOD, State.DEGRADED: Tone.BUSY, State.DOWN: Tone.BAD}
 _WORDS = {State.OK: "well", State.DEGRADED: "degraded", State.DOWN: "down"}
@@ -46,17 +47,20 @@ async def show(node: Node, asked: Asked) -> Shown:
 
 
 def _card(part: Part, now: float) -> Card:
-    numbers = [(name.replace("_", " "), _number(value)) for name, value in part.numbers.items()]
+    numbers = [
+        (name.replace("_", " "), _number(name, value)) for name, value in part.numbers.items()
+    ]
     since = f"{_WORDS[part.state]} for {plot.span(max(0.0, now - part.since))}"
     state = Text(since, tone=_TONES[part.state])
     return Card(part.title, state, part.reason.replace(links.DOMAIN, ""), numbers)
 
 
-def _number(value: int | float | str | bool) -> str:
+def _number(name: str, value: int | float | str | bool) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:,.3g}"
+        unit = "s" if name.endswith(_DURATIONS) else ""
+        return plot.quantity(value, unit)
     return f"{value:,}" if isinstance(value, int) else value
 
 
@@ -103,7 +107,7 @@ def _totals(node: Node) -> Facts:
             ("VRFs", Text(f"{len(compiler.vrfs()):,}", "/vrfs")),
             ("Routes", f"{sum(node.session.routes().values()):,}"),
             ("Objects of the datapath", Text(f"{len(node.session.identities()):,}", "/datapath")),
-            ("Flows", Text(f"{node.statistics.flows.active:,}", "/flows")),
+            ("Pairs of flows", Text(f"{len(node.flows.pairs or ()):,}", "/flows")),
             ("From the fabric", plot.quantity(sum(one.in_bytes for one in traffic), "B")),
             ("To the fabric", plot.quantity(sum(one.out_bytes for one in traffic), "B")),
             ("Dropped packets", f"{node.statistics.dropped:,}"),

@@ -42,6 +42,8 @@ class Plot:
     paths: Sequence[tuple[str, str, str]]
     ticks: Sequence[Tick]
     times: Sequence[Tick]
+    nothing: str = ""
+    """What stands in the place of lines while there are none."""
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -68,11 +70,12 @@ def plot(id: str, title: str, unit: str, times: Sequence[float], lines: Sequence
         shown = [point(time, value) for time, value in at if value is not None]
         path = "M" + "L".join(shown) if len(shown) > 1 else ""
         paths.append((line.name, path, quantity(next(reversed(_known(line.values)), None), unit)))
+    summary = _summary(lines, unit, across if known else 0.0)
     return Plot(
         id,
         title,
         unit,
-        _summary(lines, unit, across if known else 0.0),
+        summary,
         paths,
         [
             Tick(
@@ -82,6 +85,7 @@ def plot(id: str, title: str, unit: str, times: Sequence[float], lines: Sequence
             for part in (0, 0.5, 1)
         ],
         [Tick(LEFT, f"{span(across)} ago"), Tick(WIDTH - RIGHT, "now")] if known else [],
+        "" if known else summary,
     )
 
 
@@ -115,7 +119,7 @@ def quantity(value: float | None, unit: str) -> str:
     if value == 0:
         return f"0 {unit}".strip()
     size = abs(value)
-    scales = _UNITS if size >= 999.5 else _SMALL if unit in ("s", "") and size < 1 else ((1, ""),)
+    scales = _UNITS if size >= 999.5 else _SMALL if unit == "s" and size < 1 else ((1, ""),)
     scale, prefix = next(
         ((scale, prefix) for scale, prefix in scales if size >= scale * 0.9995), scales[-1]
     )

@@ -80,6 +80,7 @@ def _data(one: Plot) -> dict[str, Any]:
     return {
         "id": one.id,
         "summary": one.summary,
+        "nothing": one.nothing,
         "paths": [{"path": path, "now": now} for _, path, now in one.paths],
         "ticks": [tick.label for tick in one.ticks],
         "times": [tick.label for tick in one.times],

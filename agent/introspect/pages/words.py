@@ -112,7 +112,8 @@ def _nexthop(node: Node, message: VrNexthopReq) -> Cell:
         return f"{_carrier(message)} tunnel to {ip4_from_loaded(message.nhr_tun_dip)}"
     if message.nhr_type == NexthopType.COMPOSITE:
         kind = next((name for bit, name in _COMPOSITES if flags & bit), "flood")
-        return f"{kind}: {sum(one >= 0 for one in message.nhr_nh_list)} members"
+        count = sum(one >= 0 for one in message.nhr_nh_list)
+        return f"{kind}: {count} member{'' if count == 1 else 's'}"
     if message.nhr_type == NexthopType.ENCAP and message.nhr_encap_oif_id:
         family = "L2" if message.nhr_family == 7 else "L3"
         return (f"{family} to", *vif(node, message.nhr_encap_oif_id[0]), policy + multicast)

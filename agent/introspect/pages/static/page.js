@@ -19,6 +19,7 @@
     each(figure, "text.tick", plot.ticks, text);
     each(figure, "text.time", plot.times, text);
     text(figure.querySelector(".summary"), plot.summary);
+    text(figure.querySelector(".nothing"), plot.nothing);
   }
 
   async function renew(root) {
