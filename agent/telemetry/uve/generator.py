@@ -29,8 +29,8 @@ SECOND_PAUSE = 1.0
 MOST_PAUSE = 30.0
 GOOD_TIME = 30.0
 """A connection that lasted so long was good: the next failure is the first one."""
-CHUNK = 1 << 15
-"""About so many bytes are written at once: a millisecond or two of work."""
+CHUNK = 1 << 14
+"""About so many bytes are written at once: a millisecond of work."""
 
 UNKNOWN = "unknown"
 """Stands for all messages of collectors whose names mean nothing."""

@@ -55,13 +55,14 @@ class Outbox:
         self._live = False
         self._due: dict[tuple[str, str], frozenset[str] | None] = {}  # None: all fields
         self._again: set[tuple[str, str]] = set()
+        self._lacks: dict[str, int] = {}  # messages of which all that is newer is due
         self._sequences: dict[str, int] = {}
         self._rate, self._tokens, self._filled = 0, 0.0, 0.0
         self._turn = False
 
     def __len__(self) -> int:
-        """How many UVEs and messages wait."""
-        return len(self._due) + len(self.queue)
+        """How many UVEs and messages wait; of what a new collector lacks a part is counted."""
+        return len(self._due) + len(self._lacks) + len(self.queue)
 
     # What comes in
 
@@ -117,17 +118,17 @@ class Outbox:
         self._live = True
         for message, name in self.types.items():
             last = known.get(name, 0)
-            if last > self.cache.sequence(message):
-                last = 0
-            for uve in self.cache.since(message, last):
-                self._due[uve.message, uve.key] = None
-                self._again.add((uve.message, uve.key))
+            newest = self.cache.sequence(message)
+            last = 0 if last > newest else last
+            if last < newest:
+                self._lacks[message] = last
 
     def rest(self) -> None:
         """Nobody listens: the next one will say which UVEs he lacks. Messages go on waiting."""
         self._live = False
         self._due.clear()
         self._again.clear()
+        self._lacks.clear()
 
     def handshake(self, connects: int) -> bytes:
         """The frame that a connection begins with, after so many that were answered."""
@@ -162,7 +163,7 @@ class Outbox:
 
     def _note(self, message: str, key: str, changed: frozenset[str] | None) -> None:
         """Have it sent, at the end, with all of its fields that changed since it was."""
-        if not self._live:
+        if not self._live or message in self._lacks:
             return
         place = message, key
         if place in self._due:
@@ -181,7 +182,10 @@ class Outbox:
         return True
 
     def _take_uve(self) -> tuple[str, bytes] | None:
-        while self._due:
+        while self._due or self._lacks:
+            if not self._due:
+                self._catch_up(*self._lacks.popitem())
+                continue
             place = next(iter(self._due))
             changed = self._due.pop(place)
             hints = Hint.KEY | Hint.SYNC if place in self._again else Hint.KEY
@@ -189,6 +193,13 @@ class Outbox:
             if uve := self.cache.get(*place):  # a deleted one may be forgotten by now
                 return uve.message, self._uve_frame(uve, changed, hints)
         return None
+
+    def _catch_up(self, message: str, known: int) -> None:
+        """What a collector lacks of a message: one after another, since all take a while."""
+        for uve in self.cache.since(message, known):
+            place = message, uve.key
+            self._due[place] = None
+            self._again.add(place)
 
     def _uve_frame(self, uve: Uve, changed: frozenset[str] | None, hints: Hint) -> bytes:
         values = uve.whole() if changed is None or uve.deleted else uve.part(changed)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # a node has its UVEs
 BATCH = 64
 PAUSE = 1.0
 """Seconds between two batches of a message."""
-SLICE = 0.002
+SLICE = 0.001
 """Seconds of work in one turn."""
 
 
@@ -38,7 +38,6 @@ class _Batch:
     """What is made of one message in this second. `survey`: first find out what is due."""
 
     builder: Builder
-    world: World
     survey: bool
     left: int = BATCH
 
@@ -59,8 +58,8 @@ def build(
 class Uves:
     """What collectors are told, and the cache of it; `generator` carries it to them.
 
-    Call `follow` with what became different, and `turn` at `deadline`, which is at once while
-    there is work. Nothing is made while no collector is configured, but for who asks.
+    Call `follow` with all that becomes different, and `turn` at `deadline`, which is at once
+    while there is work. Nothing is made while no collector is configured, but for who asks.
     """
 
     def __init__(self, generator: Generator, builders: Sequence[Builder] = BUILDERS) -> None:
@@ -73,6 +72,7 @@ class Uves:
         self._interval = 30.0
         self._round_at = self._batch_at = 0.0
         self._run: deque[_Batch] = deque()
+        self._world: World | None = None
 
     def configure(self, settings: Settings, now: float) -> None:
         """The file as it is: collectors, interval, rate."""
@@ -83,6 +83,8 @@ class Uves:
 
     def follow(self, delta: Delta) -> None:
         """What a batch of the compiler made different: its ports' UVEs are made soon."""
+        if delta.vmis or delta.unplugged or delta.acls:
+            self._world = None
         if not self.generator.configured:
             return
         for row in delta.vmis:
@@ -108,7 +110,7 @@ class Uves:
             self._begin(node, now)
         until = node.clock() + SLICE
         while self._run and node.clock() <= until:
-            if not self._step(self._run[0]):
+            if not self._step(self._run[0], self._now(node)):
                 self._run.popleft()
 
     def refreshed(self, node: Node, message: str, key: str = "") -> Iterator[Uve]:
@@ -119,17 +121,20 @@ class Uves:
         builder = self.builders.get(message)
         if builder is None:
             raise BugError(f"there are no UVEs {message}")
-        world = World(node, self.generator)
-        keys = [key] if key else list(builder.keys(world))
-        for at, each in enumerate(keys, 1):
-            self._make(builder, world, each)
+        keys = [key] if key else list(builder.keys(self._now(node)))
+        for each in keys:
+            self._make(builder, self._now(node), each)
             uve = self.cache.get(message, each)
             if uve is not None and not uve.deleted:
                 yield uve
-            if at % BATCH == 0:
-                world = World(node, self.generator)
 
     # Inside
+
+    def _now(self, node: Node) -> World:
+        """The world as it is now: its groupings are kept until a port changes."""
+        if self._world is None:
+            self._world = World(node, self.generator)
+        return self._world
 
     def _mark(self, row: Vmi) -> None:
         if row.config_name:
@@ -149,25 +154,24 @@ class Uves:
         if survey:
             self._round_at = now + self._interval
         self._resolve(node)
-        world = World(node, self.generator)
         self._run.extend(
-            _Batch(builder, world, survey)
+            _Batch(builder, survey)
             for message, builder in self.builders.items()
             if survey or self._due[message]
         )
         self._batch_at = now + PAUSE
 
-    def _step(self, batch: _Batch) -> bool:
+    def _step(self, batch: _Batch, world: World) -> bool:
         """Do a little of a batch; whether more of it is left."""
         due = self._due[batch.builder.message]
         if batch.survey:
             batch.survey = False
-            self._survey(batch.builder, batch.world)
+            self._survey(batch.builder, world)
         elif due and batch.left:
             batch.left -= 1
             key = next(iter(due))
             del due[key]
-            self._make(batch.builder, batch.world, key)
+            self._make(batch.builder, world, key)
         return bool(due and batch.left)
 
     def _survey(self, builder: Builder, world: World) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:  # a node has its UVEs
     from agent.telemetry.node import Node
 
 _NO_UUID = UUID(int=0)
+
+
+uuid_text = lru_cache(1 << 16)(str)
+"""The text of a UUID: it is asked for again and again, and slow."""
 
 
 class World:
@@ -52,11 +56,11 @@ class World:
     @cached_property
     def machines(self) -> dict[str, list[Vmi]]:
         """The ports of each VM, by its UUID as text."""
-        found: dict[UUID, list[Vmi]] = {}
+        found: dict[str, list[Vmi]] = {}
         for row in self.ports.values():
             if row.vm_uuid != _NO_UUID:
-                found.setdefault(row.vm_uuid, []).append(row)
-        return {str(uuid): rows for uuid, rows in found.items()}
+                found.setdefault(uuid_text(row.vm_uuid), []).append(row)
+        return found
 
     @cached_property
     def acls(self) -> dict[str, Acl]:

@@ -92,6 +92,7 @@ class NodeWorld:
             ),
             sessions=Sessions(core.flows, core.compiler, run=life(host, 7, STARTED), seed=1),
         )
+        core.followers.append(self.node.uves.follow)
         core.links(self._links(), [])
         core.listed()
         core.session.connected(self.now)

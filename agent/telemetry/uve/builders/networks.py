@@ -9,7 +9,7 @@ from uuid import UUID
 from agent.oper.rows import Vmi
 from agent.telemetry.uve.builders.counters import port_bitmaps
 from agent.telemetry.uve.cache import Values
-from agent.telemetry.uve.world import Builder, World
+from agent.telemetry.uve.world import Builder, World, uuid_text
 
 _NO_UUID = UUID(int=0)
 
@@ -23,7 +23,7 @@ def _network(world: World, key: str) -> Values | None:
     rows = world.networks.get(key)
     if rows is None:
         return None
-    machines = {str(row.vm_uuid) for row in rows if row.vm_uuid != _NO_UUID}
+    machines = {uuid_text(row.vm_uuid) for row in rows if row.vm_uuid != _NO_UUID}
     return (
         {
             "interface_list": sorted(row.config_name for row in rows),

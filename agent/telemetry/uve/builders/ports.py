@@ -12,7 +12,7 @@ from agent.oper.rows import Vmi
 from agent.oper.tag import port_tags
 from agent.telemetry.uve.builders.counters import drops, port_bitmaps
 from agent.telemetry.uve.cache import Values
-from agent.telemetry.uve.world import Builder, World
+from agent.telemetry.uve.world import Builder, World, uuid_text
 from agent.values import Address
 
 _VMI = "virtual-machine-interface"
@@ -39,10 +39,10 @@ def _state(world: World, row: Vmi) -> dict[str, Any]:
     flows = world.node.compiler.flow_port(row.uuid)
     return {
         "virtual_network": row.vn.name if row.vn else "",
-        "vn_uuid": str(row.vn.uuid) if row.vn else "",
+        "vn_uuid": uuid_text(row.vn.uuid) if row.vn else "",
         "vm_name": row.vm_name,
-        "vm_uuid": str(row.vm_uuid),
-        "uuid": str(row.uuid),
+        "vm_uuid": uuid_text(row.vm_uuid),
+        "uuid": uuid_text(row.uuid),
         "mac_address": str(row.mac),
         "label": bound.label.label if bound else 0,
         "active": row.active,
@@ -117,7 +117,7 @@ def _stats(world: World, key: str) -> Values | None:
         return None
     values: dict[str, Any] = {
         "vm_name": row.vm_name,
-        "vm_uuid": str(row.vm_uuid),
+        "vm_uuid": uuid_text(row.vm_uuid),
         "virtual_network": row.vn.name if row.vn else "",
     }
     vif = world.node.statistics.vif(row.vif_index)

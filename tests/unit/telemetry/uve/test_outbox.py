@@ -87,6 +87,30 @@ def test_who_comes_back_gets_what_he_lacks() -> None:
     assert again.fields == ["name", "app"]
 
 
+def test_a_deletion_that_is_forgotten_is_not_told() -> None:
+    box = Outbox(Identity("h", 7), UveCache(most_deleted=0), lambda: 1.5, types=(TAGS,))
+    box.put(TAGS, {"name": "a"})
+    box.delete(TAGS, "a")
+    box.resume({"VMITags": 1})
+    assert len(box) == 1
+    assert taken(box) == []
+    assert len(box) == 0
+
+
+def test_changes_while_somebody_catches_up_are_told_once() -> None:
+    box = outbox()
+    for name in "abc":
+        box.put(TAGS, {"name": name, "app": "1"})
+    box.resume({})
+    box.put(TAGS, {"name": "a", "app": "2"})
+    first = read(box.take())
+    box.put(TAGS, {"name": "c", "app": "2"})
+    rest = taken(box)
+    assert [(one.text("name"), one.text("app")) for one in (first, *rest)] == [
+        ("b", "1"), ("a", "2"), ("c", "2"),
+    ]  # fmt: skip
+
+
 def test_a_number_that_was_never_reached_is_of_another_process() -> None:
     box = outbox()
     box.put(TAGS, {"name": "a"})
