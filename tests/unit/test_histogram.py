@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.histogram import BOUNDS, Histogram
@@ -48,6 +48,7 @@ def test_quantiles_are_bounds_of_buckets() -> None:
     assert histogram.mean == pytest.approx(0.100825)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 100, allow_nan=False)), st.floats(0, 1))
 def test_no_quantile_is_above_the_longest_or_below_a_share_of_all(
     durations: list[float], share: float

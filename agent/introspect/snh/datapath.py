@@ -16,6 +16,7 @@ from agent.introspect.query import flag, number
 from agent.introspect.request import Answer, Query, Request, Values
 from agent.introspect.snh import datapath_values as values
 from agent.introspect.snh.datapath_words import BRIDGE, INET, INET6
+from agent.ksync.objects import masked
 from agent.sandesh.schema import schema
 from agent.sandesh.vrouter import (
     Message,
@@ -186,7 +187,7 @@ def vrf_assigns(node: Node, query: Query) -> AsyncIterator[Answer]:
 
 
 def routes(node: Node, query: Query) -> AsyncIterator[Answer]:
-    """KRouteReq: all routes of a VRF."""
+    """KRouteReq: all routes of a VRF, each once."""
     family = _FAMILIES.get(query["family"].strip().lower())
     if family is None:
         raise UsageError(f"family: {query['family']!r} is none of inet, inet6, bridge")
@@ -194,9 +195,27 @@ def routes(node: Node, query: Query) -> AsyncIterator[Answer]:
 
 
 async def _routes(node: Node, vrf: int, family: int) -> AsyncIterator[Values]:
-    request = _bridge_routes(vrf) if family == BRIDGE else _inet_routes(vrf, family)
-    async for row in node.datapath.dump(request, VrRouteReq):
-        yield values.route(row)
+    if family == BRIDGE:
+        async for row in node.datapath.dump(_bridge_routes(vrf), VrRouteReq):
+            yield values.route(row)
+        return
+    seen: set[tuple[bytes, int]] = set()
+    async for leaf in node.datapath.dump(_inet_routes(vrf, family), VrRouteReq):
+        found = _of_leaf(leaf)
+        if found is not None and (name := (found.rtr_prefix, found.rtr_prefix_len)) not in seen:
+            seen.add(name)
+            yield values.route(found)
+
+
+def _of_leaf(leaf: VrRouteReq) -> VrRouteReq | None:
+    """The route that a leaf of the datapath's trie shows, as it was written; None for none.
+
+    A route is in every leaf that it covers, with its own length in rtr_replace_plen.
+    """
+    length = max(0, min(leaf.rtr_replace_plen, 8 * len(leaf.rtr_prefix)))
+    if not (length or leaf.rtr_nh_id or leaf.rtr_label_flags):
+        return None
+    return leaf.replace(rtr_prefix=masked(leaf.rtr_prefix, length), rtr_prefix_len=length)
 
 
 def _inet_routes(vrf: int, family: int) -> Callable[[VrRouteReq | None], VrRouteReq]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.telemetry.node import Node
-from agent.telemetry.prometheus import agent, control, datapath, flows, ports
+from agent.telemetry.prometheus import agent, control, datapath, export, flows, ports
 from agent.telemetry.prometheus.family import Family, Group, Kind
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -23,6 +23,7 @@ GROUPS: tuple[Group, ...] = (
     *datapath.GROUPS,
     *flows.GROUPS,
     *control.GROUPS,
+    *export.GROUPS,
     *ports.GROUPS,
 )
 FAMILIES: tuple[Family, ...] = tuple(family for group in GROUPS for family in group.families)

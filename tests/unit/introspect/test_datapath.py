@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +118,14 @@ def test_routes_of_a_vrf_by_family(world: NodeWorld) -> None:
     vrf = next(vmi.vrf for vmi in world.node.compiler.vmis() if vmi.vrf is not None)
     inet = shown(world, f"KRouteReq?vrf_id={vrf.index}&family=inet", "KRouteInfo")
     assert {row["family"] for row in inet} == {"AF_INET"}
-    addresses = {str(vm.address) for vm in world.topology.vms.values()}
-    assert addresses & {row["prefix"] for row in inet}
+    prefixes = [(row["prefix"], int(row["prefix_len"])) for row in inet]
+    assert len(prefixes) == len(set(prefixes))
+    messages: list[Any] = [each.message for each in world.node.compiler.desired().values()]
+    assert set(prefixes) == {
+        (str(ip_address(route.rtr_prefix)), route.rtr_prefix_len)
+        for route in messages
+        if isinstance(route, VrRouteReq) and (route.rtr_vrf_id, route.rtr_family) == (vrf.index, 2)
+    }
     bridge = shown(world, f"KRouteReq?vrf_id={vrf.index}&family=bridge", "KRouteInfo")
     assert {row["family"] for row in bridge} == {"AF_BRIDGE"}
     assert all(row["rtr_mac"] for row in bridge)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -19,6 +19,7 @@ from agent.telemetry.gather import tables
 from agent.telemetry.prometheus import FAMILIES, Kind, exposition
 from agent.telemetry.prometheus.family import escaped, histogram, labelled
 from agent.telemetry.sample import FlowSample, Process, Sample
+from agent.telemetry.sessions.model import OutletCounters
 from tests.unit.telemetry.node_world import NodeWorld
 
 DOCUMENT = Path(__file__).parents[3] / "docs/metrics.md"
@@ -153,6 +154,25 @@ def test_tables_ksync_controllers_and_the_process(world: NodeWorld) -> None:
     }
 
 
+def test_what_others_are_told_is_counted(world: NodeWorld) -> None:
+    node = world.node
+    assert "vrouter_collector_up" not in scraped(world)
+    node.uves.generator.configure([Server(IPv4Address("10.0.0.8"), 8086)], 0.0)
+    node.uves.outbox.stats.total.sent.count(100)
+    node.sessions.counters.exports = 5
+    node.sessions.outlets["syslog"] = OutletCounters(records=4, lost=1, problem="refused")
+    found = scraped(world)
+    assert found["vrouter_collector_up"] == {(("collector", "10.0.0.8:8086"),): 0}
+    assert found["vrouter_collector_bytes_total"][("direction", "sent"),] == 100
+    assert found["vrouter_sessions_total"][("event", "exports"),] == 5
+    exports = found["vrouter_session_exports_total"]
+    assert exports == {
+        (("destination", "syslog"), ("event", event)): count
+        for event, count in (("records", 4), ("messages", 0), ("lost", 1))
+    }
+    assert found["vrouter_session_destination_up"] == {(("destination", "syslog"),): 0}
+
+
 def fabric_vrf(world: NodeWorld) -> str:
     return next(vrf.name for vrf in world.node.compiler.vrfs() if vrf.index == 0)
 
@@ -200,6 +220,7 @@ def test_many_ports_come_in_many_pieces() -> None:
     assert len(parsed(b"".join(pieces).decode())["vrouter_port_flows"]) == 3000
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_labels_come_back_as_they_were(value: str) -> None:
     line = f"m{labelled(('a', 'b'), (value, 'x'))} 1\n"
@@ -214,6 +235,7 @@ def test_plain_labels_are_not_touched() -> None:
     assert escaped('a"\\\n') == r"a\"\\\n"
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 50)))
 def test_histograms_are_cumulative(durations: list[float]) -> None:
     found = Histogram()

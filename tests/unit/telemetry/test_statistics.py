@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.sandesh.vrouter import VrDropStatsReq, VrInterfaceReq, VrVrfStatsReq
@@ -107,6 +107,7 @@ def test_a_port_that_is_gone_is_forgotten() -> None:
     assert statistics.vif(3) is None
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**48 - 1))
 def test_counters_wrap_at_64_bits_signed_or_not(before: int, step: int) -> None:
     after = (before + step) % 2**64
