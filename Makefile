@@ -30,8 +30,8 @@ help:
 
 # --- Set-up ---------------------------------------------------------------------------
 
-.PHONY: build packages-build packages-lab packages-test
-packages-build packages-lab packages-test: packages-%: | build/
+.PHONY: build packages-build packages-lab packages-page packages-test
+packages-build packages-lab packages-page packages-test: packages-%: | build/
 	@tools/system-packages $*
 
 build/:
@@ -62,8 +62,8 @@ build: packages-build $(VENV)/.kernels
 TOPOLOGY := agent/lab/topologies/two-hosts.yaml
 
 .PHONY: demo run
-demo: build packages-lab
-	@$(VENV)/bin/vrouter-lab demo $(TOPOLOGY)
+demo: build packages-lab packages-page
+	@$(VENV)/bin/vrouter-lab demo --pictures build $(TOPOLOGY)
 
 run: build packages-lab
 	@$(VENV)/bin/vrouter-lab run $(TOPOLOGY)
@@ -71,7 +71,7 @@ run: build packages-lab
 # --- Checks ---------------------------------------------------------------------------
 
 .PHONY: test lint asan
-test: build packages-lab packages-test
+test: build packages-lab packages-page packages-test
 	@$(PYTEST)
 
 lint: build

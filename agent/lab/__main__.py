@@ -111,9 +111,14 @@ def _wait_ready(launch: Launch, run_dir: RunDir) -> Connection:
 @cli.command("demo")
 @click.argument("file", type=_file, default=_TWO_HOSTS)
 @_run_dir
-def demo_(file: Path, run_dir: RunDir) -> None:
+@click.option(
+    "--pictures",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write a picture of each host's page into this folder.",
+)
+def demo_(file: Path, run_dir: RunDir, pictures: Path | None) -> None:
     """Bring up a lab, check it with real clients, show its tables, take it down."""
-    demo(file, run_dir)
+    demo(file, run_dir, pictures)
 
 
 @cli.command()

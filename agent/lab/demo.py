@@ -7,20 +7,24 @@ import sys
 import time
 from pathlib import Path
 
-from agent.lab import checks, crossing, fabric, survival
+from agent.lab import checks, crossing, fabric, screenshot, survival
 from agent.lab.connection import Connection
 from agent.lab.console import Progress, show_controller, show_flows, show_state
 from agent.lab.controller.messages import State
+from agent.lab.doors import doors
 from agent.lab.errors import LabError
 from agent.lab.launch import Launch, load_plan
-from agent.lab.plan import Plan
+from agent.lab.plan import PAGE_PORT, Plan
 from agent.lab.processes import tail
 from agent.lab.rundir import RunDir
 from agent.topology import Topology
 
 
-def demo(topology_file: Path, run_dir: RunDir) -> None:
-    """Run it; LabError says what was not as it should be. The lab has ended on return."""
+def demo(topology_file: Path, run_dir: RunDir, pictures: Path | None) -> None:
+    """Run it; LabError says what was not as it should be. The lab has ended on return.
+
+    `pictures` is the folder for a picture of each host's page; None: none are taken.
+    """
     plan = load_plan(topology_file)
     start = time.monotonic()
     print(f"{plan.topology.name}: {_contents(plan)}")
@@ -31,7 +35,13 @@ def demo(topology_file: Path, run_dir: RunDir) -> None:
         connection = Connection(run_dir)
         progress.follow(connection)
         try:
-            _check(connection, plan.topology, progress, run_dir)
+            with doors(connection, plan.topology) as pages:
+                print(
+                    "\n" + "\n".join(f"{host}: {door.url}" for host, door in pages.items()) + "\n"
+                )
+                _check(connection, plan.topology, progress, run_dir)
+                if pictures is not None:
+                    _pictures(connection, plan.topology, progress, pictures)
         except LabError as error:
             tails = [tail(log) for log in sorted(run_dir.logs.iterdir())]
             raise LabError("\n".join([str(error), *tails])) from None
@@ -113,6 +123,19 @@ def _check_survival(connection: Connection, topology: Topology, progress: Progre
     for title, action in steps:
         with progress.step(title):
             survival.without_loss(connection, topology, action)
+
+
+def _pictures(connection: Connection, topology: Topology, progress: Progress, folder: Path) -> None:
+    """What a browser shows of each host; a machine without one has no pictures."""
+    with progress.step("pictures of the hosts' pages"):
+        for host in topology.hosts:
+            file = folder / f"{topology.name}-{host}.png"
+            try:
+                screenshot.of_host(connection, host, PAGE_PORT, file)
+            except screenshot.NoPictureError as error:
+                print(f"no pictures: {error}")
+                return
+            print(f"{host}: {file}")
 
 
 def _tables(connection: Connection, topology: Topology, host: str) -> str:
