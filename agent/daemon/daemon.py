@@ -27,6 +27,7 @@ from agent.daemon.selfwatch import SelfWatch, Words
 from agent.errors import ConfigError
 from agent.flow.question import parse as parse_question
 from agent.inputs import HostSettings, Link
+from agent.io.datapath import datapath_address
 from agent.io.dhcp_relay import RelaySocket
 from agent.io.garbage import GarbageCollector
 from agent.io.ksync import KsyncConnection
@@ -46,8 +47,6 @@ from agent.xmpp import PeerView
 
 log = structlog.get_logger(__name__)
 
-DATAPATH_SOCKET = "dpdk_netlink"
-
 
 class Daemon:
     """One agent on one datapath; `run` returns after SIGTERM, SIGINT or `stop`."""
@@ -66,9 +65,9 @@ class Daemon:
         self._recorder = recorder
         if recorder is not None:
             recorder.started(core, pid=pid, seed=seed, now=now)
-        self._ksync = KsyncConnection(
-            sources.run_dir / DATAPATH_SOCKET, core.session, self._datapath_said
-        )
+        platform = settings.get("DEFAULT", "platform", str)
+        datapath = datapath_address(platform, sources.run_dir)
+        self._ksync = KsyncConnection(datapath, core.session, self._datapath_said)
         self._control = ControlConnections(
             core.controllers,
             self._controllers_said,
@@ -76,7 +75,7 @@ class Daemon:
             source=_source(settings),
             context=_tls(settings),
         )
-        self._flows = FlowShell(sources.run_dir, DATAPATH_SOCKET, core.flows, self._flows_limited)
+        self._flows = FlowShell(sources.run_dir, datapath, core.flows, self._flows_limited)
         self._pkt0 = TrapLoop(sources.run_dir, core.trapped, self._learned, self._flows.traps)
         self._macs = MacShell(sources.run_dir, self._macs_unconfirmed)
         self._relay = _relay(host_settings(settings, topology), self._pkt0)
@@ -89,9 +88,9 @@ class Daemon:
             directory=Path(settings.get("DEFAULT", "agent_base_directory", str)) / "ports",
             host=settings.get("DEFAULT", "rest_ip", str),
             port=settings.get("DEFAULT", "rest_port", int),
-            check_interfaces=settings.get("DEFAULT", "platform", str) != "dpdk",
+            check_interfaces=platform != "dpdk",
         )
-        self._observers = Observers(core, settings, sources.run_dir / DATAPATH_SOCKET, pid=pid)
+        self._observers = Observers(core, settings, datapath, pid=pid)
         watch_files(self._observers.node.health, lambda: self._ports.file_failures)
         self._selfwatch = SelfWatch(
             core, self._observers.node, sources.run_dir, lambda: parse(sources.read())[0], follow

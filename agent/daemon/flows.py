@@ -11,6 +11,7 @@ from agent._fast.packet import FrameBatch
 from agent.daemon.tables import opened
 from agent.flow import FlowEngine
 from agent.io.bound_ports import BoundPorts
+from agent.io.datapath import Address
 from agent.io.flow_channel import FlowChannel
 from agent.ksync import Dumped, Lost
 from agent.ksync.events import Event as DatapathEvent
@@ -30,14 +31,14 @@ class FlowShell:
     def __init__(
         self,
         run_dir: Path,
-        socket: str,
+        address: Address,
         engine: FlowEngine,
         limited: Callable[[Sequence[int], bool], None],
     ) -> None:
         self._run_dir = run_dir
         self._engine = engine
         self._limited = limited
-        self._channel = FlowChannel(run_dir / socket, self)
+        self._channel = FlowChannel(address, self)
         self._ports = BoundPorts(engine.world, engine.link_local_flows)
 
     def start(self) -> None:

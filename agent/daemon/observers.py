@@ -6,12 +6,12 @@ import random
 import secrets
 import time
 from ipaddress import IPv4Interface
-from pathlib import Path
 
 from agent import __version__
 from agent.daemon.core import Core
 from agent.daemon.host import host_name
 from agent.io.collector import CollectorConnection
+from agent.io.datapath import Address
 from agent.io.datapath_reader import DatapathReader
 from agent.io.introspect_api import IntrospectApi
 from agent.io.logs import LEVELS
@@ -30,8 +30,7 @@ from agent.telemetry.uve import Identity, Uves, build, collector
 class Observers:
     """They read the core and never change it, but for what a user asks of introspect."""
 
-    def __init__(self, core: Core, settings: Settings, datapath: Path, *, pid: int) -> None:
-        """`datapath` is the path of its control socket."""
+    def __init__(self, core: Core, settings: Settings, datapath: Address, *, pid: int) -> None:
         self._reader = DatapathReader(datapath)
         self.node = node = _node(core, settings, self._reader, pid)
         watch(node.health, node, lambda: core.configured)

@@ -1,4 +1,4 @@
-"""Questions to a datapath's control socket, on a connection of their own.
+"""Questions to a datapath, on a connection of their own.
 
 One question is out at a time; others wait their turn, so many of them that none waits without
 end. Each page of a dump is a question by itself, so a long dump does not hold up a short one,
@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import TypeVar, cast
 
 import structlog
 
 from agent.errors import DatapathError, WireError
+from agent.io.datapath import Address
 from agent.io.reconnect import Reconnector
 from agent.sandesh.framing import (
     FAMILY_TOOL,
@@ -114,7 +114,7 @@ class _Wire(asyncio.Protocol):
 
 
 class DatapathReader:
-    """`agent.telemetry.Datapath` over the stream socket at `path`.
+    """`agent.telemetry.Datapath` at `address`.
 
     `late`: questions that were not answered in time; `refused`: those for which there was no
     room to wait.
@@ -122,12 +122,12 @@ class DatapathReader:
 
     def __init__(
         self,
-        path: Path | str,
+        address: Address,
         *,
         timeout: float = TIMEOUT,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._path = str(path)
+        self._address = address
         self._timeout = timeout
         self._connection = Reconnector(
             "datapath reader", self._connect, self._carry, self._tell_absent, jitter
@@ -219,7 +219,7 @@ class DatapathReader:
         """Our turn: send the question, wait for the whole answer."""
         wire = self._wire
         if wire is None:
-            raise WireError(f"there is no datapath at {self._path}")
+            raise WireError(f"there is no datapath at {self._address}")
         self._sequence = self._sequence % _LAST_SEQUENCE + 1
         self.questions += 1
         answer = _Answer(self._sequence)
@@ -236,7 +236,7 @@ class DatapathReader:
     # The connection
 
     async def _connect(self) -> _Wire:
-        _, wire = await asyncio.get_running_loop().create_unix_connection(_Wire, self._path)
+        _, wire = await self._address.connect(_Wire)
         return wire
 
     async def _carry(self, wire: _Wire) -> None:
@@ -251,7 +251,7 @@ class DatapathReader:
 
     def _tell_absent(self, reason: str) -> None:
         """Attempts go on until the datapath is there."""
-        log.info("no datapath to be read", socket=self._path, reason=reason)
+        log.info("no datapath to be read", socket=str(self._address), reason=reason)
 
 
 def _read(payloads: list[bytes]) -> tuple[int, list[Message]]:

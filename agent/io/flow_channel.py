@@ -1,30 +1,25 @@
-"""The flows' own connection to a datapath's control socket.
+"""The flows' own connection to a datapath.
 
-Carries bytes between the socket and the pairs of flows, gives these their turns and their
+Carries bytes between its transport and the pairs of flows, gives these their turns and their
 time, and connects again with back-off whenever the connection is lost. It decides nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
-import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 import structlog
 
 from agent._fast.flow_pairs import FlowPairs
 from agent.errors import WireError
-from agent.io.reconnect import Reconnector
+from agent.io.datapath import Address
+from agent.io.reconnect import Reconnector, reason_of
 
 _OUTPUT = 1 << 18
-_INPUT = 1 << 18
-_READS = 4
-"""Reads in one wake-up, so that a fast datapath does not keep the loop."""
 
 log = structlog.get_logger(__name__)
 
@@ -44,21 +39,44 @@ class Flows(Protocol):
         ...
 
 
+class _Wire(asyncio.Protocol):
+    """One connection; tells its owner what happens to it."""
+
+    def __init__(self, owner: FlowChannel) -> None:
+        self._owner = owner
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        self._owner._received(data)
+
+    def pause_writing(self) -> None:
+        self._owner._writable = False
+
+    def resume_writing(self) -> None:
+        self._owner._writable = True
+        self._owner.kick()
+
+    def connection_lost(self, problem: Exception | None) -> None:
+        self._owner._gone("it closed the connection" if problem is None else reason_of(problem))
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+
 class FlowChannel:
-    """Keeps `flows` connected to the stream socket at `path`, and turning.
+    """Keeps `flows` connected to the datapath at `address`, and turning.
 
     Call `kick` when something may wait for a turn: trapped packets, a changed world.
     """
 
     def __init__(
         self,
-        path: Path | str,
+        address: Address,
         flows: Flows,
         *,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._path = str(path)
+        self._address = address
         self._flows = flows
         self._clock = clock
         self._connection = Reconnector(
@@ -67,12 +85,9 @@ class FlowChannel:
         self._wake: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = 0.0
-        self._socket: socket.socket | None = None
-        self._lost: asyncio.Future[None] | None = None
+        self._transport: asyncio.Transport | None = None
         self._served: FlowPairs | None = None
-        self._rest = memoryview(b"")
-        self._writing = False
-        self._input = memoryview(bytearray(_INPUT))
+        self._writable = True
         self.connects = 0
 
     @property
@@ -83,7 +98,7 @@ class FlowChannel:
     @property
     def connected(self) -> bool:
         """Whether there is a connection now."""
-        return self._socket is not None
+        return self._transport is not None
 
     def start(self) -> None:
         """Begin to connect and to turn; needs a running loop. BugError when started twice."""
@@ -105,106 +120,67 @@ class FlowChannel:
 
     # The connection
 
-    async def _connect(self) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        connection.setblocking(False)
-        try:
-            await asyncio.get_running_loop().sock_connect(connection, self._path)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    async def _connect(self) -> tuple[asyncio.Transport, _Wire]:
+        return await self._address.connect(lambda: _Wire(self))
 
     def _tell_absent(self, reason: str) -> None:
         """Attempts go on until the datapath is there."""
-        log.warning("no datapath for flows", socket=self._path, reason=reason)
+        log.warning("no datapath for flows", socket=str(self._address), reason=reason)
 
-    async def _carry(self, connection: socket.socket) -> None:
+    async def _carry(self, connection: tuple[asyncio.Transport, _Wire]) -> None:
         """Serve one connection until it is gone."""
-        loop = asyncio.get_running_loop()
+        transport, wire = connection
+        transport.set_write_buffer_limits(high=_OUTPUT)
         self.connects += 1
-        self._socket, self._lost = connection, loop.create_future()
-        loop.add_reader(connection, self._readable)
+        self._transport, self._writable = transport, True
         self.kick()
         try:
-            await self._lost
+            await wire.lost
         finally:
-            loop.remove_reader(connection)
-            self._stop_writing(connection)
-            self._socket = self._lost = None
-            self._rest = memoryview(b"")
-            connection.close()
+            transport.abort()
             self._leave()
-            self.kick()
 
     def _leave(self) -> None:
         """The pairs whose requests went over this connection get no answers any more."""
+        self._transport = None
         served, self._served = self._served, None
         if served is not None:
             served.disconnected(self._clock())
+        self.kick()
 
     def _lose(self, reason: str) -> None:
-        log.warning("the flows lost the datapath", socket=self._path, reason=reason)
-        if self._lost is not None and not self._lost.done():
-            self._lost.set_result(None)
+        """Give the connection up."""
+        transport = self._transport
+        self._gone(reason)
+        if transport is not None:
+            transport.abort()
+
+    def _gone(self, reason: str) -> None:
+        if self._transport is not None:
+            log.warning("the flows lost the datapath", socket=str(self._address), reason=reason)
+            self._leave()
 
     # Bytes
 
-    def _readable(self) -> None:
-        for _ in range(_READS):
-            if self._socket is None or not self._receive(self._socket):
-                break
-        self._turn()
-
-    def _receive(self, connection: socket.socket) -> bool:
-        """Take what has come; whether there may be more."""
-        try:
-            size = connection.recv_into(self._input)
-        except (BlockingIOError, InterruptedError):
-            return False
-        except OSError as problem:
-            self._lose(problem.strerror or str(problem))
-            return False
-        if not size:
-            self._lose("it closed the connection")
-            return False
+    def _received(self, data: bytes) -> None:
+        if self._transport is None:
+            return  # what came last before we gave it up
         try:
             if self._served is not None:
-                self._served.answers(self._input[:size], self._clock())
+                self._served.answers(data, self._clock())
         except WireError as problem:
             self._lose(str(problem))
-            return False
-        return size == len(self._input)
+        self._turn()
 
-    def _send(self, connection: socket.socket, pairs: FlowPairs) -> None:
-        """Write until nothing is left or the socket takes no more."""
-        more = True
-        while True:
-            if not self._rest and more:
-                self._rest = pairs.take_output(_OUTPUT, self._clock())
-                more = len(self._rest) > _OUTPUT // 2  # less is all that there was
-            if not self._rest:
-                self._stop_writing(connection)
+    def _send(self, transport: asyncio.Transport, pairs: FlowPairs) -> None:
+        """Write until nothing is left or the transport pauses us."""
+        while self._writable and not transport.is_closing():
+            output = pairs.take_output(_OUTPUT, self._clock())
+            if not output:
                 return
-            try:
-                self._rest = self._rest[connection.send(self._rest) :]
-            except (BlockingIOError, InterruptedError):
-                self._wait_to_write(connection)
-                return
-            except OSError as problem:
-                self._lose(problem.strerror or str(problem))
-                return
-
-    def _wait_to_write(self, connection: socket.socket) -> None:
-        if not self._writing:
-            self._writing = True
-            asyncio.get_running_loop().add_writer(connection, self._turn)
-
-    def _stop_writing(self, connection: socket.socket) -> None:
-        if self._writing:
-            self._writing = False
-            with contextlib.suppress(OSError):
-                asyncio.get_running_loop().remove_writer(connection)
+            transport.write(bytes(output))  # its memory is used again
+            if len(output) <= _OUTPUT // 2:
+                return  # less is all that there was
 
     # Turns
 
@@ -214,13 +190,13 @@ class FlowChannel:
             self._wake = None
         more = self._flows.turn(self._clock())
         pairs = self._flows.pairs
-        if self._socket is not None and self._lost is not None and not self._lost.done():
-            self._serve(self._socket, pairs)
+        if self._transport is not None:
+            self._serve(self._transport, pairs)
         if more:
             self.kick()
         self._arm()
 
-    def _serve(self, connection: socket.socket, pairs: FlowPairs | None) -> None:
+    def _serve(self, transport: asyncio.Transport, pairs: FlowPairs | None) -> None:
         if self._served is not None and pairs is not self._served:
             self._lose("the flow table is another one")  # answers to the old pairs may come
             return
@@ -229,7 +205,7 @@ class FlowChannel:
         if self._served is None:
             self._served = pairs
             pairs.connected(self._clock())
-        self._send(connection, pairs)
+        self._send(transport, pairs)
 
     def _arm(self) -> None:
         """A timer that is early enough is left: it costs less than another one."""

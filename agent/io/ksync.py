@@ -1,6 +1,6 @@
-"""The Unix-socket connection to a datapath, for as long as the daemon runs.
+"""The ksync connection to a datapath, for as long as the daemon runs.
 
-Carries bytes between the socket and a `Session`, arms its one timer, and connects again
+Carries bytes between its transport and a `Session`, arms its one timer, and connects again
 with back-off whenever the connection is lost. It decides nothing about the protocol.
 """
 
@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import structlog
 
-from agent.io.reconnect import Reconnector
+from agent.io.datapath import Address
+from agent.io.reconnect import Reconnector, reason_of
 from agent.ksync import Event, Session
 
-_ABSENT_HINT = "start vrouter-forwarder with the same --run-dir; trying again meanwhile"
+_ABSENT_HINT = (
+    "start vrouter-forwarder with the same --run-dir or load the kernel module; "
+    "trying again meanwhile"
+)
 
 log = structlog.get_logger(__name__)
 
@@ -41,12 +44,14 @@ class _Wire(asyncio.Protocol):
         self._owner.kick()
 
     def connection_lost(self, problem: Exception | None) -> None:
+        if problem is not None:
+            log.warning("datapath connection failed", reason=reason_of(problem))
         if not self.lost.done():
             self.lost.set_result(None)
 
 
 class KsyncConnection:
-    """Keeps `session` connected to the datapath's stream socket at `path`.
+    """
 
     `on_events` is called in the loop, with the events in order, outside of any session
     call, so that it may apply changes. After `session.apply` or `complete` call `kick`.
@@ -54,13 +59,13 @@ class KsyncConnection:
 
     def __init__(
         self,
-        path: Path | str,
+        address: Address,
         session: Session,
         on_events: EventHandler,
         *,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._path = str(path)
+        self._address = address
         self._session = session
         self._on_events = on_events
         self._connection = Reconnector(
@@ -95,12 +100,11 @@ class KsyncConnection:
             self._wake = asyncio.get_running_loop().call_soon(self._pump)
 
     async def _connect(self) -> tuple[asyncio.Transport, _Wire]:
-        loop = asyncio.get_running_loop()
-        return await loop.create_unix_connection(lambda: _Wire(self), self._path)
+        return await self._address.connect(lambda: _Wire(self))
 
     def _tell_absent(self, reason: str) -> None:
         """Attempts go on until the datapath is there."""
-        log.warning("no datapath", socket=self._path, reason=reason, hint=_ABSENT_HINT)
+        log.warning("no datapath", socket=str(self._address), reason=reason, hint=_ABSENT_HINT)
 
     async def _carry(self, connection: tuple[asyncio.Transport, _Wire]) -> None:
         """Serve one connection until it is gone."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import socket
 
 ROUTE, GENERIC = 0, 16
@@ -21,6 +23,8 @@ def connect(
     try:
         widen(made, receive_buffer)
         made.bind((0, 0))
+        if made.getsockname()[0] == port:  # its owner has gone, and now we have it
+            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
         made.connect((port, 0))
     except OSError:
         made.close()

@@ -65,7 +65,7 @@ class Reconnector(Generic[C]):
                 connection = await self._connect()
             except OSError as problem:
                 self.failed += 1
-                self._tell_absent(problem.strerror or str(problem))
+                self._tell_absent(reason_of(problem))
             else:
                 self._told = ""
                 await self._carry(connection)
@@ -77,3 +77,8 @@ class Reconnector(Generic[C]):
         if reason != self._told:
             self._told = reason
             self._absent(reason)
+
+
+def reason_of(problem: Exception) -> str:
+    """Why a connection failed, for a person."""
+    return getattr(problem, "strerror", None) or str(problem)

@@ -18,6 +18,7 @@ from agent._fast.flow_pairs import FlowPairs
 from agent._fast.packet import FrameBatch
 from agent.cli.datapath_client import DatapathClient
 from agent.errors import BugError
+from agent.io.datapath import StreamAddress
 from agent.io.flow_channel import FlowChannel
 from agent.sandesh.vrouter import VrFlowReq, VrFlowResponse
 from agent.shm import FlowAction, FlowTable
@@ -78,7 +79,7 @@ def trap(flows: Flows, channel: FlowChannel, frames: list[bytes]) -> None:
 
 @asynccontextmanager
 async def connected(path: Path, flows: Flows) -> AsyncIterator[FlowChannel]:
-    channel = FlowChannel(path, flows, jitter=lambda: 0.0)
+    channel = FlowChannel(StreamAddress(path), flows, jitter=lambda: 0.0)
     channel.start()
     try:
         await flows.until(lambda: channel.connected)
@@ -273,7 +274,7 @@ def test_another_table_needs_another_connection(tmp_path: Path, run: Runner) -> 
 def test_a_datapath_that_comes_late_is_waited_for(tmp_path: Path, run: Runner) -> None:
     async def scene() -> None:
         server, flows = Server(), Flows()
-        channel = FlowChannel(tmp_path / "s", flows, jitter=lambda: 0.0)
+        channel = FlowChannel(StreamAddress(tmp_path / "s"), flows, jitter=lambda: 0.0)
         with capture_logs() as logs:
             channel.start()
             with pytest.raises(BugError, match="started already"):

@@ -13,6 +13,7 @@ import uvloop
 from structlog.testing import capture_logs
 
 from agent.errors import BugError
+from agent.io.datapath import StreamAddress
 from agent.io.ksync import KsyncConnection
 from agent.ksync import Dumped, InSync, Lost, Session
 from agent.sandesh.vrouter import SandeshOp
@@ -26,7 +27,8 @@ class Owner:
     def __init__(self, path: Path, objects: list[Any], **options: Any) -> None:
         self.objects = objects
         self.session = Session(pid=1, **options)
-        self.connection = KsyncConnection(path, self.session, self.on_events, jitter=lambda: 0.0)
+        address = StreamAddress(path)
+        self.connection = KsyncConnection(address, self.session, self.on_events, jitter=lambda: 0.0)
         self.events: list[Any] = []
         self._changed = asyncio.Event()
 

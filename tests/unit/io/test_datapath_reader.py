@@ -12,6 +12,7 @@ import pytest
 import uvloop
 
 from agent.errors import DatapathError, WireError
+from agent.io.datapath import StreamAddress
 from agent.io.datapath_reader import QUEUE, DatapathReader
 from agent.sandesh.framing import NLMSG_ERROR, FrameReader, reply_frame, request_frame
 from agent.sandesh.vrouter import (
@@ -35,7 +36,7 @@ def nexthops(last: VrNexthopReq | None) -> VrNexthopReq:
 @asynccontextmanager
 async def reading(path: Path, timeout: float = 5.0) -> AsyncIterator[DatapathReader]:
     """A reader that is connected."""
-    reader = DatapathReader(path, timeout=timeout, jitter=lambda: 0.0)
+    reader = DatapathReader(StreamAddress(path), timeout=timeout, jitter=lambda: 0.0)
     reader.start()
     try:
         async with asyncio.timeout(10):
@@ -68,7 +69,7 @@ async def test_a_forwarder_answers_gets_dumps_over_pages_and_refusals(tmp_path: 
 
 
 async def test_it_finds_a_datapath_that_began_anew(tmp_path: Path) -> None:
-    reader = DatapathReader(tmp_path / "dpdk_netlink", jitter=lambda: 0.0)
+    reader = DatapathReader(StreamAddress(tmp_path / "dpdk_netlink"), jitter=lambda: 0.0)
     reader.start()
     try:
         with pytest.raises(WireError, match="there is no datapath at"):
@@ -89,7 +90,7 @@ async def test_it_finds_a_datapath_that_began_anew(tmp_path: Path) -> None:
 def test_it_works_on_the_loop_that_the_agent_has(tmp_path: Path) -> None:
     async def asked() -> int:
         async with forwarder(tmp_path), asyncio.timeout(20):
-            reader = DatapathReader(tmp_path / "dpdk_netlink", jitter=lambda: 0.0)
+            reader = DatapathReader(StreamAddress(tmp_path / "dpdk_netlink"), jitter=lambda: 0.0)
             reader.start()
             try:
                 while not reader.connected:

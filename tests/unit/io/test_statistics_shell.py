@@ -12,6 +12,7 @@ import pytest
 
 from agent.errors import DatapathError, WireError
 from agent.io import process
+from agent.io.datapath import StreamAddress
 from agent.io.datapath_reader import DatapathReader
 from agent.io.statistics import StatisticsShell
 from agent.sandesh.vrouter import (
@@ -150,7 +151,7 @@ async def test_a_dump_that_repeats_itself_is_not_taken() -> None:
 
 @asynccontextmanager
 async def connected(path: Path) -> AsyncIterator[DatapathReader]:
-    reader = DatapathReader(path)
+    reader = DatapathReader(StreamAddress(path))
     reader.start()
     try:
         async with asyncio.timeout(10):
