@@ -1,4 +1,4 @@
-"""How commands ask a running agent over its introspect port. Imports little: they start fast."""
+"""How commands ask a running agent over one of its HTTP ports. Imports little: they start fast."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from urllib.parse import urlsplit
 
 from agent.errors import AgentError, UsageError
 
-AGENT = "http://127.0.0.1:8085"
+_INTROSPECT = 8085
+AGENT = f"http://127.0.0.1:{_INTROSPECT}"
 """The introspect port of an agent on this host, unless its file names another."""
 _MOST_ANSWER = 16 << 20
 _MOST_LINE = 1 << 20
 _DATA = b"data:"
+_HEADERS = {"Accept": "application/json", "Connection": "close"}
 
 
 class NoAnswerError(AgentError):
@@ -26,18 +28,21 @@ class RefusedError(AgentError):
 
 
 class AgentClient:
-    """One agent, by the URL of its introspect port; UsageError for what is no such URL."""
+    """One agent, by the URL of one of its ports; UsageError for what is no such URL.
 
-    def __init__(self, url: str, timeout: float) -> None:
+    `port` is the one of a URL without; `timeout` seconds are waited for each answer.
+    """
+
+    def __init__(self, url: str, timeout: float, port: int = _INTROSPECT) -> None:
         where = urlsplit(url)
         try:
-            port = where.port
+            port = where.port or port
         except ValueError:
-            port = -1
-        if where.scheme != "http" or not where.hostname or port == -1:
+            port = 0
+        if where.scheme != "http" or not where.hostname or not port:
             raise UsageError(f"--agent {url}: expected http://HOST:PORT")
         self.url = url
-        self._host, self._port = where.hostname, port or 8085
+        self._host, self._port = where.hostname, port
         self._timeout = timeout
 
     def ask(self, path: str, method: str = "GET") -> dict[str, Any]:
@@ -47,7 +52,7 @@ class AgentClient:
                 body = json.loads(answer.read(_MOST_ANSWER))
             except (OSError, http.client.HTTPException, ValueError) as error:
                 raise self._silent(error) from None
-        if answer.status not in (200, 503) or not isinstance(body, dict):
+        if answer.status != http.client.OK or not isinstance(body, dict):
             raise self._refused(answer.status, body)
         return body
 
@@ -57,7 +62,7 @@ class AgentClient:
         NoAnswerError also when the agent falls silent for longer than the time-out.
         """
         with self._open(path, "GET", self._timeout) as answer:
-            if answer.status != 200:
+            if answer.status != http.client.OK:
                 try:
                     raise self._refused(answer.status, json.loads(answer.read(_MOST_LINE)))
                 except ValueError:
@@ -72,7 +77,7 @@ class AgentClient:
     def _open(self, path: str, method: str, timeout: float) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
         try:
-            connection.request(method, path, headers={"Accept": "application/json"})
+            connection.request(method, path, headers=_HEADERS)
             return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
 import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import structlog
 
+from agent.cli.agent_client import AgentClient
 from agent.daemon.replay import Until, replay
 from agent.errors import AgentError, UsageError
 from agent.flow.explain import lines
 from agent.flow.question import parse
 
 EINVAL = 22
-_AGENT = "http://127.0.0.1:9091"
+_PORT = 9091
+_AGENT = f"http://127.0.0.1:{_PORT}"
 _TIMEOUT = 10.0
-_MOST_ANSWER = 4 << 20
 
 
 def _arguments(words: list[str]) -> argparse.Namespace:
@@ -78,20 +78,5 @@ def _recorded(path: Path, until: Until | None, question: Mapping[str, str]) -> M
 
 
 def _live(url: str, question: Mapping[str, str]) -> Mapping[str, Any]:
-    where = urlsplit(url)
-    if where.scheme != "http" or not where.hostname:
-        raise UsageError(f"--agent {url}: expected http://HOST:PORT")
-    connection = http.client.HTTPConnection(where.hostname, where.port or 9091, timeout=_TIMEOUT)
-    try:
-        connection.request("GET", f"/explain/flow?{urlencode(question)}")
-        answer = connection.getresponse()
-        body = json.loads(answer.read(_MOST_ANSWER))
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise AgentError(f"no answer of the agent at {url}: {error}; is it running?") from None
-    finally:
-        connection.close()
-    if answer.status != http.client.OK:
-        raise AgentError(str(body.get("error", body)))
-    if not isinstance(body, dict):
-        raise AgentError(f"the agent at {url} answered {body!r}")
-    return body
+    client = AgentClient(url, _TIMEOUT, _PORT)
+    return client.ask(f"/explain/flow?{urlencode(question)}")

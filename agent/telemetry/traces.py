@@ -259,7 +259,8 @@ class Traces:
 
     def _routes(self, event: Routes) -> None:
         batch = event.batch
-        self._put("Routes", words.routes(event))
+        if self.buffers["Routes"].on:
+            self._put("Routes", words.routes(event))
         for update in batch.updates if self._follows else ():
             takers = self._routed(batch.vrf, batch.family, update.key)
             for follow in takers:
