@@ -16,7 +16,7 @@ _LONGEST = 3600
 
 
 async def agent_stats(node: Node, query: Query) -> AsyncIterator[Answer]:
-    """AgentStatsReq: one message each of ksync, traps, flows, controllers, collectors."""
+    """AgentStatsReq: one message each of ksync, traps, flows, controllers, collectors, sessions."""
     counters = node.session.counters
     yield Answer(
         "IpcStatsResp",
@@ -29,6 +29,20 @@ async def agent_stats(node: Node, query: Query) -> AsyncIterator[Answer]:
     yield Answer("FlowStatsResp", _flows(node))
     yield Answer("XmppStatsResp", {"xmpp_list": _controllers(node)})
     yield Answer("SandeshStatsResp", _collector(node))
+    yield Answer("SessionEndpointExportStatsResp", _sessions(node))
+
+
+def _sessions(node: Node) -> dict[str, int]:
+    counters, outlets = node.sessions.counters, node.sessions.outlets.values()
+    return {
+        "record_export_count": sum(one.records for one in outlets),
+        "msg_export_count": sum(one.messages for one in outlets),
+        "session_export_disable_drops": counters.disabled,
+        "session_export_sampling_drops": counters.sampled_out,
+        "session_exports": counters.exports,
+        "session_export_drops": counters.lost + sum(one.lost for one in outlets),
+        "session_slo_logging_drops": counters.slo_passed_over,
+    }
 
 
 def _traps(node: Node) -> dict[str, int]:

@@ -28,12 +28,14 @@ def test_counters_of_every_part_are_told_in_one_answer(world: NodeWorld) -> None
     root = Asker(world.node).xml("AgentStatsReq")
     found = {each.tag: texts(each) for each in root}
     assert list(found) == [
-        "IpcStatsResp", "PktTrapStatsResp", "FlowStatsResp", "XmppStatsResp", "SandeshStatsResp"
+        "IpcStatsResp", "PktTrapStatsResp", "FlowStatsResp", "XmppStatsResp", "SandeshStatsResp",
+        "SessionEndpointExportStatsResp",
     ]  # fmt: skip
     ipc = found["IpcStatsResp"]
     assert int(ipc["ipc_out_msgs"]) == world.node.session.counters.writes.total() > 10
     assert ipc["ipc_in_msgs"] == ipc["ipc_out_msgs"]
     assert found["PktTrapStatsResp"]["exceptions"] == "8"
+    assert found["SessionEndpointExportStatsResp"]["session_exports"] == "0"
     (controller,) = [texts(row) for row in root.iter("XmppStatsInfo")]
     assert controller["ip"] == "10.0.0.250"
     # The answer itself counts once it has begun, which is before its last message is made.
