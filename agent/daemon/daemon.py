@@ -229,6 +229,7 @@ class Daemon:
         if self._core.pending:
             self._schedule()
         self._arm(now)
+        self._observers.node.meters.turn.observe(time.monotonic() - now)
 
     def _arm(self, now: float) -> None:
         if self._timer is not None:

@@ -16,6 +16,7 @@ from agent.io.datapath_reader import DatapathReader
 from agent.io.introspect_api import IntrospectApi
 from agent.io.logs import LEVELS
 from agent.io.session_export import SessionExport
+from agent.io.statistics import StatisticsShell
 from agent.settings import Settings
 from agent.telemetry import Node
 from agent.telemetry.checks import watch, watch_statistics
@@ -34,7 +35,8 @@ class Observers:
         self._reader = DatapathReader(datapath)
         self.node = node = _node(core, settings, self._reader, pid)
         watch(node.health, node, lambda: core.configured)
-        watch_statistics(node.health, node, node.statistics, self._interval)
+        self._statistics = StatisticsShell(node)
+        watch_statistics(node.health, node, node.statistics, lambda: node.statistics.interval)
         node.health.add("collector", lambda: collector(node.uves.generator))
         self._collector = CollectorConnection(node, node.uves)
         core.followers.append(self._collector.follow)
@@ -48,6 +50,7 @@ class Observers:
     async def start(self) -> None:
         """Begin on the running loop. ConfigError when the introspect port cannot be had."""
         self._reader.start()
+        self._statistics.start()
         await self._introspect.start()
         self._collector.start()
         self._sessions.start()
@@ -57,11 +60,13 @@ class Observers:
         await self._introspect.close()
         await self._sessions.close()
         await self._collector.close()
+        await self._statistics.close()
         await self._reader.close()
 
     def configure(self, settings: Settings) -> None:
         """The file was read again."""
         self.node.settings = settings
+        self._statistics.configure(settings)
         self._collector.configure(settings)
         self._sessions.configure(settings)
 
@@ -69,9 +74,6 @@ class Observers:
         """What tells this host from others that export records."""
         address = self.node.settings.optional("VIRTUAL-HOST-INTERFACE", "ip", IPv4Interface)
         return int(address.ip) if address else self.node.pid
-
-    def _interval(self) -> float:
-        return self.node.settings.get("DEFAULT", "statistics_interval", int)
 
 
 def _node(core: Core, settings: Settings, reader: DatapathReader, pid: int) -> Node:
