@@ -47,6 +47,19 @@ def test_the_length_counts_bytes() -> None:
     assert checked(frame(ME, header, '<X type="sandesh">é€</X>')).message.text == "é€"
 
 
+def test_a_header_is_of_its_sender() -> None:
+    header = Header(1, 2, Type.OBJECT, Level.ERR, Hint.NONE, 'identifier="6">0<', "<&>")
+    found = checked(frame(Identity('identifier="6">0<', 0), header, "<X type='sandesh'/>")).header
+    assert (found["Source"], found["Context"], found["Category"]) == (
+        'identifier="6">0<',
+        'identifier="6">0<',
+        "<&>",
+    )
+    assert (found["Timestamp"], found["SequenceNum"], found["Type"]) == ("1", "2", "7")
+    assert found["Pid"] == "0"
+    assert "IPAddress" not in found
+
+
 @given(st.lists(st.integers(0, 5), max_size=5), st.integers(1, 200))
 def test_frames_are_found_in_any_cut(sizes: list[int], step: int) -> None:
     frames = [answer({f"type{n}": n for n in range(size)}) for size in sizes]
