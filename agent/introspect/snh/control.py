@@ -7,18 +7,22 @@ from typing import Any
 
 from agent.introspect.request import Query, Row, Table
 from agent.telemetry import Node
+from agent.telemetry.health import stamp
 from agent.xmpp import PeerView, State
 
 
 def controllers(node: Node, query: Query) -> Iterator[Row]:
     """The controllers in use."""
     secured = node.settings.get("DEFAULT", "xmpp_auth_enable", bool)
+    parts = (part for part in node.health.report().parts if part.name == "controller")
+    since = {part.instance: stamp(part.since) for part in parts}
     for view in node.controllers.views():
-        yield _controller(view, secured=secured)
+        yield _controller(view, since.get(str(view.server), ""), secured=secured)
 
 
-def _controller(view: PeerView, *, secured: bool) -> dict[str, Any]:
-    ready = view.state is State.ESTABLISHED
+def _controller(view: PeerView, since: str, *, secured: bool) -> dict[str, Any]:
+    """`since` is when the session came to where it stands."""
+    ready, messages = view.state is State.ESTABLISHED, view.messages
     return {
         "controller_ip": str(view.server.address),
         "state": view.state.value,
@@ -28,8 +32,12 @@ def _controller(view: PeerView, *, secured: bool) -> dict[str, Any]:
         "mcast_controller": "Yes" if view.tree_builder else "No",
         "last_state": view.state.value,
         "last_event": view.last_fault,
+        "last_state_at": since,
+        "last_ready_time": since if ready else "",
         "flap_count": view.flaps,
-        "flap_time": "",
+        "flap_time": since if view.flaps else "",
+        "rx_proto_stats": {"update": messages.received, "keepalive": messages.keepalives},
+        "tx_proto_stats": {"update": messages.sent},
         "xmpp_auth_type": "TLS" if secured else "NIL",
         "sequence_number": view.sequence,
         "end_of_rib_stats": {

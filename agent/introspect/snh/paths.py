@@ -80,8 +80,13 @@ class Shown:
         return made
 
     def path(self, told: Said, via: Nexthop | None) -> Fixed:
-        """The fields of a controller's path; `via` is its nexthop, if it is in force."""
+        """The fields of a controller's path; `via` is its nexthop, if it is in force.
+
+        Without, it is told as the controller told it, or as the port of ours it leads to.
+        """
         peer, path, stale = told
+        if via is None:
+            via = _of_this_host(self._node, path)
         key = peer, id(path), stale, -1 if via is None else via.index
         nexthop = None if via is None else self.nexthop(via)
         known = self._paths.get(key)
@@ -190,13 +195,26 @@ def _remote_path(node: Node, via: Fixed | None, told: Said) -> dict[str, Any]:
     }
 
 
+def _of_this_host(node: Node, path: RouteAttributes) -> Nexthop | None:
+    """The nexthop of our own to which a path leads that was told back to us; None elsewhere."""
+    host = node.compiler.fabric()
+    if len(path.nexthops) != 1 or host is None or path.nexthops[0].address != host.router_id:
+        return None
+    return _bound(node, label_of(path))
+
+
+def _bound(node: Node, label: int) -> Nexthop | None:
+    """The nexthop that a label of this host is bound to."""
+    look = node.compiler.inspection
+    owner = look.owner(Kind.LABEL, label)
+    row = look.row(owner) if owner is not None else None
+    return look.nexthop(row.nexthop) if isinstance(row, Label) else None
+
+
 def published_path(node: Node, shown: Shown, route: PublishedRoute) -> dict[str, Any]:
     """A path of this host's own as controllers are told it."""
-    look, path = node.compiler.inspection, route.attributes
-    label = label_of(path)
-    owner = look.owner(Kind.LABEL, label)
-    bound = look.row(owner) if owner is not None else None
-    via = look.nexthop(bound.nexthop) if isinstance(bound, Label) else None
+    path = route.attributes
+    via = _bound(node, label_of(path))
     values = _remote_path(node, None, (_PEERS[Peer.LOCAL_VM_PORT], path, False))
     values["nh"] = shown.nexthop(via) if via is not None else _unused("discard")
     values["unresolved"] = "true" if via is None else "false"

@@ -157,8 +157,17 @@ class RichWorld(NodeWorld):
                 RouteUpdate(inet("10.8.0.0/16"), via("10.0.0.2", 0))]),
         ])  # fmt: skip
         self.routes(TWO, [
-            RouteBatch(RouteFamily.INET, RED, [RouteUpdate(guest, via("10.0.0.3", 28))])
+            RouteBatch(RouteFamily.INET, RED, [
+                RouteUpdate(guest, via("10.0.0.3", 28)),
+                RouteUpdate(inet("10.1.1.4/32"), self._told_back("red2"))]),
         ])  # fmt: skip
+
+    def _told_back(self, name: str) -> RouteAttributes:
+        """The route of a port of ours as controllers send it back."""
+        to = inet(f"{self.topology.vms[name].address}/32")
+        published = self.core.compiler.publications()
+        [own] = [one for one in published if one.vrf == RED and one.key == to]
+        return own.attributes
 
 
 __all__ = ["BLUE", "FAR", "ONE", "RED", "TWO", "VN_RED", "RichWorld", "inet", "via"]

@@ -183,6 +183,13 @@ def test_where_routes_come_from(
     assert (row["ipam_subnet_route"], row["ipam_host_route"]) == (subnet, host)
 
 
+def test_our_own_route_told_back_leads_to_our_port(ask: Asker, world: RichWorld) -> None:
+    local, told = route(ask, world, "10.1.1.4/32")["path_list"]
+    assert [path["peer"] for path in (local, told)] == ["LocalVmPort", TWO]
+    assert told["nh"] == local["nh"]
+    assert told["label"] == local["label"]
+
+
 def test_a_prefix_that_is_no_route(ask: Asker, world: RichWorld) -> None:
     assert rows(ask, f"Inet4UcRouteReq?vrf_index={world.red}&src_ip=10.1.1.9&prefix_len=31") == []
 
@@ -235,9 +242,9 @@ def test_stale_routes() -> None:
     assert rows(ask, f"Inet4UcRouteReq?vrf_index={world.red}&stale=true") == []
     world.core.compiler.begin_routes(TWO, 1)
     world.turn()
-    row = only(ask, f"Inet4UcRouteReq?vrf_index={world.red}&stale=true")
-    assert row["src_ip"] == "10.1.1.9"
-    assert [path["stale"] for path in row["path_list"]] == [False, True]
+    found = rows(ask, f"Inet4UcRouteReq?vrf_index={world.red}&stale=true")
+    assert [row["src_ip"] for row in found] == ["10.1.1.4", "10.1.1.9"]
+    assert [path["stale"] for path in found[1]["path_list"]] == [False, True]
 
 
 def test_routes_may_change_while_they_are_shown(world: RichWorld) -> None:
