@@ -26,7 +26,7 @@ SHOTS = Path(__file__).parents[2] / "build/screenshots"
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--hide-scrollbars", "--window-size=1280,900",
+    "--disable-dev-shm-usage", "--hide-scrollbars", "--window-size=1280,900",
 )  # fmt: skip
 DESKTOP, PHONE = (1280, 900), (390, 844)
 WAIT = 15

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from agent.introspect.pages import chain, links, words
+from agent.introspect.pages import chain, drops, links, words
 from agent.introspect.pages.asked import PAGE, Asked, NotThere, address, whole
 from agent.introspect.pages.select import Smallest
 from agent.introspect.pages.shown import Cell, Facts, Field, Form, Grid, Section, Shown, Text, Tone
@@ -33,6 +33,7 @@ async def show(node: Node, asked: Asked) -> Shown:
             Section("state", "State", [_session(node)]),
             Section("kinds", "Objects", [_kinds(counts)]),
             Section("open", "Not in sync", [await _open(node, identities)]),
+            Section("drops", "Dropped packets by reason", [drops.of_all(node)]),
         ],
         state=standing(node),
     )

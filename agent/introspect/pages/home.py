@@ -25,6 +25,14 @@ from agent.telemetry.health import Part, State
 MOST_PORTS = 20
 _DURATIONS = ("lag", "age", "seconds")
 MOST_PROBLEMS = 20
+_PLACES = {
+    "datapath": "/datapath",
+    "objects": "/datapath#open",
+    "interfaces": "/ports",
+    "flows": "/flows",
+    "statistics": "/#rates",
+    "loop": "/#rates",
+}
 _TONES = {State.OK: Tone.GOOD, State.DEGRADED: Tone.BUSY, State.DOWN: Tone.BAD}
 _WORDS = {State.OK: "well", State.DEGRADED: "degraded", State.DOWN: "down"}
 
@@ -52,7 +60,15 @@ def _card(part: Part, now: float) -> Card:
     ]
     since = f"{_WORDS[part.state]} for {plot.span(max(0.0, now - part.since))}"
     state = Text(since, tone=_TONES[part.state])
-    return Card(part.title, state, part.reason.replace(links.DOMAIN, ""), numbers)
+    title = Text(part.title[:1].upper() + part.title[1:], _place(part))
+    return Card(title, state, part.reason.replace(links.DOMAIN, ""), numbers)
+
+
+def _place(part: Part) -> str:
+    """Where more is told of a part; "" for nowhere."""
+    if part.name == "controller":
+        return f"/controllers/{part.instance}"
+    return _PLACES.get(part.name, "")
 
 
 def _number(name: str, value: int | float | str | bool) -> str:

@@ -8,6 +8,7 @@ from agent.errors import DatapathError, WireError
 from agent.introspect.pages import (
     access_lists,
     chain,
+    drops,
     flows,
     links,
     plot,
@@ -150,7 +151,8 @@ async def _counters(node: Node, row: Vmi) -> list[Part]:
     columns = ("Direction", "Packets", "Bytes", "Errors")
     note = f"{vif.vifr_dpackets:,} packets were dropped"
     table = Grid("Counters of its vif", columns, rows, frozenset((1, 2, 3)), note=note)
-    return [table, rates.port(node, row.vif_index, row.uuid)]
+    plotted = rates.port(node, row.vif_index, row.uuid)
+    return [table, drops.of_port(node, row.vif_index), plotted]
 
 
 # Routes

@@ -111,7 +111,7 @@ class Steps:
 class Card:
     """A part of the agent: its name, how it is, and what there is to say of that."""
 
-    title: str
+    title: Text
     state: Text
     detail: str = ""
     numbers: Sequence[tuple[str, str]] = ()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from agent.introspect.pages import chain, datapath, links, words
 from agent.introspect.pages.asked import PAGE, Asked, BadRequest, NotThere, address, whole
 from agent.introspect.pages.select import Smallest
-from agent.introspect.pages.shown import Cell, Facts, Field, Form, Grid, Section, Shown, Text
+from agent.introspect.pages.shown import Cell, Facts, Field, Form, Grid, Note, Section, Shown, Text
 from agent.introspect.slices import made, pause, sliced, walk
 from agent.ksync.record import RecordView
 from agent.objects import Identity, Kind
@@ -98,6 +98,7 @@ async def one(node: Node, asked: Asked) -> Shown:
         [
             Section("routes", "Routes", [form, grid]),
             Section("facts", "Properties", [_facts(node, row)]),
+            Section("counters", "Packets", [_counters(node, row)]),
             *((await chain.sections(node, view))[1:] if view else ()),
         ],
         what="VRF",
@@ -123,6 +124,12 @@ def _facts(node: Node, row: Vrf) -> Facts:
             *counted,
         )
     )
+
+
+def _counters(node: Node, row: Vrf) -> Facts | Note:
+    counted = node.statistics.vrf(row.index) or {}
+    told = [(name.replace("_", " "), f"{count:,}") for name, count in counted.items() if count]
+    return Facts(told) if told else Note("The datapath has counted none so far.")
 
 
 def _wanted(table: str, text: str) -> Wanted:

@@ -32,7 +32,7 @@ from agent.routes import (
     RouteNexthop,
     RouteUpdate,
 )
-from agent.sandesh.vrouter import Message, VrInterfaceReq
+from agent.sandesh.vrouter import Message, VrDropStatsReq, VrInterfaceReq, VrVrfStatsReq
 from agent.shm import FlowKey
 from agent.telemetry.checks import watch
 from agent.telemetry.sample import FlowSample, Sample
@@ -147,7 +147,10 @@ class PageWorld(NodeWorld):
             vifs = [counted(self, index, at * at) for index in self.datapath.objects["vif"]]
             flows = FlowSample(counters={"pairs_created": 50 * at, "pairs_ended": 45 * at})
             self.node.meters.lagged(0.0004 * (1 + at % 7))
-            self.node.statistics.sample(Sample(vifs, flows=flows), self.now)
+            drops = VrDropStatsReq(vds_flow_action_drop=3 * at, vds_invalid_arp=at)
+            vrf = VrVrfStatsReq(vsr_vrf=2, vsr_encaps=40 * at)
+            sample = Sample(vifs, {3: drops}, [vrf], drops, flows=flows)
+            self.node.statistics.sample(sample, self.now)
             self.node.recent.take(self.node.statistics, self.node.meters, self.now)
 
     def flow(self, vm: str, destination: str, sport: int, dport: int) -> None:

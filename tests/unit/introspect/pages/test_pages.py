@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter, deque
 from itertools import pairwise
 
 import pytest
 
 from agent.introspect.pages.render import POLICY
 from tests.unit.introspect.pages.page_world import Answered, Links, PageWorld
+
+SOME = 5
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +27,16 @@ def port(world: PageWorld, vm: str) -> str:
 
 
 async def crawl(world: PageWorld) -> dict[str, Answered]:
-    """Every page that a person can reach from the first one."""
+    """Pages that a person can reach from the first one, some of each kind."""
     found: dict[str, Answered] = {}
-    todo = ["/", "/search?q=red1"]
+    kinds: Counter[str] = Counter()
+    todo = deque(["/", "/search?q=red1"])
     while todo:
-        path = todo.pop()
-        if path in found or path == "/metrics":
+        path = todo.popleft()
+        kind = re.sub(r"[0-9a-f-]{36}|\d+|\?.*", "*", path)
+        if path in found or kinds[kind] == SOME or path == "/metrics":
             continue
+        kinds[kind] += 1
         answer = found[path] = await world.get(path)
         if "text/html" in answer.headers["content-type"]:
             todo += [one.partition("#")[0] for one in answer.links() if not one.startswith("#")]
@@ -117,6 +123,19 @@ async def test_a_port_tells_all_that_is_behind_it(world: PageWorld) -> None:
     assert "3,000" in text
     assert "configuration" in text
     assert "virtual-machine-interface" in text
+
+
+async def test_dropped_packets_have_their_reasons(world: PageWorld) -> None:
+    for path in ("/datapath", port(world, "red1")):
+        text = (await world.get(path)).text
+        assert re.search(r"flow action drop</th>\s*<td[^>]*>180<", text), path
+        assert text.index("flow action drop") < text.index("invalid arp"), path
+    assert "2,400" in (await world.get("/vrfs/2")).text
+
+
+async def test_states_lead_to_where_more_is_told(world: PageWorld) -> None:
+    text = (await world.get("/")).text
+    assert '<h3><a href="/datapath">Datapath</a></h3>' in text
 
 
 async def test_the_chain_leads_from_the_vif_to_routes(world: PageWorld) -> None:
