@@ -26,6 +26,8 @@ from agent.telemetry.statistics import FULL_INTERVAL
 INET = 2
 FIRST_WAIT = 1.0
 """Seconds until the first round: the datapath is being connected to."""
+LEAST_WAIT = 0.1
+"""Seconds between two rounds, however long they take."""
 _WITH_DROPS = 1
 _MOST_VIFS = 65536
 """A datapath that tells of more interfaces than can be is not listened to."""
@@ -71,8 +73,9 @@ class StatisticsShell:
         while True:
             began = self._node.clock()
             await self.round()
-            spent = self._node.clock() - began
-            await asyncio.sleep(max(0.1, self._node.statistics.interval - spent))
+            await asyncio.sleep(LEAST_WAIT)
+            while (left := began + self._node.statistics.interval - self._node.clock()) > 0.0:
+                await asyncio.sleep(min(left, 1.0))  # the interval may change meanwhile
 
     async def round(self) -> None:
         """Take one sample; a datapath that does not answer is counted and logged once."""
