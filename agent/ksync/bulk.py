@@ -26,6 +26,7 @@ from agent.sandesh.framing import (
     FrameReader,
     request_frame,
 )
+from agent.sandesh.genetlink import refusal
 from agent.sandesh.vrouter import Message, VrResponse, decode_messages, encode_many
 
 T = TypeVar("T")
@@ -108,6 +109,12 @@ def _pack_singly(items: Iterable[tuple[T, DatapathMessage]]) -> Packed[T]:
     return packed
 
 
+def _rejection(payload: bytes) -> str:
+    number = refusal(payload)
+    name = errno.errorcode.get(number, str(number))
+    return f"{name} (it asks for CAP_NET_ADMIN)" if number == errno.EPERM else name
+
+
 class Channel(Generic[T]):
     """One connection's requests and replies; knows nothing of what they mean.
 
@@ -161,7 +168,7 @@ class Channel(Generic[T]):
         if not self._outstanding or frame.seq != self._outstanding[0].seq:
             raise Desync(f"a reply with sequence {frame.seq} was not awaited")
         if frame.type == NLMSG_ERROR:
-            raise Desync("the datapath rejected a whole frame")
+            raise Desync(f"the datapath rejected a whole frame: {_rejection(frame.payload)}")
         context = self._outstanding[0]
         payload = frame.payload
         if len(payload) == _PLAIN_ACK_LENGTH and payload.startswith(_PLAIN_ACK):

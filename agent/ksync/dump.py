@@ -40,6 +40,10 @@ R = TypeVar("R")
 
 DUMP_INCOMPLETE = 0x40000000
 _NO_VRF = 0xFFFF
+_NO_DEVICE = 0xFFFF
+"""ftable_dev of a datapath without tables."""
+_NO_MEMORY = 0xFFFFFFFF
+"""-1 in the u32 that vhp_resp is."""
 # An empty table, a datapath without the feature, one that does not know the message.
 _NOTHING_THERE = frozenset(
     {errno.ENOENT, errno.ENODEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
@@ -228,13 +232,13 @@ def dump_all(vrfs: Iterable[int]) -> Questions[list[DatapathMessage]]:
 class Opening(NamedTuple):
     """What is to be done once at the start of a connection.
 
-    `priority_tagging` None leaves the datapath's setting alone; `hugepages` is what a
-    kernel datapath needs before it has any table.
+    `priority_tagging` None leaves the datapath's setting alone. `hugepages` is what a kernel
+    datapath is told once, if it has no tables yet; empty, it takes ordinary memory.
     """
 
     reset: bool = False
     priority_tagging: bool | None = None
-    hugepages: VrHugepageConfig | None = None
+    hugepages: VrHugepageConfig = VrHugepageConfig(vhp_op=SandeshOp.ADD)
 
 
 def _tune(limits: VrouterOps, tagging: bool) -> Questions[None]:
@@ -260,6 +264,24 @@ def _tune(limits: VrouterOps, tagging: bool) -> Questions[None]:
     yield from _ask(VrouterOps(h_op=SandeshOp.ADD, vo_priority_tagging=int(tagging), **unchanged))
 
 
+def _flow_table(hugepages: VrHugepageConfig) -> Questions[VrFlowTableData | None]:
+    """Where the flow table is, after the kernel's module was given memory for its tables.
+
+    A module just loaded has neither flow nor bridge table, says so by a device that none can
+    be, and refuses routes (facts kernel-datapath.md, start-up order). One that has tables is
+    told nothing: it takes the message once in its life.
+    """
+    asked = VrFlowTableData(ftable_op=FlowOp.FLOW_TABLE_GET)
+    table = yield from _get(asked)
+    if table is None or table.ftable_dev != _NO_DEVICE:
+        return table
+    answer = yield from _ask(hugepages)
+    told = (each.vhp_resp for each in answer.objects if isinstance(each, VrHugepageConfig))
+    if _NO_MEMORY in told:
+        raise DatapathError(errno.ENOMEM, "memory for its flow and bridge tables")
+    return (yield from _get(asked))
+
+
 def open_datapath(opening: Opening, vrfs: Iterable[int]) -> Questions[Dumped]:
     """All questions of a new connection, in the order that the facts require.
 
@@ -272,11 +294,9 @@ def open_datapath(opening: Opening, vrfs: Iterable[int]) -> Questions[Dumped]:
         raise Desync("the datapath does not tell its limits")
     if opening.reset:
         yield from _ask(VrouterOps(h_op=SandeshOp.RESET))
-    if opening.hugepages is not None:
-        yield from _ask(opening.hugepages)
+    flow_table = yield from _flow_table(opening.hugepages)
     if opening.priority_tagging is not None:
         yield from _tune(limits, opening.priority_tagging)
-    flow_table = yield from _get(VrFlowTableData(ftable_op=FlowOp.FLOW_TABLE_GET))
     bridge_table = yield from _get(VrBridgeTableData(btable_op=_GET))
     messages = yield from dump_all(vrfs)
     return Dumped(tuple(messages), limits, flow_table, bridge_table)

@@ -113,6 +113,10 @@ class FakeDatapath:
         self.violations: list[str] = []
         self.held = False
         self.restarts = 0
+        self.without_tables = False
+        """As a kernel module that was not told of huge pages yet."""
+        self.memory = -2
+        """vhp_resp to that."""
         self.limits = VrouterOps(vo_nexthops=524288, vo_mpls_labels=5120, vo_vrfs=4096)
         self._links: list[Link] = []
         self._failures: list[tuple[str, SandeshOp | None, int]] = []
@@ -466,6 +470,8 @@ def _dumped_nexthop(nh: Any) -> Any:
 
 
 def _route(dp: FakeDatapath, m: Any, op: SandeshOp) -> Answer:
+    if dp.without_tables and op == ADD:
+        raise Refusal(errno.EINVAL, "there are no tables")
     return (_bridge if m.rtr_family == BRIDGE else _inet)(dp, m, op)
 
 
@@ -583,6 +589,20 @@ def _table(path: str, member: str) -> Any:
     return handle
 
 
+def _flow_table(dp: FakeDatapath, m: Any, op: SandeshOp) -> Answer:
+    if dp.without_tables:
+        return 0, [m.replace(ftable_dev=65535)]
+    return 0, [m.replace(ftable_file_path="/run/vrouter/flow.shmem")]
+
+
+def _hugepages(dp: FakeDatapath, m: Any, op: SandeshOp) -> Answer:
+    """As a kernel module: once; no usable argument, but memory."""
+    if not dp.without_tables:
+        raise Refusal(errno.EEXIST, "there are tables")
+    dp.without_tables = False
+    return 0, [m.replace(vhp_resp=dp.memory & 0xFFFFFFFF)]
+
+
 _NUMBERED = {
     VrInterfaceReq: ("vif", "vifr_idx"),
     VrNexthopReq: ("nexthop", "nhr_id"),
@@ -618,7 +638,7 @@ _HANDLERS: dict[type, Callable[[FakeDatapath, Any, SandeshOp], Answer]] = {
     ),
     VrQosMapReq: _simple("qos-map", lambda m: m.qmr_id, "qmr_marker", 0),
     VrFcMapReq: _simple("forwarding-class", lambda m: m.fmr_id[0], "fmr_marker", errno.EINVAL),
-    VrFlowTableData: _table("/run/vrouter/flow.shmem", "ftable_file_path"),
+    VrFlowTableData: _flow_table,
     VrBridgeTableData: _table("/run/vrouter/bridge.shmem", "btable_file_path"),
-    VrHugepageConfig: lambda dp, m, op: (0, [m]),
+    VrHugepageConfig: _hugepages,
 }

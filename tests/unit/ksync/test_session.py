@@ -174,12 +174,46 @@ def test_priority_tagging_is_set_only_when_it_differs():
     assert world.writes() == 1
 
 
-def test_huge_pages_are_configured_when_asked_for():
-    config = VrHugepageConfig(vhp_psize=(2,))
+def test_a_datapath_without_tables_gets_them_before_anything_else():
+    world = w.World()
+    world.datapath.without_tables = True
+    world.start()
+    assert world.datapath.log == [VrHugepageConfig(vhp_op=SandeshOp.ADD)]
+    assert world.told(Dumped)[0].flow_table.ftable_file_path == "/run/vrouter/flow.shmem"
+    world.apply(*w.port())
+    world.complete()
+    world.run()
+    world.assert_equal()
+    assert world.datapath.violations == []
+    world.cut()
+    world.start()
+    asked = [each for each in world.datapath.log if isinstance(each, VrHugepageConfig)]
+    assert len(asked) == 1
+
+
+def test_huge_pages_that_are_configured_are_told():
+    config = VrHugepageConfig(vhp_op=SandeshOp.ADD, vhp_psize=(2,))
     world = w.World(opening=Opening(hugepages=config))
+    world.datapath.without_tables = True
     world.start()
     assert world.datapath.log == [config]
     assert world.session.running
+
+
+def test_a_datapath_with_tables_is_not_told_of_huge_pages():
+    world = w.World(programmed())
+    world.start()
+    assert world.datapath.log == []
+    assert world.session.running
+
+
+def test_a_datapath_without_memory_for_tables_is_no_datapath():
+    world = w.World()
+    world.datapath.without_tables = True
+    world.datapath.memory = -1
+    world.start()
+    (lost,) = world.told(Lost)
+    assert lost.reason == "the datapath refused memory for its flow and bridge tables: ENOMEM"
 
 
 def test_reset_is_for_the_first_connection_only():
