@@ -226,7 +226,9 @@ class Statistics:
     def steps(self, sample: Sample, now: float) -> Iterator[None]:
         """The same in short steps, between which others may work and read."""
         yield from self._take_vifs(sample, now)
-        self._take_datapath(sample)
+        yield from self._take_vrfs(sample)
+        if sample.drops is not None:
+            self._drops = _taken(self._drops, _DROPS(sample.drops))
         self.flows.take(sample.flows, now)
         for name, use in sample.used.items():
             mark = self.watermarks.setdefault(name, Watermark(name))
@@ -260,14 +262,15 @@ class Statistics:
                 yield
         self._vifs = vifs
 
-    def _take_datapath(self, sample: Sample) -> None:
-        if sample.drops is not None:
-            self._drops = _taken(self._drops, _DROPS(sample.drops))
-        if sample.vrfs is not None:
-            known = self._vrfs
-            self._vrfs = {
-                row.vsr_vrf: _taken(known.get(row.vsr_vrf), _VRF(row)) for row in sample.vrfs
-            }
+    def _take_vrfs(self, sample: Sample) -> Iterator[None]:
+        if sample.vrfs is None:
+            return
+        vrfs: dict[int, Totals] = {}
+        for place, row in enumerate(sample.vrfs, 1):
+            vrfs[row.vsr_vrf] = _taken(self._vrfs.get(row.vsr_vrf), _VRF(row))
+            if not place % _STEP:
+                yield
+        self._vrfs = vrfs
 
     def _take_process(self, sample: Sample, now: float) -> None:
         if self.taken is not None and now > self.taken and self.process.cpu_seconds:

@@ -157,6 +157,19 @@ def test_vrf_counters_by_name() -> None:
     assert statistics.vrf(3) is None
 
 
+def test_a_large_round_is_taken_in_steps_and_shown_only_as_a_whole() -> None:
+    statistics = sampled((0.0, Sample([vif(1)], vrfs=[VrVrfStatsReq(vsr_vrf=1)])))
+    rows = [vif(index, f"tap{index}") for index in range(300)]
+    vrfs = [VrVrfStatsReq(vsr_vrf=index) for index in range(300)]
+    steps = statistics.steps(Sample(rows, vrfs=vrfs), 10.0)
+    next(steps)
+    assert [found.index for found in statistics.vifs()] == [1]
+    assert (statistics.vrfs(), statistics.rounds) == ([1], 1)
+    assert sum(1 for _ in steps) >= 7
+    assert len(list(statistics.vifs())) == len(statistics.vrfs()) == 300
+    assert (statistics.taken, statistics.rounds) == (10.0, 2)
+
+
 def flows(created: int, ended: int, **more: Any) -> FlowSample:
     return FlowSample(
         created - ended, {"pairs_created": created, "pairs_ended": ended}, {"aged": 3}, **more
