@@ -3,7 +3,8 @@
 Peers are given the same rows, ready made, and build trees of them, as one writes XML in Python.
 The stream is measured whole: routes are looked up, written and joined into messages, while the
 loop has its turns; beside its time stand the longest slice of work between two turns (CPU time
-of the thread) and how much memory it took.
+of the thread), how late timers of the loop fired (which other processes make worse), and how much
+memory it took.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ ROUTES, ROWS = 100_000, 500
 STRUCT, VRF = "RouteUcSandeshData", 2
 STREAM = f"introspect: a route of {ROUTES:,}, streamed"
 WRITE, WRITE_JSON = "introspect: write a route as XML", "introspect: write a route as JSON"
+TICK = 0.001
 OFFERED = (Encapsulation.GRE, Encapsulation.UDP)
 
 
@@ -95,6 +97,21 @@ def _copy(value: Any) -> Any:
 # --- Streams
 
 
+async def watched(form: Form, slices: list[float], lags: list[float]) -> int:
+    """As `stream`; `lags` get how much later than asked for a timer of the loop fired."""
+
+    async def watch() -> None:
+        while True:
+            asked = time.perf_counter() + TICK
+            await asyncio.sleep(TICK)
+            lags.append(time.perf_counter() - asked)
+
+    watching = asyncio.create_task(watch())
+    size = await stream(form, slices)
+    watching.cancel()
+    return size
+
+
 async def stream(form: Form, slices: list[float]) -> int:
     """Bytes of the whole table; `slices` get the CPU seconds between two turns of the loop."""
     begun = time.thread_time()
@@ -123,7 +140,8 @@ def test_stream(contest: Any, form: Form) -> None:
     thresholds = gc.get_threshold()
     gc.set_threshold(YOUNG_OBJECTS, YOUNG_COLLECTIONS, NEVER)  # as in the agent's process
     before = resident()
-    size = asyncio.run(stream(form, slices))
+    lags: list[float] = []
+    size = asyncio.run(watched(form, slices, lags))
     grown = resident() - before
     gc.set_threshold(*thresholds)
     assert size > ROUTES * 500
@@ -132,6 +150,8 @@ def test_stream(contest: Any, form: Form) -> None:
         f"vrouter, {type(form).__name__}",
         per=ROUTES,
         longest_slice_ms=round(max(slices) * 1e3, 2),
+        worst_lag_ms=round(max(lags) * 1e3, 2),
+        lag_p999_ms=round(sorted(lags)[len(lags) * 999 // 1000] * 1e3, 2),
         grown_mb=round(grown / 1e6, 2),
         document_mb=round(size / 1e6),
     ).pedantic(lambda: asyncio.run(stream(form, [])), rounds=2)

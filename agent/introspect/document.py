@@ -73,8 +73,11 @@ async def _answers(
         async for answer in paging.answers(node, part, form, pace):
             yield answer
         return
-    async for answer in served.answers(node, query):
-        yield Answer(answer.name, await _readied(answer, form, pace))
+    async for told in served.answers(node, query):
+        if told is not None:
+            yield Answer(told.name, await _readied(told, form, pace))
+        if pace.due:
+            await pace.rest()
         if pace.due:
             await pace.rest()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
 from agent.ifmap import Identity, Neighbours, NodeRef, uuid_of
+from agent.introspect.ordered import in_order
 from agent.introspect.query import uuid as uuid_field
 from agent.introspect.request import Query
 from agent.oper.world import member
@@ -48,15 +49,15 @@ def ends(node: Node, ref: NodeRef | None, metadata: str, kind: str) -> list[Node
     return list(found)
 
 
-def refs(node: Node, *kinds: str) -> Iterator[NodeRef | None]:
-    """The nodes of these types by name; None now and then while it looks for them."""
+def refs(node: Node, fits: Callable[[str], bool]) -> Iterator[NodeRef | None]:
+    """The nodes whose type fits, by type and name; None now and then while it looks for them."""
     found: list[NodeRef] = []
     for at, ref in enumerate(node.compiler.graph.refs()):
-        if ref.type in kinds:
+        if fits(ref.type):
             found.append(ref)
         if at % _FEW == 0:
             yield None
-    yield from sorted(found)
+    yield from in_order([found], key=tuple)
 
 
 def listed(value: object, *path: str) -> list[Any]:
@@ -84,7 +85,7 @@ def chosen(node: Node, query: Query, *kinds: str) -> Iterator[NodeRef | None]:
     """
     wanted = uuid_field(query, "uuid") if "uuid" in query else None
     name = query.get("name", "")
-    for ref in refs(node, *kinds):
+    for ref in refs(node, kinds.__contains__):
         if ref is None:
             yield None
         elif name in ref.name and (wanted is None or uuid_text(node, ref) == str(wanted)):

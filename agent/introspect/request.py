@@ -56,10 +56,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request with an answer of a few messages, which may have to be waited for."""
+    """A request with an answer of a few messages, which may have to be waited for.
+
+    None among them is no message: it only lets others work.
+    """
 
     request: str
-    answers: Callable[[Node, Query], AsyncIterator[Answer]]
+    answers: Callable[[Node, Query], AsyncIterator[Answer | None]]
 
 
 Served: TypeAlias = Table | Request

@@ -17,17 +17,19 @@ _FEW = 16
 _AMP = "link_node_sub_string="
 
 
-async def nodes(node: Node, query: Query) -> AsyncIterator[Answer]:
+async def nodes(node: Node, query: Query) -> AsyncIterator[Answer | None]:
     """The nodes of a type, each as text: its name, its properties, its links."""
     table = _table(query["table_name"])
     link, _, behind = query["link_type_sub_string"].partition(_AMP)
     end = query["link_node_sub_string"] or behind  # a client forgets the & between them
     texts: list[str] = []
     told = False
-    for ref in refs(node, *_kinds(node, table)):
-        text = _text(node, ref, link, end) if ref and query["node_sub_string"] in ref.name else ""
-        texts += [text] if text else []
-        if len(texts) == _FEW or (ref is None and texts):
+    for ref in refs(node, lambda kind: table in kind):
+        if ref is not None and query["node_sub_string"] in ref.name:
+            text = _text(node, ref, link, end)
+            texts += [text] if text else []
+        yield None
+        if len(texts) == _FEW:
             yield Answer("ShowIFMapAgentResp", {"table_data": texts})
             texts, told = [], True
     if texts or not told:
@@ -37,10 +39,6 @@ async def nodes(node: Node, query: Query) -> AsyncIterator[Answer]:
 def _table(name: str) -> str:
     """The type of node that a table of the C++ agent is named after, or a part of it."""
     return name.removeprefix("__ifmap__.").removesuffix(".0").replace("_", "-")
-
-
-def _kinds(node: Node, part: str) -> list[str]:
-    return list(dict.fromkeys(ref.type for ref in node.compiler.graph.refs() if part in ref.type))
 
 
 def _text(node: Node, ref: NodeRef, link: str, end: str) -> str:
