@@ -244,3 +244,20 @@ def test_numbers_that_cannot_be_are_refused() -> None:
         walk.choose(Sampling.SOME, 1 << 62)
     with pytest.raises(ValueError, match="valid Sampling"):
         walk.choose(7)  # type: ignore[arg-type]
+
+
+def test_pairs_are_found_by_the_rule_that_decided_on_them() -> None:
+    rig = PairsRig()
+    for at in range(5):
+        rig.connect(Talk(ONE.address, TWO.address, sport=1000 + at))
+    rule = rig.pairs.describe(0)["forward"]["rules"][0]  # type: ignore[index]
+    assert rig.pairs.decided_by([999, rule], most=0) == ([0, 5], [], None)
+    assert rig.pairs.decided_by([rule], most=2) == ([2], [0, 1], 2)
+    assert rig.pairs.decided_by([rule], 2, look=2) == ([2], [2, 3], 4)
+    assert rig.pairs.decided_by([rule], 4) == ([1], [4], None)
+    assert rig.pairs.decided_by([rule], 400) == ([0], [], None)
+    assert rig.pairs.decided_by([]) == ([], [], None)
+    with pytest.raises(ValueError, match="rules up to"):
+        rig.pairs.decided_by([1 << 25])
+    with pytest.raises(ValueError, match="numbered from 0"):
+        rig.pairs.decided_by([rule], -1)

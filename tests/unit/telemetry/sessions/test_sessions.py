@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from ipaddress import IPv4Address
 from typing import Any
 from uuid import UUID
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.telemetry.sessions import Aggregate, Session, Tags
 from agent.telemetry.sessions.making import flow_uuid
@@ -256,3 +260,49 @@ def test_a_session_that_is_both_has_both() -> None:
     site = Site(*logged(sg_rule(), 1), *ALL, topology=OPEN)
     site.end(site.connect(RED1, RED2))
     assert [(one.sampled, one.logged) for one in site.tell()] == [(True, True)] * 2
+
+
+# --- Any history ----------------------------------------------------------------------------
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["talk", "end", "tell", "wait"]), st.integers(0, 5)), max_size=40
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(STEPS)
+def test_every_byte_is_told_exactly_once_whatever_happens(steps: list[tuple[str, int]]) -> None:
+    """Connections come, count, end and come again under the same number."""
+    site = SITE
+    live: dict[int, int] = {}
+    passed: dict[int, int] = {}
+    real: Counter[UUID] = Counter()
+    told: Counter[UUID] = Counter()
+    for what, at in [*steps, *(("end", port) for port in range(6)), ("tell", 0)]:
+        if what == "talk":
+            pair = live.get(at)
+            if pair is None:
+                pair = live[at] = site.connect(RED1, RED2, sport=50000 + at)
+            passed[at] = passed.get(at, 0) + 100 + at
+            site.count(pair, passed[at], 0, (passed[at] // 100, 0))
+            real[name(site, pair)] = passed[at]
+        elif what == "end" and at in live:
+            site.end(live.pop(at))
+            del passed[at]
+        elif what == "wait":
+            site.wait(6)
+        else:
+            for one in site.tell():
+                told[one.forward.flow] += one.forward.bytes * one.endpoint.client
+                if one.ended is not None:
+                    assert one.forward.total_bytes == real[one.forward.flow]
+    assert told == real
+
+
+SITE = Site(*ALL)
+
+
+def name(site: Site, pair: int) -> UUID:
+    serial = site.pairs.describe(pair)["serial"]
+    assert isinstance(serial, int)
+    return flow_uuid(RUN, serial, 0)
