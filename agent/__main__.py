@@ -6,6 +6,7 @@ import importlib
 import sys
 
 _COMMANDS = {
+    "check-config": "agent.daemon.check_config",
     "explain": "agent.daemon.explain",
     "log-level": "agent.cli.log_level",
     "replay": "agent.daemon.replay",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
+
+import structlog
 
 from agent import __version__
 from agent.daemon import Sources, run
@@ -16,6 +19,9 @@ from agent.io.logs import configure
 from agent.io.recording import DEFAULT_LIMIT, RecordingFile
 from agent.io.rundir import RunDir
 from agent.record.events import Sources as Texts
+from agent.settings import of_environment, of_words, unknown_variables
+
+log = structlog.get_logger(__name__)
 
 DEFAULT_CONFIG = Path("/etc/contrail/contrail-vrouter-agent.conf")
 DEFAULT_RUN_DIR = Path("/run/vrouter")
@@ -25,9 +31,11 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="vrouter-agent",
         description="Keep the vrouter datapath of this host as its configuration says.",
-        epilog="Commands, each with its own --help: `vrouter-agent status` says how an agent is, "
-        "`trace` follows a port, prefix or flow, `log-level` changes what is logged, `explain` "
-        "says what becomes of a flow, `replay FILE` plays a recording again.",
+        epilog="Every option of the file may be given as --SECTION.option VALUE, or as the "
+        "variable VROUTER_AGENT_SECTION_OPTION. Commands, each with its own --help: "
+        "`vrouter-agent status` says how an agent is, `trace` follows a port, prefix or flow, "
+        "`log-level` changes what is logged, `explain` says what becomes of a flow, `replay FILE` "
+        "plays a recording again, `check-config FILE` says what is wrong in a file.",
     )
     parser.add_argument(
         "--config",
@@ -83,22 +91,29 @@ def _recorder(arguments: argparse.Namespace, texts: Texts) -> Recorder | None:
 
 def main(words: list[str]) -> int:
     """Run the agent; 0 after a clean end, 22 (EINVAL) for a wrong configuration."""
-    arguments = _arguments(words)
-    config = arguments.config
-    if config is None and DEFAULT_CONFIG.exists():
-        config = DEFAULT_CONFIG
-    sources = Sources(config, arguments.run_dir)
     try:
-        texts = sources.read()
-        settings, topology = parse(texts)
-        configure(settings)
-        run_dir = RunDir(arguments.run_dir)
-        try:
-            follow = [wanted(each) for each in arguments.trace]
-            run(sources, settings, topology, _recorder(arguments, texts), follow)
-        finally:
-            run_dir.close()
+        overrides, others = of_words(words)
+        arguments = _arguments(others)
+        config = arguments.config
+        if config is None and DEFAULT_CONFIG.exists():
+            config = DEFAULT_CONFIG
+        before = (*of_environment(os.environ), *overrides)
+        _run(Sources(config, arguments.run_dir, before), arguments)
     except ConfigError as error:
         print(f"vrouter-agent: {error}", file=sys.stderr)
         return 22
     return 0
+
+
+def _run(sources: Sources, arguments: argparse.Namespace) -> None:
+    texts = sources.read()
+    settings, topology = parse(texts)
+    configure(settings)
+    for finding in unknown_variables(os.environ):
+        log.warning(str(finding))
+    run_dir = RunDir(sources.run_dir)
+    try:
+        follow = [wanted(each) for each in arguments.trace]
+        run(sources, settings, topology, _recorder(arguments, texts), follow)
+    finally:
+        run_dir.close()

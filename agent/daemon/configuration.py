@@ -9,25 +9,26 @@ from pathlib import Path
 from agent import settings
 from agent.io.files import parse_topology, read_text
 from agent.record.events import Sources as Texts
-from agent.settings import Settings
+from agent.settings import Override, Settings
 from agent.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The files; read at start and on SIGHUP."""
+    """The files, read at start and on SIGHUP, and what stands before the file."""
 
     config: Path | None
     run_dir: Path
+    overrides: tuple[Override, ...] = ()
 
     def read(self) -> Texts:
         """The texts. ConfigError if a file cannot be read, or the settings are wrong."""
         name = str(self.config or "built-in settings")
         text = read_text(self.config) if self.config else ""
-        topology = _topology_name(settings.parse(text, name))
-        return Texts(
-            name, text, read_text(Path(topology)) if topology else None, socket.gethostname()
-        )
+        topology = _topology_name(settings.parse(text, name, self.overrides))
+        host = socket.gethostname()
+        graph = read_text(Path(topology)) if topology else None
+        return Texts(name, text, graph, host, self.overrides)
 
     def load(self) -> tuple[Settings, Topology | None]:
         """What the files say; ConfigError if a file is wrong."""
@@ -36,7 +37,8 @@ class Sources:
 
 def parse(texts: Texts) -> tuple[Settings, Topology | None]:
     """What the texts say. ConfigError names the file that is wrong."""
-    found = settings.parse(texts.settings, texts.name).named(texts.host)
+    overrides = [Override(*one) for one in texts.overrides]
+    found = settings.parse(texts.settings, texts.name, overrides).named(texts.host)
     if texts.topology is None:
         return found, None
     return found, parse_topology(texts.topology, _topology_name(found))

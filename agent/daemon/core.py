@@ -106,6 +106,8 @@ class Core:
         """A topology stands in for controllers; else they are what configuration comes from."""
         for warning in settings.unknown:
             log.warning(warning)
+        if settings.unused:
+            log.info("options without effect", options=", ".join(settings.unused))
         servers = settings.get("CONTROL-NODE", "servers", tuple)
         host = standalone_host(settings, topology)
         if topology is not None and host is not None:

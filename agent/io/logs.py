@@ -27,7 +27,8 @@ SYSLOG = "/dev/log"
 _TAG = "contrail-vrouter-agent"
 
 
-def _known(name: str) -> bool:
+def known(name: str) -> bool:
+    """Whether there is such a module."""
     try:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
@@ -47,7 +48,7 @@ def _follow(levels: LogLevels) -> None:
 
 _own: set[str] = set()
 """Modules with a level of their own."""
-LEVELS = LogLevels(_follow, _known)
+LEVELS = LogLevels(_follow, known)
 """What this process logs."""
 _limit: RateLimit | None = None
 

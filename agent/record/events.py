@@ -35,13 +35,14 @@ class Sources(msgspec.Struct, frozen=True, array_like=True):
     """What the files said: `settings` the text of the configuration file `name`.
 
     `topology` is the text of the topology file, if any; `host` the name of the host, for
-    files that give none.
+    files that give none. `overrides` stood before the file: section, option, value, by what.
     """
 
     name: str
     settings: str
     topology: str | None
     host: str
+    overrides: tuple[tuple[str, str, str, str], ...] = ()
 
 
 class Started(Event, frozen=True, tag=1):

@@ -37,6 +37,11 @@ class Finding:
     near: str = ""
     line: int = 0
 
+    @property
+    def place(self) -> str:
+        """`[SECTION] option`."""
+        return f"[{self.section}] {self.option}"
+
     def __str__(self) -> str:
         if self.severity is Severity.WARNING:
             hint = f"; did you mean {self.near!r}?" if self.near else ""
@@ -65,6 +70,7 @@ class Finding:
 
 
 MISSING = "is missing"
+IDLE = "has no effect in this agent"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

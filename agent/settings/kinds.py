@@ -13,11 +13,15 @@ Convert = Callable[[str], Any]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`convert` raises ValueError for what is not `expected`. A `switch` is true or false."""
+    """`convert` raises ValueError for what is not `expected`.
+
+    A `switch` is true or false; `many` words are a list.
+    """
 
     expected: str
     convert: Convert
     switch: bool = False
+    many: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def some_of(*words: str) -> Kind:
     def convert(text: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(one(word) for word in text.split()))
 
-    return Kind(f"any of {', '.join(words)}, with blanks between", convert)
+    return Kind(f"any of {', '.join(words)}, with blanks between", convert, many=True)
 
 
 def servers(default_port: int) -> Kind:
@@ -79,7 +83,9 @@ def servers(default_port: int) -> Kind:
             found.append(Server(IPv4Address(address), at))
         return tuple(found)
 
-    return Kind(f"ADDRESS[:PORT] (port {default_port}), several with blanks between", convert)
+    return Kind(
+        f"ADDRESS[:PORT] (port {default_port}), several with blanks between", convert, many=True
+    )
 
 
 def _flag(text: str) -> bool:
@@ -131,15 +137,15 @@ def _networks(text: str) -> tuple[IPv4Network, ...]:
 
 
 TEXT = Kind("a text", str.strip)
-WORDS = Kind("words with blanks between", lambda text: tuple(text.split()))
+WORDS = Kind("words with blanks between", lambda text: tuple(text.split()), many=True)
 FLAG = Kind("true or false", _flag, switch=True)
-COUNT = number(0, 2**32 - 1)
+COUNT = Kind("a whole number", number(0, 2**32 - 1).convert)
 PORT = number(0, 65535)
 _PEER_PORT = number(1, 65535)
-PAIRS = Kind("NAME=VALUE, several with blanks between", _pairs)
+PAIRS = Kind("NAME=VALUE, several with blanks between", _pairs, many=True)
 INTERFACE_ADDRESS = Kind("ADDRESS/LENGTH", _interface_address)
 DEVICE = Kind("the name of a network interface", _device)
 LISTEN_ADDRESS = Kind("an address of this host", lambda text: str(ip_address(text.strip())))
-ADDRESSES = Kind("IPv4 addresses with blanks between", _addresses)
-NETWORKS = Kind("IPv4 prefixes with blanks between", _networks)
+ADDRESSES = Kind("IPv4 addresses with blanks between", _addresses, many=True)
+NETWORKS = Kind("IPv4 prefixes with blanks between", _networks, many=True)
 PORT_RANGE = Kind("FIRST-LAST", _port_range)

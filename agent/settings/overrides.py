@@ -84,8 +84,8 @@ def of_words(words: Sequence[str]) -> tuple[list[Override], list[str]]:
 def _values(option: Option, left: list[str]) -> str:
     """Take the option's words from the beginning of `left`."""
     taken: list[str] = []
-    while left and not left[0].startswith("--"):
-        if option.kind.switch and (taken or not _fits(option, left[0])):
+    while left and not left[0].startswith("--") and (option.kind.many or not taken):
+        if option.kind.switch and not _fits(option, left[0]):
             break
         taken.append(left.pop(0))
     if not taken and not option.kind.switch:

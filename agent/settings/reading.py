@@ -10,7 +10,7 @@ from typing import Any
 
 from agent.errors import ConfigError
 from agent.inputs import SimpleGateway
-from agent.settings.finding import MISSING, Finding, Severity, nearest
+from agent.settings.finding import IDLE, MISSING, Finding, Severity, nearest
 from agent.settings.kinds import COUNT, NETWORKS, Kind
 from agent.settings.option import Option, Reload
 from agent.settings.overrides import Override
@@ -64,14 +64,14 @@ def examine(
     values = {place: reader.value(option, parser, later) for place, option in _OPTIONS.items()}
     gateways = reader.gateways(parser)
     sizes = reader.trace_sizes(parser)
-    wrong = bool(reader.findings)
-    reader.unknown(parser)
-    settings = None
-    if not wrong:
-        unknown = tuple(str(one) for one in reader.findings)
-        settings = Settings(values, gateways, unknown, sizes)
-    reader.unused(parser, later)
-    return Examined(settings, reader.findings)
+    if reader.findings:
+        settings = None
+    else:
+        unknown = tuple(str(one) for one in reader.unknown(parser))
+        unused = tuple(one.place for one in reader.unused(parser, later))
+        settings = Settings(values, gateways, unknown, sizes, unused)
+    others = [*reader.unknown(parser), *reader.unused(parser, later)]
+    return Examined(settings, [*reader.findings, *others])
 
 
 def _read(text: str, source: str) -> configparser.ConfigParser:
@@ -105,11 +105,16 @@ class _Reader:
         self._places = _lines(text)
         self.findings: list[Finding] = []
 
-    def _tell(self, severity: Severity, problem: str, place: Place, **more: str) -> None:
+    def _finding(
+        self, severity: Severity, problem: str, place: Place, *, source: str = "", **more: str
+    ) -> Finding:
         section, option = place
-        source = more.pop("source", self._source)
-        line = self._places.get(place, 0) if source == self._source else 0
-        self.findings.append(Finding(severity, source, problem, section, option, line=line, **more))
+        line = 0 if source else self._places.get(place, 0)
+        source = source or self._source
+        return Finding(severity, source, problem, section, option, line=line, **more)
+
+    def _tell(self, problem: str, place: Place, **more: str) -> None:
+        self.findings.append(self._finding(Severity.ERROR, problem, place, **more))
 
     def _converted(
         self, kind: Kind, text: str, place: Place, *, shown: str | None = None, source: str = ""
@@ -118,14 +123,8 @@ class _Reader:
         try:
             return kind.convert(text)
         except ValueError as error:
-            self._tell(
-                Severity.ERROR,
-                str(error),
-                place,
-                value=text if shown is None else shown,
-                expected=kind.expected,
-                source=source or self._source,
-            )
+            value = text if shown is None else shown
+            self._tell(str(error), place, value=value, expected=kind.expected, source=source)
             return None
 
     def value(
@@ -139,7 +138,7 @@ class _Reader:
         if place in later:
             text, source = later[place].value, later[place].source
         else:
-            text, source = parser.get(*place, fallback=option.default), self._source
+            text, source = parser.get(*place, fallback=option.default), ""
         shown = option.shown(text)
         return self._converted(option.kind, text, place, shown=shown, source=source)
 
@@ -150,7 +149,7 @@ class _Reader:
             row = self._gateway(section, parser[section]) if parser[section] else None
             if row is not None and row.interface in found:
                 place = section, "interface"
-                self._tell(Severity.ERROR, "named before", place, value=row.interface)
+                self._tell("named before", place, value=row.interface)
             elif row is not None:
                 found[row.interface] = row
         return tuple(found.values())
@@ -159,7 +158,7 @@ class _Reader:
         names = values.get("interface", "").strip(), values.get("routing_instance", "").strip()
         for option, value in zip(_GATEWAY_OPTIONS, names, strict=False):
             if not value:
-                self._tell(Severity.ERROR, MISSING, (section, option), expected="a name")
+                self._tell(MISSING, (section, option), expected="a name")
         prefixes = [
             self._converted(NETWORKS, values.get(option, ""), (section, option))
             for option in _GATEWAY_OPTIONS[2:]
@@ -177,41 +176,41 @@ class _Reader:
             for name, value in parser["TRACEBUFFSIZE"].items()
         }
 
-    def unknown(self, parser: configparser.ConfigParser) -> None:
+    def unknown(self, parser: configparser.ConfigParser) -> Iterator[Finding]:
         """Sections and options that the table does not have."""
-        known: dict[str, list[str]] = {}
-        for option in TABLE:
-            known.setdefault(option.section, []).append(option.name)
+        known: dict[str, Sequence[str]] = {}
+        for section, option in _OPTIONS:
+            known[section] = (*known.get(section, ()), option)
         for section in parser.sections():
             if _FREE_SECTIONS.fullmatch(section):
                 continue
-            gateway = bool(_GATEWAY.fullmatch(section))
-            names: Sequence[str] | None = _GATEWAY_OPTIONS if gateway else known.get(section)
+            names = _GATEWAY_OPTIONS if _GATEWAY.fullmatch(section) else known.get(section)
             if names is None:
                 near = nearest(section.upper(), known)
                 problem = f"unknown section [{section}]"
-                self._tell(Severity.WARNING, problem, (section, ""), near=near)
+                yield self._finding(Severity.WARNING, problem, (section, ""), near=near)
                 continue
             for name in parser[section]:
                 if name not in names:
-                    problem = f"unknown option {name!r} in [{section}]"
                     near = nearest(name, names)
-                    self._tell(Severity.WARNING, problem, (section, name), near=near)
+                    problem = f"unknown option {name!r} in [{section}]"
+                    yield self._finding(Severity.WARNING, problem, (section, name), near=near)
 
-    def unused(self, parser: configparser.ConfigParser, later: Mapping[Place, Override]) -> None:
+    def unused(
+        self, parser: configparser.ConfigParser, later: Mapping[Place, Override]
+    ) -> Iterator[Finding]:
         """Options that are given and have no effect here."""
         for place, option in _OPTIONS.items():
             if option.reload is not Reload.UNUSED:
                 continue
             if place in later:
-                self._idle(place, option, later[place].value, later[place].source)
+                value, source = later[place].value, later[place].source
             elif parser.has_option(*place):
-                self._idle(place, option, parser.get(*place), self._source)
-
-    def _idle(self, place: Place, option: Option, value: str, source: str) -> None:
-        problem = "has no effect in this agent"
-        shown = option.shown(value)
-        self._tell(Severity.NOTE, problem, place, value=shown, source=source)
+                value, source = parser.get(*place), ""
+            else:
+                continue
+            shown = option.shown(value)
+            yield self._finding(Severity.NOTE, IDLE, place, value=shown, source=source)
 
 
 def differing(before: Settings, after: Settings) -> Iterator[Option]:

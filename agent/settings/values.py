@@ -15,7 +15,7 @@ T = TypeVar("T")
 class Settings:
     """Checked values by section and option; immutable."""
 
-    __slots__ = ("_values", "gateways", "trace_sizes", "unknown")
+    __slots__ = ("_values", "gateways", "trace_sizes", "unknown", "unused")
 
     def __init__(
         self,
@@ -23,6 +23,7 @@ class Settings:
         gateways: tuple[SimpleGateway, ...],
         unknown: tuple[str, ...],
         trace_sizes: Mapping[str, int],
+        unused: tuple[str, ...] = (),
     ) -> None:
         self._values = values
         self.trace_sizes = trace_sizes
@@ -31,6 +32,8 @@ class Settings:
         """The simple gateways of [GATEWAY-n], one an interface."""
         self.unknown = unknown
         """Warnings on options that the table does not know, for the log."""
+        self.unused = unused
+        """Options that are given and have no effect in this agent, as `[SECTION] option`."""
 
     def get(self, section: str, option: str, kind: type[T]) -> T:
         """The value of a known option, which must be of type `kind`."""
