@@ -12,8 +12,10 @@ from pathlib import Path
 import uvloop
 
 from agent.errors import AgentError
+from agent.forwarder.netlink import FAMILY
 from agent.forwarder.process import Forwarder
 from agent.forwarder.sizes import Sizes
+from agent.sandesh.framing import GENL_ID_CTRL
 
 _SIZE_OPTIONS = {
     "interfaces": "interfaces",
@@ -47,6 +49,15 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="the interface for a physical vif whose own name this host does not have",
     )
     made.add_argument(
+        "--netlink",
+        type=int,
+        nargs="?",
+        const=FAMILY,
+        metavar="FAMILY",
+        help="serve over generic netlink as the kernel module does, not over a socket; the port "
+        "id is in DIR/netlink_port, the family's number is %(const)s unless given",
+    )
+    made.add_argument(
         "--log-level",
         choices=("debug", "info", "warning", "error"),
         default="info",
@@ -60,7 +71,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
             default=defaults[name],
             help=what if "default" in what else f"{what} (default: %(default)s)",
         )
-    return made.parse_args(arguments)
+    options = made.parse_args(arguments)
+    if options.netlink is not None and not GENL_ID_CTRL < options.netlink <= 0xFFFF:
+        made.error(f"--netlink {options.netlink}: families have numbers from 17 to 65535")
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         sizes = Sizes(**{name: getattr(options, name) for name in _SIZE_OPTIONS})
-        forwarder = Forwarder(options.run_dir.absolute(), sizes, options.fabric)
+        forwarder = Forwarder(options.run_dir.absolute(), sizes, options.fabric, options.netlink)
         uvloop.run(forwarder.run())
     except AgentError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -20,8 +20,11 @@ from agent.forwarder.dispatcher import answer
 from agent.forwarder.handlers.ops import reset
 from agent.forwarder.handlers.vif import resize
 from agent.forwarder.links import LinkWatch
+from agent.forwarder.module import ModuleStart
+from agent.forwarder.netlink import NetlinkServer
 from agent.forwarder.opening import Opener
 from agent.forwarder.ports import Ports
+from agent.forwarder.replies import Replies
 from agent.forwarder.server import ControlServer
 from agent.forwarder.sizes import Sizes
 from agent.shm.geometry import BRIDGE_ENTRY_SIZE, FLOW_ENTRY_SIZE
@@ -32,7 +35,14 @@ log = logging.getLogger(__name__)
 class Forwarder:
     """Everything of one run directory. `run` returns when the process is told to end."""
 
-    def __init__(self, run_dir: Path, sizes: Sizes, fabric: str | None = None) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        sizes: Sizes,
+        fabric: str | None = None,
+        netlink_family: int | None = None,
+    ) -> None:
+        """`netlink_family`: serve as the kernel module does, with this number, no socket."""
         sizes.check()
         self._run_dir = run_dir
         self._lock = _claim(run_dir)
@@ -41,14 +51,21 @@ class Forwarder:
         self._control = Control(self._datapath, self._ports, sizes, run_dir)
         self._ports.resized = partial(resize, self._control)
         reset(self._control)
-        # An agent binds its end of pkt0 before it connects here: a new client may be a new agent.
-        self._server = ControlServer(
-            run_dir / rundir.CONTROL,
-            lambda payload: answer(self._control, payload),
-            self._ports.greet_agent,
-            self._datapath.flow_serve,
-        )
+        self._server = self._make_server(netlink_family)
         self._failure: BaseException | None = None
+
+    def _make_server(self, netlink_family: int | None) -> ControlServer | NetlinkServer:
+        def answered(payload: bytes) -> Replies:
+            return answer(self._control, payload)
+
+        # An agent binds its end of pkt0 before it connects here: a new client may be a new agent.
+        greet = self._ports.greet_agent
+        if netlink_family is None:
+            path = self._run_dir / rundir.CONTROL
+            return ControlServer(path, answered, greet, self._datapath.flow_serve)
+        module = ModuleStart(answered)
+        port_file = self._run_dir / rundir.NETLINK_PORT
+        return NetlinkServer(port_file, module.answer, greet, family=netlink_family)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises what ended the data plane, if it failed."""

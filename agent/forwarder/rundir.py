@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 CONTROL = "dpdk_netlink"
+NETLINK_PORT = "netlink_port"
 PACKETS = "dpdk_pkt0"
 AGENT_PACKETS = "agent_pkt0"
 FLOW_TABLE = "flow.shmem"

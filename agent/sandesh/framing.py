@@ -71,10 +71,13 @@ def reply_frame(payload: bytes, *, family: int, seq: int, more: bool, pid: int =
 
 
 def kernel_reply_frames(
-    payloads: Sequence[bytes], *, family: int, seq: int, pid: int
+    payloads: Sequence[bytes], *, family: int, seq: int, pid: int, multi: bool = False
 ) -> list[bytes]:
-    """A whole reply in the kernel form: padded parts, DONE after more than one."""
-    flags = NLM_F_MULTI if len(payloads) > 1 else 0
+    """A whole reply in the kernel form: padded parts, DONE after more than one.
+
+    `multi`: also after a single one, as after that to a route which was announced.
+    """
+    flags = NLM_F_MULTI if multi or len(payloads) > 1 else 0
     frames = []
     for payload in payloads:
         padding = bytes(-len(payload) % 4)
