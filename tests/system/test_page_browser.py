@@ -31,7 +31,7 @@ FLAGS = (
 DESKTOP, PHONE = (1280, 900), (390, 844)
 WAIT = 15
 PATHS = (
-    "/", "/ports", "/networks", "/vrfs", "/vrfs/2", "/route?vrf=2&prefix=20.0.0.0%2F24", "/flows",
+    "/", "/ports", "/networks", "/vrfs", "/vrfs/2", "/vrfs/2/route?prefix=20.0.0.0%2F24", "/flows",
     "/access-lists", "/datapath", "/datapath/nexthop", "/datapath/nexthop/17", "/controllers",
     "/topology", "/explain?source=10.1.1.3&destination=10.2.2.3&protocol=tcp&destination_port=8081",
     "/search?q=10.1.1.3",
@@ -215,6 +215,18 @@ def test_the_keyboard_alone_reaches_everything(person: Person) -> None:
             break
     person.press(Keys.ENTER)
     WebDriverWait(person.driver, WAIT).until(lambda _: "/ports/" in person.driver.current_url)
+
+
+def test_what_can_be_scrolled_is_a_stop_for_the_keyboard(person: Person) -> None:
+    person.go("/topology")
+    stops = "[...document.querySelectorAll('.scroll')].map(one => one.tabIndex)"
+    assert set(person.evaluate(stops)) == {-1}
+    person.look(size=PHONE)
+    person.go("/topology")
+    assert person.element(".drawing").get_attribute("tabIndex") == "0"
+    person.script(allowed=False)
+    person.go("/ports")
+    assert person.element(".scroll").get_attribute("tabindex") == "0"
 
 
 def test_pages_work_without_script(person: Person) -> None:

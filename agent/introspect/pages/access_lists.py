@@ -51,7 +51,7 @@ async def one(node: Node, asked: Asked) -> Shown:
         raise NotThere(f"No port of this host uses an access list {name!r}.")
     following = None
     if len(acl.rules) > start + PAGE:
-        query = address("/access-list", name=name, start=start + PAGE)
+        query = address("/access-lists/rules", name=name, start=start + PAGE)
         following = Text("Next rules", query)
     left_out = [Section("problems", "Left out", [_problems(acl)])] if acl.problems else []
     return Shown(

@@ -48,7 +48,7 @@ def vrf_by(index: int, name: str) -> Text:
 
 def access_list(name: str) -> Text:
     """An access list."""
-    return Text(short(name), address("/access-list", name=name))
+    return Text(short(name), address("/access-lists/rules", name=name))
 
 
 def flow(pair: int, text: str = "") -> Text:
@@ -67,9 +67,9 @@ def place(at: Identity) -> str:
     if at.kind is Kind.VRF:
         return f"/vrfs/{number}"
     if at.kind is Kind.INET_ROUTE:
-        return address("/route", vrf=number[0], prefix=prefix(at))
+        return address(f"/vrfs/{number[0]}/route", prefix=prefix(at))
     if at.kind is Kind.BRIDGE_ROUTE:
-        return address("/route", vrf=number[0], mac=number[1].hex(":"))
+        return address(f"/vrfs/{number[0]}/route", mac=number[1].hex(":"))
     if at.kind is Kind.VRF_ASSIGN:
         return f"/datapath/{at.kind.value}/{number[0]}.{number[1]}"
     return f"/datapath/{at.kind.value}/{number}"

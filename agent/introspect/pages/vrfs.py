@@ -249,7 +249,7 @@ def longest(node: Node, vrf: int, around: Sequence[tuple[int, bytes, int]]) -> R
 
 async def route(node: Node, asked: Asked) -> Shown:
     """A route's page."""
-    row = by_index(node, asked.number("vrf"))
+    row = by_index(node, whole(asked.path["index"], "VRF"))
     at = _route_identity(row, asked)
     view = node.session.look(at)
     if view is None:

@@ -48,7 +48,7 @@ async def test_every_link_leads_to_a_page(world: PageWorld) -> None:
     assert {path: answer.status for path, answer in found.items() if answer.status != 200} == {}
     kinds = {path.split("/")[1].partition("?")[0] for path in found}
     assert kinds >= {
-        "", "search", "ports", "networks", "vrfs", "route", "flows", "access-lists", "access-list",
+        "", "search", "ports", "networks", "vrfs", "flows", "access-lists",
         "datapath", "controllers", "topology", "explain",
     }  # fmt: skip
     for path, answer in found.items():
@@ -143,7 +143,7 @@ async def test_the_chain_leads_from_the_vif_to_routes(world: PageWorld) -> None:
     assert "/datapath/vif/3" in links
     assert any(one.startswith("/datapath/nexthop/") for one in links)
     assert any(one.startswith("/datapath/label/") for one in links)
-    assert "/route?vrf=2&prefix=10.1.1.3%2F32" in links
+    assert "/vrfs/2/route?prefix=10.1.1.3%2F32" in links
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ async def test_the_chain_leads_from_the_vif_to_routes(world: PageWorld) -> None:
         ("02:54:ba:f2:d9:2d", "/ports/"),
         ("02-54-BA-F2-D9-2D", "/ports/"),
         ("default-project:red", "/networks/"),
-        ("20.0.0.77", "/route?vrf=2&prefix=20.0.0.0%2F24"),
+        ("20.0.0.77", "/vrfs/2/route?prefix=20.0.0.0%2F24"),
         ("nexthop 4", "/datapath/nexthop/4"),
         ("label 16", "/datapath/label/16"),
         ("16", "/datapath/nexthop/16"),
@@ -181,15 +181,15 @@ async def test_a_search_without_results_says_so(world: PageWorld) -> None:
         ("/vrfs/2?filter=nonsense", 400),
         ("/vrfs/2?table=nonsense", 400),
         ("/vrfs/2?after=nonsense", 400),
-        ("/route?vrf=2&prefix=10.1.1.77/32", 404),
-        ("/route?vrf=2&prefix=10.1.1.77/8", 400),
-        ("/route?vrf=2", 400),
+        ("/vrfs/2/route?prefix=10.1.1.77/32", 404),
+        ("/vrfs/2/route?prefix=10.1.1.77/8", 400),
+        ("/vrfs/2/route", 400),
         ("/datapath/nonsense", 404),
         ("/datapath/nexthop/99999", 404),
         ("/datapath/nexthop/-1", 400),
         ("/datapath/vrf-assign/3", 400),
         ("/controllers/1.2.3.4:5", 404),
-        ("/access-list?name=x", 404),
+        ("/access-lists/rules?name=x", 404),
         ("/flows/0", 404),
         ("/flows?address=x", 400),
         ("/ports?start=-1", 400),
@@ -233,7 +233,7 @@ async def test_a_filter_of_an_address_shows_what_holds_it(world: PageWorld) -> N
 
 
 async def test_a_route_tells_what_controllers_say(world: PageWorld) -> None:
-    text = (await world.get("/route?vrf=2&prefix=20.0.0.1/32")).text
+    text = (await world.get("/vrfs/2/route?prefix=20.0.0.1/32")).text
     assert "10.0.0.250:5269" in text
     assert "10.0.0.2, label 17" in text
     assert "MPLS over UDP tunnel to 10.0.0.2" in (await world.get("/vrfs/2?filter=20.0.0.1")).text
