@@ -109,7 +109,9 @@ Behaviour = Callable[[int, Callable[..., None]], Awaitable[None]]
 
 
 @asynccontextmanager
-async def misbehaving(path: Path, *behaviours: Behaviour) -> AsyncIterator[DatapathReader]:
+async def misbehaving(
+    path: Path, *behaviours: Behaviour, timeout: float = 10.0
+) -> AsyncIterator[DatapathReader]:
     """One behaviour a question; the last one for all that follow."""
     left = list(behaviours)
 
@@ -134,7 +136,7 @@ async def misbehaving(path: Path, *behaviours: Behaviour) -> AsyncIterator[Datap
 
     server = await asyncio.start_unix_server(serve, path)
     try:
-        async with reading(path, timeout=0.2) as reader:
+        async with reading(path, timeout=timeout) as reader:
             yield reader
     finally:
         server.close()
@@ -167,7 +169,7 @@ async def again(reader: DatapathReader) -> bool:
 
 
 async def test_silence_ends_in_an_error_and_a_new_connection(tmp_path: Path) -> None:
-    async with misbehaving(tmp_path / "s", silent, honest) as reader:
+    async with misbehaving(tmp_path / "s", silent, honest, timeout=0.2) as reader:
         with pytest.raises(WireError, match=r"did not answer within 0\.2 s"):
             await reader.get(LIMITS, VrouterOps)
         assert reader.late == 1
