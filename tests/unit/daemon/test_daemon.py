@@ -17,6 +17,7 @@ import yaml
 
 from agent.daemon import Daemon, Sources
 from agent.topology import Topology, Vm, parse, uuid_of
+from tests.fake.collector import Collector
 from tests.fake.datapath import FakeDatapath
 from tests.netns import ip
 
@@ -246,3 +247,24 @@ async def test_a_changed_topology_is_taken_on_reload(host: Host) -> None:
         daemon.reload()
         await asyncio.sleep(0.05)
         assert new in {key[2] for key in host.datapath.inet_routes()}
+
+
+@here
+async def test_collectors_are_told_from_when_they_are_configured(host: Host) -> None:
+    red1 = host.topology.vms["red1"]
+    host.tap(red1)
+    async with Collector() as collector, host.agent() as daemon:
+        await plug(red1)
+        await settled(host, daemon, red1.tap)
+        assert collector.connections == 0
+        text = host.config.read_text().replace(
+            "[DEFAULT]", f"[DEFAULT]\ncollectors = {collector.server}"
+        )
+        host.config.write_text(text)
+        daemon.reload()
+        port = "UveVMInterfaceAgentTrace"
+        await collector.until(lambda: collector.uves(port))
+        assert collector.uves(port)[0].text("vm_name") == "red1"
+        ip("link", "del", red1.tap)
+        await collector.until(lambda: len(collector.uves(port)) > 1)
+        assert collector.uves(port)[1].text("active") == "false"
