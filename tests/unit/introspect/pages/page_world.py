@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from html.parser import HTMLParser
 from ipaddress import IPv4Address, ip_network
 from typing import Any
+from urllib.parse import unquote
 
 from agent._fast.flow_pairs import FlowPairs
 from agent._fast.packet import FrameBatch
@@ -192,7 +193,7 @@ class PageWorld(NodeWorld):
         sent: list[dict[str, Any]] = []
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET",
-            "scheme": "http", "path": place, "raw_path": place.encode(),
+            "scheme": "http", "path": unquote(place), "raw_path": place.encode(),
             "query_string": query.encode(), "root_path": "",
             "headers": [(b"accept", BROWSER.encode())],
             "server": ("127.0.0.1", 8085), "client": ("127.0.0.1", 1),
