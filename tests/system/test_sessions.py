@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -28,9 +30,10 @@ TOPOLOGY: dict[str, Any] = {
     },
     "flow_export_rate": -1,
 }
+COLLECTOR = "127.0.0.1:8086"
 CONFIG = f"""
 [SESSION]
-sample_destination = file
+sample_destination = file collector
 sessions_file = {FILE}
 [FLOWS]
 tcp_closed_timeout = 2
@@ -58,8 +61,10 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as sock:
 @pytest.fixture(scope="module")
 def lab(vrouter_lab: VrouterLab) -> Iterator[FlowLab]:
     with brought_up(vrouter_lab, TOPOLOGY) as running:
-        write = 'printf %s "$1" >> /run/vrouter/vrouter-agent.conf'
-        running.run("host1", "sh", "-c", write, "sh", CONFIG)
+        add = 'printf %s "$1" >> /run/vrouter/vrouter-agent.conf'
+        path = "/run/vrouter/vrouter-agent.conf"
+        running.run("host1", "sed", "-i", "s/^.DEFAULT.$/&\\ncollectors = " + COLLECTOR + "/", path)
+        running.run("host1", "sh", "-c", add, "sh", CONFIG)
         running.configure(TOPOLOGY)
         yield running
 
@@ -85,7 +90,38 @@ def ended(lab: FlowLab) -> list[dict[str, Any]]:
     raise AssertionError(f"the session has no end: {documents(lab)}\n{lab.log('host1-agent')}")
 
 
-def test_a_transfer_is_one_session_with_its_bytes(lab: FlowLab) -> None:
+@contextmanager
+def collecting(lab: FlowLab) -> Iterator[subprocess.Popen[str]]:
+    """A collector on the host that prints records of sessions, once the agent is connected."""
+    words = ["-m", "agent.lab", "collector", "--listen", COLLECTOR, "--json"]
+    wanted = ["SandeshCtrlClientToServer", "SessionEndpointObject"]
+    collector = lab.popen("host1", "timeout", "100", sys.executable, *words, *wanted)
+    try:
+        assert "SandeshCtrlClientToServer" in next(told(collector))["message"]
+        yield collector
+    finally:
+        collector.terminate()
+        collector.wait()
+
+
+def told(collector: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
+    """What the collector is told, from now on."""
+    assert collector.stdout is not None
+    for line in collector.stdout:
+        if line.startswith("{"):
+            yield json.loads(line)
+
+
+def session_maps(message: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The services and sessions of a message to the collector, each with the port's side."""
+    for endpoint in message["fields"]["session_data"]:
+        for aggregate in endpoint["sess_agg_info"].values():
+            for session in aggregate["sessionMap"].values():
+                yield endpoint["is_client_session"], session
+
+
+def transfer(lab: FlowLab) -> None:
+    """red1 sends red2 SIZE bytes."""
     server = lab.popen("red2", sys.executable, "-c", _SERVER, str(PORT))
     assert server.stdout is not None
     assert server.stdout.readline().strip() == "listening"
@@ -94,6 +130,9 @@ def test_a_transfer_is_one_session_with_its_bytes(lab: FlowLab) -> None:
     assert int(answer) == SIZE
     assert server.wait(10) == 0
 
+
+def test_a_transfer_is_one_session_with_its_bytes(lab: FlowLab) -> None:
+    transfer(lab)
     found = ended(lab)
     assert len({one["session_id"] for one in found}) == 1
     for role, local, remote in (("client", RED1, RED2), ("server", RED2, RED1)):
@@ -107,3 +146,20 @@ def test_a_transfer_is_one_session_with_its_bytes(lab: FlowLab) -> None:
         assert SIZE < last["total_forward_bytes"] < 1.1 * SIZE
         assert 0 < last["total_reverse_bytes"] < 0.1 * SIZE
         assert last["start_time"] < last["end_time"]
+
+
+def test_a_collector_is_told_the_same(lab: FlowLab) -> None:
+    with collecting(lab) as collector:
+        transfer(lab)
+        counted = dict.fromkeys(("0", "1"), 0)
+        ends: dict[str, int] = {}
+        for message in told(collector):
+            for client, session in session_maps(message):
+                forward = session["forward_flow_info"]
+                if int(forward.get("teardown_bytes", 0)) > SIZE // 2:
+                    ends[client] = int(forward["teardown_bytes"])
+                counted[client] += int(forward["sampled_bytes"])
+            if len(ends) == 2:
+                break
+    assert SIZE < ends["0"] == ends["1"] < 1.1 * SIZE
+    assert all(count >= ends["1"] for count in counted.values())
