@@ -74,7 +74,7 @@ _DEFAULT = section(
     fixed("agent_base_directory", TEXT, "/var/lib/contrail", "port files live in `ports` below it"),
     fixed("agent_name", TEXT, "", "name of this host, to controllers and in the topology"),
     fixed("hostname", TEXT, "", "the same, where there is no agent_name; else the system's"),
-    live("collectors", servers(8086), "", "collectors that are told UVEs, logs and sessions"),
+    live("collectors", servers(8086), "", "collectors that are told UVEs and sessions"),
     fixed(
         "dhcp_relay_mode",
         FLAG,
@@ -101,7 +101,7 @@ _DEFAULT = section(
     fixed("platform", TEXT, "", "`dpdk`: stored ports count though their interfaces are not there"),
     fixed("rest_ip", LISTEN_ADDRESS, "127.0.0.1", "where the port API listens", ours=True),
     fixed("rest_port", PORT, "9091", "port of the port API"),
-    live("sandesh_send_rate_limit", COUNT, "0", "messages a second to a collector; 0: no limit"),
+    live("sandesh_send_rate_limit", COUNT, "0", "messages a second beside UVEs; 0: no limit"),
     live(
         "stale_interface_cleanup_timeout",
         COUNT,
