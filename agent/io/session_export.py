@@ -21,6 +21,8 @@ from agent.telemetry.sessions.routing import Target, targets
 from agent.telemetry.sessions.syslog import datagrams
 
 _PERIOD = 1.0
+_SHARE = 0.2
+"""Seconds of each period that are spent at most: what is more waits, and grows in the datapath."""
 _PART = 64
 """Sessions that are told before others on the loop have their turn."""
 _SYSLOG = "/dev/log"
@@ -115,17 +117,28 @@ class SessionExport:
             task.add_done_callback(self._closing.discard)
 
     async def _run(self) -> None:
-        agent, sessions = self._agent, self._sessions
         while True:
-            sessions.begin(agent.clock())
-            more = True
-            while more:
-                told, more = sessions.step(agent.clock(), agent.wall())
-                for at in range(0, len(told), _PART):
-                    self._tell(told[at : at + _PART])
-                    await asyncio.sleep(0)
-                await asyncio.sleep(0)
+            try:
+                await self._turn()
+            except Exception:  # records are not worth more than a line in the log
+                log.exception("sessions are not told")
             await asyncio.sleep(_PERIOD)
+
+    async def _turn(self) -> None:
+        """All that is to be told now, as far as the share of the time goes; the rest waits."""
+        clock, sessions = self._agent.clock, self._sessions
+        sessions.begin(clock())
+        spent, more = 0.0, True
+        while more and spent < _SHARE:
+            began = clock()
+            told, more = sessions.step(began, self._agent.wall())
+            spent += clock() - began
+            for at in range(0, len(told), _PART):
+                await asyncio.sleep(0)
+                began = clock()
+                self._tell(told[at : at + _PART])
+                spent += clock() - began
+            await asyncio.sleep(0)
 
     def _tell(self, sessions: Sequence[Session]) -> None:
         for target, teller in self._tellers:

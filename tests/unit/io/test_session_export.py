@@ -305,3 +305,37 @@ async def test_other_destinations_are_taken_over_while_it_runs(tmp_path: Path) -
         await until(file.exists)
     await export.close()
     assert [len(one.read_bytes().splitlines()) for one in tmp_path.iterdir()] == [2, 2]
+
+
+async def test_what_goes_wrong_does_not_end_the_export() -> None:
+    class Broken(Told):
+        def send(self, name: str, values: Mapping[str, Any]) -> bool:
+            super().send(name, values)
+            if len(self.messages) == 1:
+                raise ValueError("a fault of ours")
+            return True
+
+    async def look(site: Site, told: Told) -> None:
+        await until(lambda: len(told.messages) == 1)
+        site.end(site.connect(RED1, RED2, sport=7))
+        await until(lambda: len(told.messages) == 2)
+
+    site = await exported("[DEFAULT]\ncollectors = 10.0.0.9\n", look, Broken())
+    assert site.sessions.outlets["collector"].records == 2
+
+
+async def test_a_flood_of_sessions_leaves_time_for_others() -> None:
+    site, told = Site(*rate(-1)), Told()
+    for sport in range(200):
+        site.end(site.connect(RED1, RED2, sport=1000 + sport))
+    agent = Agent(site, "[DEFAULT]\ncollectors = 10.0.0.9\n")
+    ticks = iter(range(1 << 30))
+    agent.clock = lambda: site.now + next(ticks) / 10  # type: ignore[method-assign]
+    export = SessionExport(agent, site.sessions, told, lambda: 99)
+    export.start()
+    await until(lambda: site.sessions.counters.exports > 0)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert 0 < site.sessions.counters.exports < 400
+    await until(lambda: site.sessions.counters.exports == 400)
+    await export.close()
