@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
 from agent.introspect import paging
 from agent.introspect.catalogue import catalogue
 from agent.introspect.forms import Form
 from agent.introspect.pace import Pace
 from agent.introspect.request import Answer, Query, Table
-from agent.sandesh.schema import arguments, schema
-from agent.sandesh.xml import Ready
+from agent.introspect.written import written
 from agent.telemetry import Node
-
-_FEW = 8
-"""So many structs of a list are written at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +70,9 @@ async def _answers(
         return
     async for told in served.answers(node, query):
         if told is not None:
-            yield Answer(told.name, await _readied(told, form, pace))
+            values = await written(told.name, told.values, form, pace)
+            yield Answer(told.name, values)
         if pace.due:
             await pace.rest()
         if pace.due:
             await pace.rest()
-
-
-async def _readied(answer: Answer, form: Form, pace: Pace) -> Mapping[str, Any]:
-    """The fields of a message with its long lists of structs written, in slices."""
-    values = dict(answer.values)
-    for field in schema()[answer.name].fields:
-        rows = values.get(field.name)
-        kind = arguments(field.type)[0] if field.type.startswith("list<") else ""
-        if rows is None or kind not in schema() or len(rows) <= _FEW:
-            continue
-        values[field.name] = ready = Ready()
-        for row in rows:
-            ready.append(form.row(kind, row))
-            if pace.due:
-                await pace.rest()
-    return values

@@ -25,6 +25,10 @@ class Form(Protocol):
         """A struct that stands in a list."""
         ...
 
+    def held(self, row: str) -> Any:
+        """The row as a member of an `xml.Ready` list."""
+        ...
+
     def message(self, name: str, values: Values, *, more: bool) -> str:
         """A message; `more`: another one follows."""
         ...
@@ -49,6 +53,9 @@ class Xml:
     def row(self, struct: str, values: Values) -> str:
         return xml.struct(struct, values)
 
+    def held(self, row: str) -> str:
+        return row
+
     def message(self, name: str, values: Values, *, more: bool) -> str:
         return xml.message(name, values, more=more)
 
@@ -68,12 +75,11 @@ class Json:
     def row(self, struct: str, values: Values) -> str:
         return _text(xml.plain(struct, values))
 
+    def held(self, row: str) -> msgspec.Raw:
+        return msgspec.Raw(row.encode())
+
     def message(self, name: str, values: Values, *, more: bool) -> str:
-        ready = {field: rows for field, rows in values.items() if isinstance(rows, xml.Ready)}
-        made = xml.plain(name, {**values, **dict.fromkeys(ready, ())})
-        for field, rows in ready.items():
-            made[field] = [msgspec.Raw(row.encode()) for row in rows]
-        return _text({name: made | {"more": more}})
+        return _text({name: xml.plain(name, values) | {"more": more}})
 
     def opening(self, first: str, *, several: bool) -> str:
         return "["

@@ -6,15 +6,17 @@ the request, so that a page is looked up anew: what is in it may have changed si
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 from agent.errors import UsageError
 from agent.introspect import tokens
 from agent.introspect.catalogue import catalogue
 from agent.introspect.forms import Form
 from agent.introspect.pace import Pace
-from agent.introspect.request import Answer, Query, Table, Values
+from agent.introspect.request import Answer, Query, Row, Table
+from agent.introspect.written import made, written
 from agent.sandesh.schema import schema
 from agent.sandesh.xml import Ready
 from agent.telemetry import Node
@@ -88,7 +90,7 @@ async def _whole(node: Node, part: Part, form: Form, pace: Pace) -> AsyncIterato
             yield rows
             rows, told = Ready(), True
         if row is not None:
-            rows.append(form.row(kind, _made(row)))
+            rows.append(await _row(kind, row, form, pace))
         if pace.due:
             await pace.rest()
     if rows or not told:
@@ -101,15 +103,16 @@ async def _page(node: Node, part: Part, first: int, form: Form, pace: Pace) -> t
     for row in part.table.answers(node, part.query):
         if row is not None:
             if first <= size < first + PAGE:
-                rows.append(form.row(kind, _made(row)))
+                rows.append(await _row(kind, row, form, pace))
             size += 1
         if pace.due:
             await pace.rest()
     return rows, size
 
 
-def _made(row: Values | Callable[[], Values]) -> Values:
-    return row() if callable(row) else row
+async def _row(kind: str, row: Row, form: Form, pace: Pace) -> Any:
+    values = await written(kind, made(row), form, pace)
+    return form.held(form.row(kind, values))
 
 
 def _message(table: Table, rows: Ready) -> Answer:

@@ -16,7 +16,10 @@ Query: TypeAlias = Mapping[str, str]
 """A request's fields as text; every field of its struct is there, "" when it was not given."""
 
 Values: TypeAlias = Mapping[str, Any]
-"""The fields of a struct, as `agent.sandesh.xml` takes them."""
+"""The fields of a struct, as `agent.sandesh.xml` takes them.
+
+The structs of a list may be what makes them: of a long one each is made when it is written.
+"""
 
 Row: TypeAlias = Values | Callable[[], Values] | None
 """A row, or what makes it when it is shown: of a long table only some rows are.

@@ -35,8 +35,11 @@ class _Collection(Iterable[Any], Sized, Protocol):
     """What a list is written from."""
 
 
-class Ready(list[str]):
-    """A list of structs each of which is XML already, as `struct` gives it."""
+class Ready(list[Any]):
+    """A list of structs that are written already: texts as `struct` gives them.
+
+    `plain` leaves its members as they are.
+    """
 
 
 class Fixed(dict[str, Any]):
@@ -283,7 +286,9 @@ def _plain(type_: str) -> Callable[[Any], Any]:
         return lambda values: {str(key): held(each) for key, each in values.items()}
     if inner:
         each_one = _plain(inner[0])
-        return lambda values: [each_one(each) for each in values]
+        return lambda values: (
+            values if isinstance(values, Ready) else [each_one(each) for each in values]
+        )
     if type_ in schema():
         return _plain_struct(type_)
     return lambda value: value if isinstance(value, bool | int | float) else str(value)

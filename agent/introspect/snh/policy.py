@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from agent.ifmap import NodeRef
@@ -41,7 +42,7 @@ def _acl(acl: Acl) -> dict[str, Any]:
         "uuid": str(acl.uuid),
         "name": acl.name,
         "dynamic_acl": bool(acl.rules) and all(not one.actions.value & _ENDS for one in acl.rules),
-        "entries": [_entry(at, rule) for at, rule in enumerate(acl.rules, 1)],
+        "entries": [partial(_entry, at, rule) for at, rule in enumerate(acl.rules, 1)],
     }
 
 

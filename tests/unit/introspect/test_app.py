@@ -186,6 +186,23 @@ class TestPages:
         assert ask.get(f"/Snh_PageReq?x={token}").status_code == 400
 
 
+@pytest.mark.parametrize("count", [0, 1, 300])
+def test_long_lists_inside_of_a_row(
+    ask: Asker, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    entries = [{"ace_id": str(at), "src": "a<b"} for at in range(count)]
+    lazy = {"name": "acl", "entries": [entry.copy for entry in entries]}
+    table = Table("AclReq", "AclResp", "acl_list", lambda node, query: iter([lazy]))
+    monkeypatch.setattr("agent.introspect.catalogue.modules", lambda: {"test": (table,)})
+    catalogue_module.catalogue.cache_clear()
+    [message] = ask.json("AclReq")
+    text = ask.get("/Snh_AclReq").text
+    catalogue_module.catalogue.cache_clear()
+    rows = [{"name": "acl", "entries": entries}]
+    assert text == PI + xml.message("AclResp", {"acl_list": rows}, more=False)
+    assert message == {"AclResp": xml.plain("AclResp", {"acl_list": rows}) | {"more": False}}
+
+
 def test_tables_that_cannot_be_read(ask: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
     async def lost(node: Node, query: Query):  # type: ignore[no-untyped-def]
         raise WireError("the datapath does not answer")
