@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from agent.errors import WireError
-from agent.io.netlink import RECEIVE_BUFFER, NetlinkCounters, NetlinkTransport
+from agent.io.netlink import PROBE_SECONDS, RECEIVE_BUFFER, NetlinkCounters, NetlinkTransport
 from agent.io.netlink_sockets import KERNEL
 from agent.sandesh.genetlink import FAMILY_NAME
 
@@ -58,12 +58,17 @@ class NetlinkAddress:
     port_file: Path | None = None
     family: str = FAMILY_NAME
     receive_buffer: int = RECEIVE_BUFFER
+    probe_seconds: float = PROBE_SECONDS
     counters: NetlinkCounters = field(default_factory=NetlinkCounters)
 
     async def connect(self, made: Made[P]) -> tuple[asyncio.Transport, P]:
         """A new connection. OSError."""
         transport = NetlinkTransport(
-            self.counters, self.family, self._port(), receive_buffer=self.receive_buffer
+            self.counters,
+            self.family,
+            self._port(),
+            receive_buffer=self.receive_buffer,
+            probe_seconds=self.probe_seconds,
         )
         try:
             await transport.open()

@@ -109,18 +109,22 @@ def stop(process: subprocess.Popen[str]) -> None:
 
 def hold_for_real(run_dir: Path, count: int) -> list[bytes]:
     """Held entries in the forwarder's table, and the traps that they would have led to."""
-    frames = []
     with DatapathClient.connect(run_dir) as client:
-        for talk in talks(count):
-            key = struct.unpack("<BBHHHIII", talk.key)
-            family, proto, _, sport, dport, nexthop, source, destination = key
-            request = VrFlowReq(
-                fr_index=-1, fr_action=1, fr_flags=1, fr_rindex=-1, fr_family=family,
-                fr_flow_sip_l=source, fr_flow_dip_l=destination, fr_flow_sport=sport,
-                fr_flow_dport=dport, fr_flow_proto=proto, fr_flow_nh_id=nexthop, fr_flow_vrf=VRF,
-            )  # fmt: skip
-            made = client.get(request.encode(), VrFlowResponse)
-            frames.append(talk.trap(made.fresp_index, made.fresp_gen_id))
+        return hold_by(client, count)
+
+
+def hold_by(client: DatapathClient, count: int) -> list[bytes]:
+    frames = []
+    for talk in talks(count):
+        key = struct.unpack("<BBHHHIII", talk.key)
+        family, proto, _, sport, dport, nexthop, source, destination = key
+        request = VrFlowReq(
+            fr_index=-1, fr_action=1, fr_flags=1, fr_rindex=-1, fr_family=family,
+            fr_flow_sip_l=source, fr_flow_dip_l=destination, fr_flow_sport=sport,
+            fr_flow_dport=dport, fr_flow_proto=proto, fr_flow_nh_id=nexthop, fr_flow_vrf=VRF,
+        )  # fmt: skip
+        made = client.get(request.encode(), VrFlowResponse)
+        frames.append(talk.trap(made.fresp_index, made.fresp_gen_id))
     return frames
 
 

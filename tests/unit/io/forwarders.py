@@ -13,10 +13,10 @@ SMALL = ("--flow-entries", "1024", "--bridge-entries", "1024", "--nexthops", "40
 
 
 @asynccontextmanager
-async def forwarder(run_dir: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def forwarder(run_dir: Path, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """It serves until the block ends."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "agent.forwarder", "--run-dir", str(run_dir), *SMALL),
+        *(sys.executable, "-m", "agent.forwarder", "--run-dir", str(run_dir), *SMALL, *options),
         cwd=ROOT,
         stderr=asyncio.subprocess.PIPE,
     )
