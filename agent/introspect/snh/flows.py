@@ -31,9 +31,8 @@ PAGE = 50
 LOOK = 4096
 """Pairs that one answer looks at, of which few may be wanted."""
 _PART = 256
-_SEARCH = 65536
+_SEARCH = 16384
 _BOUND_PORT = 0x1000
-_LARGEST = 1 << 24
 
 
 def _found(node: Node, number: int) -> Pair | None:
@@ -177,11 +176,15 @@ async def aging(node: Node, _: Query) -> AsyncIterator[Answer]:
 async def link_local(node: Node, _: Query) -> AsyncIterator[Answer]:
     """FetchLinkLocalFlowInfo: flows to link-local services that have a port of the host."""
     pairs, rows = node.flows.pairs, list[Values]()
-    numbers = pairs.pairs(0, _LARGEST) if pairs is not None else []
-    async for each in sliced(numbers):
-        found = _found(node, each)
-        if found is not None and found.data["flags"] & _BOUND_PORT:
-            rows.append(_link_local(node, found))
+    start, numbers = 0, [0]
+    while pairs is not None and numbers:
+        numbers = pairs.pairs(start, _PART)
+        async for each in sliced(numbers):
+            found = _found(node, each)
+            if found is not None and found.data["flags"] & _BOUND_PORT:
+                rows.append(_link_local(node, found))
+            start = each + 1
+        await pause()
     yield Answer("LinkLocalFlowInfoResp", {"linklocal_flow_list": rows})
 
 
@@ -232,13 +235,14 @@ async def acl_flows_next(node: Node, query: Query) -> AsyncIterator[Answer]:
 async def _acl_page(node: Node, acl: UUID, start: int) -> Answer:
     rules, pairs = _rules(node, acl), node.flows.pairs
     rows: list[Values] = []
-    following: int | None = None
-    if pairs is not None and rules:
-        _, numbers, following = pairs.decided_by(rules.values(), start, _SEARCH, PAGE)
+    following = start if rules and pairs is not None else None
+    while pairs is not None and following is not None and not rows:
+        _, numbers, following = pairs.decided_by(rules.values(), following, _SEARCH, PAGE)
         async for each in sliced(numbers):
             found = _found(node, each)
             if found is not None:
                 rows.append(acl_flow(node, found))
+        await pause()
     token = "" if following is None else f"{acl}:{following}"
     values = {"flow_count": len(rows), "flow_entries": rows, "iteration_key": token}
     return Answer("AclFlowResp", values)
