@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from xml.sax.saxutils import quoteattr
 
-from agent.introspect import paging
 from agent.introspect.catalogue import modules as all_modules
 from agent.introspect.forms import STYLE
 from agent.sandesh.schema import schema
@@ -31,9 +30,3 @@ def _request(name: str) -> str:
         for field in schema()[name].fields
     )
     return f'<request name="{name}" link="/Snh_{name}">{fields}</request>'
-
-
-def names() -> list[str]:
-    """Every request, by name."""
-    served = (each.request for found in all_modules().values() for each in found)
-    return sorted((paging.REQUEST, *served))
