@@ -63,6 +63,7 @@ class CollectorConnection:
         self._timer: asyncio.TimerHandle | None = None
         self._running = False
         self._told = ""
+        self._failures: dict[str, str] = {}
 
     def start(self) -> None:
         """Begin; needs a running loop. BugError when started twice."""
@@ -123,14 +124,23 @@ class CollectorConnection:
         self._wake = None
         now = self._node.clock()
         self._uves.turn(self._node, now)
+        self._tell_failures()
         self._generator.tick(now)
         if self._task is None:
-            self._connect()
+            self._connect(now)
         elif self._generator.broken:
             self._task.cancel()
         else:
             self._send()
         self._arm(now)
+
+    def _tell_failures(self) -> None:
+        """Once for each message and reason."""
+        failures = self._uves.failures
+        if failures != self._failures:
+            for message, reason in failures.items() - self._failures.items():
+                log.error("UVE not made", message=message, reason=reason)
+            self._failures = dict(failures)
 
     def _send(self) -> None:
         if self._wire is None or not self._generator.has_data:
@@ -152,7 +162,9 @@ class CollectorConnection:
 
     # The connection
 
-    def _connect(self) -> None:
+    def _connect(self, now: float) -> None:
+        if self._generator.broken:  # before anything was begun
+            self._generator.disconnected("", now)
         server = self._generator.server
         if server is not None:
             loop = asyncio.get_running_loop()

@@ -275,6 +275,17 @@ def test_other_collectors_are_configured(run: Runner) -> None:
     run(scene())
 
 
+def test_the_list_is_emptied_before_anything_began(run: Runner) -> None:
+    async def scene() -> None:
+        async with Collector() as one, running(one) as agent:
+            agent.use()
+            await agent.until(lambda: agent.state is State.IDLE)
+            agent.use(one)
+            await one.until(lambda: one.connections == 1)
+
+    run(scene())
+
+
 def test_without_collectors_nothing_is_built(run: Runner) -> None:
     async def scene() -> None:
         async with running() as agent:

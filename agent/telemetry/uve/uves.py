@@ -16,7 +16,7 @@ from agent.errors import BugError
 from agent.oper.results import Delta
 from agent.oper.rows import Vmi
 from agent.settings import Server, Settings
-from agent.telemetry.uve.builders import BUILDERS, MACHINE, NETWORK, PORT, TAGS
+from agent.telemetry.uve.builders import BUILDERS, MACHINE, NETWORK, PORT, STATS, TAGS
 from agent.telemetry.uve.cache import Uve, UveCache
 from agent.telemetry.uve.frames import Identity
 from agent.telemetry.uve.generator import Generator
@@ -67,6 +67,8 @@ class Uves:
         self.outbox = generator.outbox
         self.cache = generator.outbox.cache
         self.builders = {builder.message: builder for builder in builders}
+        self.failures: dict[str, str] = {}
+        """Messages of which one could not be made, with the last one and why: a fault of ours."""
         self._due: dict[str, dict[str, None]] = {message: {} for message in self.builders}
         self._changed: set[UUID] = set()
         self._interval = 30.0
@@ -91,6 +93,8 @@ class Uves:
             self._mark(row)
         for row in delta.unplugged:
             self._mark(row)
+            self._want(TAGS, row.config_name)
+            self._want(STATS, row.config_name)
         self._changed.update(delta.flow_ports)
 
     def deadline(self) -> float | None:
@@ -145,7 +149,7 @@ class Uves:
             self._want(MACHINE, str(row.vm_uuid))
 
     def _want(self, message: str, key: str) -> None:
-        if message in self._due:
+        if key and message in self._due:
             self._due[message][key] = None
 
     def _begin(self, node: Node, now: float) -> None:
@@ -192,7 +196,11 @@ class Uves:
                 self._want(TAGS, row.config_name)
 
     def _make(self, builder: Builder, world: World, key: str) -> None:
-        values = builder.values(world, key)
+        try:
+            values = builder.values(world, key)
+        except Exception as error:  # the others are told all the same
+            self.failures[builder.message] = f"{key}: {type(error).__name__}: {error}"
+            return
         if values is None:
             self.outbox.delete(builder.message, key)
         else:

@@ -22,7 +22,7 @@ BUILDERS = (
 )
 """In the order in which they have their turns: each grouping of ports is made at one of them."""
 
-PORT, TAGS = ports.PORT.message, ports.TAGS.message
+PORT, TAGS, STATS = ports.PORT.message, ports.TAGS.message, ports.STATS.message
 NETWORK, MACHINE = networks.NETWORK.message, networks.MACHINE.message
 
-__all__ = ["BUILDERS", "MACHINE", "NETWORK", "PORT", "TAGS"]
+__all__ = ["BUILDERS", "MACHINE", "NETWORK", "PORT", "STATS", "TAGS"]

@@ -177,12 +177,12 @@ def test_what_is_unplugged_is_told_soon() -> None:
     row = made.node.compiler.vmis()[0]
     made.node.compiler.remove_port(row.uuid)
     uves.follow(made.node.compiler.commit())
-    assert drive(made, uves, 6.0) == {PORT: 1, NETWORK: 1, MACHINE: 1}
-    for message, key in ((PORT, row.config_name), (MACHINE, str(row.vm_uuid))):
+    assert drive(made, uves, 6.0) == {PORT: 1, TAGS: 1, STATS: 1, NETWORK: 1, MACHINE: 1}
+    name = row.config_name
+    for message, key in ((PORT, name), (TAGS, name), (STATS, name), (MACHINE, str(row.vm_uuid))):
         found = uves.cache.get(message, key)
         assert found is not None
         assert found.deleted
-    assert drive(made, uves, 21.0)[TAGS] == 1
 
 
 def test_what_does_not_matter_is_not_told() -> None:
@@ -190,6 +190,21 @@ def test_what_does_not_matter_is_not_told() -> None:
     uves.follow(Delta())
     assert drive(made, uves, 19.0) == {}
     assert drive(made, uves, 22.0).keys() <= {"SandeshModuleClientTrace", "UveVrouterAgent"}
+
+
+def test_one_that_cannot_be_made_does_not_keep_others_from_it() -> None:
+    rounds = Rounds()
+    rounds.config.names = ["a"]
+
+    def broken(world: World, key: str) -> None:
+        raise ValueError("no such thing")
+
+    builder = Builder(TAGS, lambda world: ["x", "y"], broken)
+    rounds.uves = Uves(rounds.uves.generator, (builder, rounds.config.builder))
+    rounds.uves.configure(parse(FILE), 0.0)
+    rounds.run(0.0)
+    assert rounds.config.taken() == ["a"]
+    assert rounds.uves.failures == {TAGS: "y: ValueError: no such thing"}
 
 
 def test_changes_are_not_kept_while_nobody_wants_them() -> None:
