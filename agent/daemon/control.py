@@ -75,8 +75,9 @@ class ControlPlane:
         self._sessions: dict[Server, int] = {}
         self._system: GraphNode | None = None
 
-    def configure(self, servers: Sequence[Server], now: float) -> None:
+    def configure(self, settings: Settings, servers: Sequence[Server], now: float) -> None:
         """Use these servers; those that stay chosen keep their sessions."""
+        self.controllers.timings(Timings.of(settings))
         self.controllers.configure(servers, now)
         self.progress.use(self.controllers.servers)
 

@@ -71,9 +71,7 @@ class Core:
         )
         self.trapped = TrappedPackets(self.compiler, _entropy(seed, "services").randbytes(16))
         self.flows = FlowEngine(settings, self.compiler, pid=pid)
-        self.store = PortStore(
-            float(settings.get("DEFAULT", "stale_interface_cleanup_timeout", int))
-        )
+        self.store = PortStore()
         self._control = ControlPlane(settings, self.compiler, _entropy(seed, "controllers"))
         self.controllers = self._control.controllers
         self._progress = self._control.progress
@@ -120,7 +118,10 @@ class Core:
         self._joined.configure(topology if host is not None else None)
         self._computed = -1
         self._gateways.configure(settings.gateways)
-        self._control.configure(servers, now)
+        self._control.configure(settings, servers, now)
+        self.store.stale_timeout(
+            float(settings.get("DEFAULT", "stale_interface_cleanup_timeout", int))
+        )
         self.flows.configure(settings)
 
     def _fill(self, wanted: Objects) -> None:

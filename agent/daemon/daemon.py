@@ -39,7 +39,7 @@ from agent.io.xmpp import ControlConnections, tls_context
 from agent.ksync import InSync, Lost, Session
 from agent.ksync.events import Event as DatapathEvent
 from agent.services import Learned
-from agent.settings import Settings
+from agent.settings import Reload, Settings, differing
 from agent.telemetry.checks import watch_files
 from agent.topology import Topology
 from agent.xmpp import Event as ControlEvent
@@ -60,6 +60,7 @@ class Daemon:
         follow: Sequence[Words] = (),
     ) -> None:
         self._sources = sources
+        self._started_with = settings
         pid, seed, now = os.getpid(), secrets.randbits(64), time.monotonic()
         self._core = core = Core(settings, topology, pid=pid, seed=seed, now=now)
         self._recorder = recorder
@@ -139,9 +140,10 @@ class Daemon:
         self._control.start()
         self._ksync.start()
         self._flows.start()
-        self._selfwatch.ready()
+        self._selfwatch.begun()
 
     async def _close(self) -> None:
+        self._selfwatch.stopping()
         await self._observers.close()
         await self._ports.stop()
         await self._control.close()
@@ -162,21 +164,33 @@ class Daemon:
 
     def reload(self) -> None:
         """Read the files again; a wrong file is logged and what was read before stays."""
-        try:
-            texts, now = self._sources.read(), time.monotonic()
-            settings, topology = parse(texts)
-            configure_logs(settings)
-            if self._recorder is not None:
-                self._recorder.reloaded(texts, now)
-            self._core.reload(settings, topology, now)
-            self._observers.configure(settings)
-            self._selfwatch.configure(settings)
-        except ConfigError as error:
-            log.error("configuration not reloaded", reason=str(error))
-            return
-        log.info("configuration reloaded")
-        self._control.kick()
-        self._schedule()
+        with self._selfwatch.reloading():
+            try:
+                settings = self._reload()
+            except ConfigError as error:
+                log.error("configuration not reloaded", reason=str(error))
+                return
+            log.info("configuration reloaded")
+            changed = differing(self._started_with, settings)
+            waiting = [one.title for one in changed if one.reload is Reload.RESTART]
+            if waiting:
+                log.warning("needs a restart", options=", ".join(waiting))
+            self._control.kick()
+            self._schedule()
+
+    def _reload(self) -> Settings:
+        texts, now = self._sources.read(), time.monotonic()
+        settings, topology = parse(texts)
+        context = _tls(settings)
+        configure_logs(settings)
+        if self._recorder is not None:
+            self._recorder.reloaded(texts, now)
+        self._core.reload(settings, topology, now)
+        if context is not None:
+            self._control.secure(context)
+        self._observers.configure(settings)
+        self._selfwatch.configure(settings)
+        return settings
 
     # Inputs
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -16,6 +17,7 @@ from agent.io.heartbeat import STACKS, Heartbeat
 from agent.io.service_manager import ServiceManager
 from agent.settings import Settings
 from agent.telemetry import Node
+from agent.telemetry.health import Report
 from agent.telemetry.loop import LoopWatch
 from agent.telemetry.trace_flow import PERIOD, FlowLook
 from agent.telemetry.trace_subjects import FlowSubject, parse
@@ -52,6 +54,7 @@ class SelfWatch:
         after = node.settings.get("DEFAULT", "stall_exit", int)
         self._heart = Heartbeat(run_dir, loop, self._second, exit_after=after)
         self._manager = ServiceManager()
+        self._begun = self._ready = False
         self._logged = [LoggedTrace(node, words) for words in follow]
 
     def start(self) -> None:
@@ -64,9 +67,22 @@ class SelfWatch:
         for trace in self._logged:
             trace.start()
 
-    def ready(self) -> None:
-        """All other parts have begun to work."""
-        self._manager.ready()
+    def begun(self) -> None:
+        """All other parts have begun to work: the agent is ready once their work is done."""
+        self._begun = True
+
+    @contextmanager
+    def reloading(self) -> Iterator[None]:
+        """While the files are read again."""
+        self._manager.reloading()
+        try:
+            yield
+        finally:
+            self._manager.reloaded()
+
+    def stopping(self) -> None:
+        """The agent is about to end."""
+        self._manager.stopping()
 
     def close(self) -> None:
         """The last thing of all to end."""
@@ -74,7 +90,6 @@ class SelfWatch:
         for trace in self._logged:
             trace.close()
         self._heart.close()
-        self._manager.stopping()
 
     def configure(self, settings: Settings) -> None:
         """The file was read again."""
@@ -90,13 +105,23 @@ class SelfWatch:
     def _second(self) -> None:
         """About once a second, so that parts know since when they are as they are."""
         report = self._node.health.report()
-        state = report.state.value
-        self._manager.alive(f"{state}: {report.reason}" if report.reason else state)
+        if self._begun and report.ready and not self._ready:
+            self._ready = True
+            self._manager.ready()
+        self._manager.alive(_status(report, self._ready))
         logs.flush()
 
 
 def _watch(core: Core, traces: Traces | None) -> None:
     core.session.watcher = core.trapped.watcher = traces
+
+
+def _status(report: Report, ready: bool) -> str:
+    """One line for `systemctl status`."""
+    if not ready:
+        return f"waits for {report.waits_for}"
+    state = report.state.value
+    return f"{state}: {report.reason}" if report.reason else state
 
 
 class LoggedTrace:

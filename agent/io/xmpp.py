@@ -208,6 +208,10 @@ class ControlConnections:
         self._wake: asyncio.Handle | None = None
         self._running = False
 
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Use these certificates for connections made from now on."""
+        self._context = context
+
     def start(self) -> None:
         """Begin to connect; needs a running loop. BugError when started twice."""
         if self._running:

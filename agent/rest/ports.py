@@ -95,6 +95,10 @@ class PortStore:
 
     # Reading
 
+    def stale_timeout(self, seconds: float) -> None:
+        """How long ports may take to be posted again, in epochs that begin from now on."""
+        self._stale_timeout = seconds
+
     def port(self, uuid: UUID) -> PluggedPort | None:
         """The port plugged through POST /port under that UUID."""
         entry = self._entries.get((PluggedPort, uuid))

@@ -111,6 +111,10 @@ class Controllers:
         self._slots.configure(servers)
         self._apply_slots(now)
 
+    def timings(self, timings: Timings) -> None:
+        """What the file says, read again; for timers armed from now on."""
+        self._patience = Patience(timings, self._patience.graceful)
+
     def restart_policy(self, graceful: GracefulRestart) -> None:
         """What the global configuration says of graceful restart; for timers armed from now on."""
         self._patience = Patience(self._patience.timings, graceful)

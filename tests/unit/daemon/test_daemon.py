@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import uvloop
@@ -247,6 +250,62 @@ async def test_a_changed_topology_is_taken_on_reload(host: Host) -> None:
         daemon.reload()
         await asyncio.sleep(0.05)
         assert new in {key[2] for key in host.datapath.inet_routes()}
+
+
+@here
+async def test_a_reload_says_what_needs_a_restart_and_keeps_what_was_read_before(
+    host: Host,
+) -> None:
+    file, log = host.config.read_text(), host.run_dir / "log"
+    logged = file.replace("[DEFAULT]\n", f"[DEFAULT]\nlog_file = {log}\n")
+    assert logged != file
+
+    def reload(text: str) -> str:
+        log.write_text("")
+        host.config.write_text(text)
+        daemon.reload()
+        return log.read_text()
+
+    async with host.agent() as daemon:
+        await settled(host, daemon)
+        told = reload(logged + "[LLGR]\nllgr_stale_time = 7\n[RESTART]\nreset = true\n")
+        assert 'event="needs a restart" options="[RESTART] reset"' in told
+        told = reload(logged + "[LLGR]\nllgr_stale_time = soon\n")
+        assert 'event="configuration not reloaded"' in told
+        assert "[LLGR] llgr_stale_time = soon: expected a whole number" in told
+        told = reload(logged)
+        assert 'event="configuration reloaded"' in told
+        assert "needs a restart" not in told
+        reload(file)
+
+
+@here
+async def test_systemd_hears_when_the_agent_is_ready_reads_again_and_ends(host: Host) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(host.run_dir.parent / "notify"))
+        systemd.setblocking(False)
+        told: list[str] = []
+
+        def heard(words: str) -> bool:
+            with suppress(BlockingIOError):
+                while True:
+                    told.extend(systemd.recv(4096).decode().splitlines())
+            return words in told
+
+        with patch.dict(os.environ, NOTIFY_SOCKET=str(host.run_dir.parent / "notify")):
+            async with host.agent() as daemon:
+                await host.until(lambda: heard("READY=1"), "ready")
+                assert daemon.session.in_sync
+                assert told[told.index("READY=1") - 1 :].count("READY=1") == 1
+                assert any(line.startswith("STATUS=waits for ") for line in told)
+                del told[:]
+                daemon.reload()
+                await host.until(lambda: heard("WATCHDOG=1"), "watchdog")
+                assert told[0] == "RELOADING=1"
+                assert told[1].startswith("MONOTONIC_USEC=")
+                assert told[2] == "READY=1"
+                assert "STOPPING=1" not in told
+        assert heard("STOPPING=1")
 
 
 @here

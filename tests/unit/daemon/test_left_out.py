@@ -32,10 +32,9 @@ class Session:
     """A control plane with one controller, whose session stands."""
 
     def __init__(self) -> None:
-        self.plane = ControlPlane(
-            parse("[DEFAULT]\nagent_name = compute-1\n", "test"), Compiler(HOST), random.Random(1)
-        )
-        self.plane.configure([SERVER], 0.0)
+        settings = parse("[DEFAULT]\nagent_name = compute-1\n", "test")
+        self.plane = ControlPlane(settings, Compiler(HOST), random.Random(1))
+        self.plane.configure(settings, [SERVER], 0.0)
         controllers = self.plane.controllers
         controllers.tick(10.0)
         controllers.connected(SERVER, 10.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,17 +36,28 @@ def systemd(tmp_path: Path) -> Iterator[Systemd]:
 
 def test_a_life(systemd: Systemd, tmp_path: Path) -> None:
     manager = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    manager.alive("waits")
+    manager.reloading()
+    manager.reloaded()
     manager.ready()
     for words in ("ok", "ok", "degraded:\n datapath", "ok"):
         manager.alive(words)
+    before = time.monotonic_ns() // 1000
+    manager.reloading()
+    manager.reloaded()
     manager.stopping()
     manager.alive("never")
-    assert systemd.told() == [
+    told = systemd.told()
+    stamp = told.pop(-3).removeprefix("RELOADING=1\nMONOTONIC_USEC=")
+    assert before <= int(stamp) <= time.monotonic_ns() // 1000
+    assert told == [
+        "WATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000\nSTATUS=waits",
         "READY=1",
         "WATCHDOG=1\nSTATUS=ok",
         "WATCHDOG=1",
         "WATCHDOG=1\nSTATUS=degraded: datapath",
         "WATCHDOG=1\nSTATUS=ok",
+        "READY=1",
         "STOPPING=1",
     ]
 
