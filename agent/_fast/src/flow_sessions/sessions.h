@@ -13,6 +13,8 @@
 struct session_mark {
     uint64_t serial;          /* of the pair, 0: of none */
     uint64_t bytes[FLOW_SIDES], packets[FLOW_SIDES];
+    uint32_t server;          /* the vif at its other end while that was of this host */
+    bool local;               /* there was one */
     bool told;                /* a sample of it went out */
     bool logged;              /* all of it is logged */
 };

@@ -91,13 +91,27 @@ static void fill(struct session_row *row, const struct flow_record *record)
     row->end = record->end;
 }
 
+/* A pair that is refused after a change does not lead anywhere any more; its server, if that is
+ * a port of this host, is told of its end all the same. */
+static void keep_server(struct session_mark *mark, struct flow_record *record)
+{
+    if (record->flags & PAIR_LOCAL) {
+        mark->server = record->course.to_vif;
+        mark->local = true;
+    } else if (mark->local && (record->flags & PAIR_SHORT)) {
+        record->course.to_vif = mark->server;
+        record->flags |= PAIR_LOCAL;
+    }
+}
+
 /* Counts the pair as told up to now; whether `row` is to be shown. */
 static bool look(struct session_walk *walk, const struct session_choice *choice,
-                 const struct flow_record *record, bool over, struct session_row *row)
+                 struct flow_record *record, bool over, struct session_row *row)
 {
     bool fresh;
     struct session_mark *mark = mark_of(walk, record->number, record->serial, &fresh);
     uint64_t bytes = 0;
+    keep_server(mark, record);
     if (fresh && record->kept)
         forget_past(mark, record);
     for (int side = 0; side < FLOW_SIDES; side++) {
@@ -122,7 +136,7 @@ static bool wanted(const struct session_choice *choice)
 }
 
 static bool show_ended(struct session_walk *walk, const struct session_choice *choice,
-                       const struct flow_record *record, struct session_row *row)
+                       struct flow_record *record, struct session_row *row)
 {
     if (!wanted(choice)) {
         walk->counts.disabled++;

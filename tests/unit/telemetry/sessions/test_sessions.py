@@ -164,9 +164,11 @@ def test_a_port_that_is_gone_is_known_until_its_sessions_are_told() -> None:
     site.compiler.remove_port(_port("red1"))
     site.commit()
     site.wait(6)
-    [last] = site.tell()
-    assert (last.endpoint.vmi, last.action) == (interface("red1")[1], "deny")
-    assert (last.ended is not None, last.drop_reason) == (True, "UNAVAILABLE_INTERFACE")
+    last = site.tell()
+    assert [one.endpoint.vmi for one in last] == [interface("red1")[1], interface("red2")[1]]
+    for one in last:
+        assert (one.action, one.drop_reason) == ("deny", "UNAVAILABLE_INTERFACE")
+        assert one.ended is not None
 
 
 def _port(vm: str) -> UUID:
