@@ -61,11 +61,13 @@ class Table:
 class Request:
     """A request with an answer of a few messages, which may have to be waited for.
 
-    None among them is no message: it only lets others work.
+    None among them is no message: it only lets others work. `changes`: asking for it changes
+    something, which not everybody who may look may do.
     """
 
     request: str
     answers: Callable[[Node, Query], AsyncIterator[Answer | None]]
+    changes: bool = False
 
 
 Served: TypeAlias = Table | Request
