@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
+from agent import topology
 from agent.telemetry.sessions import flow_uuid, life
+from agent.topology import Topology
 from tests.unit.introspect.asking import Asker, texts
-from tests.unit.telemetry.node_world import STARTED, NodeWorld
+from tests.unit.telemetry.node_world import ONE_HOST, STARTED, NodeWorld
 from tests.unit.telemetry.sessions.site import BLUE1, RED1, RED2, TCP, UDP, Flows
 
 RED = "default-domain:default-project:red"
@@ -16,8 +19,8 @@ BLUE = "default-domain:default-project:blue"
 class World(NodeWorld):
     """A node whose ports are plugged, and flows between them."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parsed: Topology | None = None) -> None:
+        super().__init__(parsed=parsed)
         self.plug()
         self.flows = Flows(self.core.compiler, self.core.flows, self.now)
         self.ask = Asker(self.node)
@@ -194,3 +197,19 @@ def test_without_a_table_there_are_no_flows() -> None:
         "ShowAgingConfig", "FlowAgeTimeReq",
     ):  # fmt: skip
         assert not ask.rows(request, "SandeshFlowData")
+
+
+def test_a_flow_to_a_link_local_service_has_a_port_of_the_host() -> None:
+    content = yaml.safe_load(ONE_HOST.read_text())
+    service = {"address": "169.254.1.9", "port": 123, "servers": ["10.0.0.9"], "server_port": 1230}
+    world = World(topology.parse(content | {"link_local_services": {"ntp": service}}))
+    world.core.flows.world.give_port(UDP, 40123)
+    world.flows.connect(RED1, "169.254.1.9", UDP, 5000, 123)
+    [row] = world.ask.rows("FetchLinkLocalFlowInfo", "LinkLocalFlowInfo")
+    assert texts(row).items() >= {
+        "source_addr": RED1, "dest_addr": "169.254.1.9", "protocol": "17",
+        "source_port": "40123", "dest_port": "123",
+    }.items()  # fmt: skip
+    forward, reverse = world.rows("FetchAllFlowRecords")
+    assert (forward["nat"], reverse["nat"]) == ("enabled", "enabled")
+    assert (reverse["sip"], reverse["dst_port"]) == ("10.0.0.9", "40123")
