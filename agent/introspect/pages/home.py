@@ -21,6 +21,7 @@ from agent.introspect.pages.shown import Part as Shape
 from agent.introspect.slices import pause
 from agent.telemetry import Node
 from agent.telemetry.health import Part, State
+from agent.telemetry.watermarks import Level
 
 MOST_PORTS = 20
 _DURATIONS = ("lag", "age", "seconds")
@@ -33,6 +34,8 @@ _PLACES = {
     "statistics": "/#rates",
     "loop": "/#rates",
 }
+_LEVELS = {Level.NORMAL: "room", Level.HIGH: "nearly full", Level.FULL: "full"}
+_LEVEL_TONES = {Level.NORMAL: Tone.GOOD, Level.HIGH: Tone.BUSY, Level.FULL: Tone.BAD}
 _TONES = {State.OK: Tone.GOOD, State.DEGRADED: Tone.BUSY, State.DOWN: Tone.BAD}
 _WORDS = {State.OK: "well", State.DEGRADED: "degraded", State.DOWN: "down"}
 
@@ -40,7 +43,8 @@ _WORDS = {State.OK: "well", State.DEGRADED: "degraded", State.DOWN: "down"}
 async def show(node: Node, asked: Asked) -> Shown:
     """The page at `/`."""
     report = node.health.report()
-    cards = Cards([_card(part, report.time) for part in report.parts])
+    parts = [part for part in report.parts if part.state is not State.OK or part.name != "table"]
+    cards = Cards([_card(part, report.time) for part in parts])
     sections = [Section("state", "State", [cards])]
     for name, title, make in _SECTIONS:
         await pause()
@@ -112,6 +116,18 @@ def _problems(node: Node) -> Grid:
     return Grid("Problems", ("What", "Where", "Why"), rows, empty="None.", note=note)
 
 
+def _tables(node: Node) -> Grid:
+    """How full tables are; those that are nearly full have a card above, too."""
+    rows: list[list[Cell]] = []
+    for mark in node.statistics.watermarks.values():
+        level = Text(_LEVELS[mark.level], tone=_LEVEL_TONES[mark.level])
+        limit = f"{mark.limit:,}" if mark.limit else "not known"
+        rows.append([mark.name, f"{mark.count:,}", limit, f"{mark.peak:,}", level])
+    columns = ("Table", "Entries", "Room for", "At most so far", "State")
+    empty = "Not known yet: the datapath was not asked."
+    return Grid("Tables of the datapath", columns, rows, frozenset((1, 2, 3)), empty)
+
+
 def _totals(node: Node) -> Facts:
     vmis, compiler = node.compiler.vmis(), node.compiler
     active = sum(row.active for row in vmis)
@@ -137,5 +153,6 @@ _SECTIONS: tuple[tuple[str, str, Callable[[Node], Shape]], ...] = (
     ("rates", "The last ten minutes", rates.host),
     ("ports", "Plugged ports", _ports),
     ("problems", "Refusals and problems", _problems),
+    ("tables", "Tables of the datapath", _tables),
     ("totals", "Totals", _totals),
 )

@@ -35,8 +35,8 @@ from agent.routes import (
 )
 from agent.sandesh.vrouter import Message, VrDropStatsReq, VrInterfaceReq, VrVrfStatsReq
 from agent.shm import FlowKey
-from agent.telemetry.checks import watch
-from agent.telemetry.sample import FlowSample, Sample
+from agent.telemetry.checks import watch, watch_statistics
+from agent.telemetry.sample import FlowSample, Sample, Use
 from agent.values import Mac
 from tests.reference.flow_model import FlowModel
 from tests.unit.flow.pairs_rig import MISS, TCP, Talk, split
@@ -117,6 +117,7 @@ class PageWorld(NodeWorld):
         self.table = FlowModel(FLOWS)
         self.node.datapath = self.vifs
         watch(self.node.health, self.node, lambda: True)
+        watch_statistics(self.node.health, self.node, self.node.statistics, lambda: 10)
         self.errors: list[BaseException] = []
         around = Surroundings(time.monotonic, lambda: asyncio.sleep(0), self.errors.append, Bell)
         self.app = build_app(self.node, around)
@@ -150,7 +151,8 @@ class PageWorld(NodeWorld):
             self.node.meters.lagged(0.0004 * (1 + at % 7))
             drops = VrDropStatsReq(vds_flow_action_drop=3 * at, vds_invalid_arp=at)
             vrf = VrVrfStatsReq(vsr_vrf=2, vsr_encaps=40 * at)
-            sample = Sample(vifs, {3: drops}, [vrf], drops, flows=flows)
+            used = {"nexthop": Use(40, 1000), "label": Use(90, 100)}
+            sample = Sample(vifs, {3: drops}, [vrf], drops, flows=flows, used=used)
             self.node.statistics.sample(sample, self.now)
             self.node.recent.take(self.node.statistics, self.node.meters, self.now)
 

@@ -133,6 +133,13 @@ async def test_dropped_packets_have_their_reasons(world: PageWorld) -> None:
     assert "2,400" in (await world.get("/vrfs/2")).text
 
 
+async def test_tables_that_are_nearly_full_stand_out(world: PageWorld) -> None:
+    text = (await world.get("/")).text
+    assert "Table label" in text
+    assert "Table nexthop" not in text
+    assert "nearly full" in text
+
+
 async def test_states_lead_to_where_more_is_told(world: PageWorld) -> None:
     text = (await world.get("/")).text
     assert '<h3><a href="/datapath">Datapath</a></h3>' in text
