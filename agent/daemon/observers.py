@@ -13,6 +13,7 @@ from agent.daemon.host import host_name
 from agent.io.collector import CollectorConnection
 from agent.io.datapath import Address
 from agent.io.datapath_reader import DatapathReader
+from agent.io.doors import Door, introspect_door
 from agent.io.introspect_api import IntrospectApi
 from agent.io.logs import LEVELS
 from agent.io.session_export import SessionExport
@@ -41,11 +42,7 @@ class Observers:
         self._collector = CollectorConnection(node, node.uves)
         core.followers.append(self._collector.follow)
         self._sessions = SessionExport(node, node.sessions, self._collector, self._domain)
-        self._introspect = IntrospectApi(
-            node,
-            host=settings.get("DEFAULT", "http_server_ip", str),
-            port=settings.get("DEFAULT", "http_server_port", int),
-        )
+        self._introspect = IntrospectApi(node, introspect_door(settings))
 
     async def start(self) -> None:
         """Begin on the running loop. ConfigError when the introspect port cannot be had."""
@@ -69,6 +66,10 @@ class Observers:
         self._statistics.configure(settings)
         self._collector.configure(settings)
         self._sessions.configure(settings)
+
+    def renew(self, door: Door) -> None:
+        """The door of introspect as its files are now."""
+        self._introspect.renew(door)
 
     def _domain(self) -> int:
         """What tells this host from others that export records."""

@@ -25,10 +25,11 @@ from agent.introspect.resources import (
 )
 from agent.telemetry import Node
 
-__all__ = ["AsgiApp", "Surroundings", "build_app"]
+__all__ = ["SURFACE", "AsgiApp", "Surroundings", "build_app"]
 
 AsgiApp = Callable[[dict[str, Any], Callable[..., Any], Callable[..., Any]], Awaitable[None]]
-_SURFACE = "introspect"
+SURFACE = "introspect"
+"""What answers are counted under."""
 
 
 class _Meter:
@@ -45,7 +46,7 @@ class _Meter:
         self, req: Request, resp: Response, resource: object, succeeded: bool
     ) -> None:
         seconds = self._clock() - req.context.begun
-        self._node.meters.answered(_SURFACE, resp.status_code, seconds)
+        self._node.meters.answered(SURFACE, resp.status_code, seconds)
 
 
 def build_app(node: Node, around: Surroundings) -> AsgiApp:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from agent.errors import BugError
 from agent.introspect import snh
 from agent.introspect.forms import Form
-from agent.introspect.request import Served, Table
+from agent.introspect.request import Request, Served, Table
 
 
 @functools.cache
@@ -31,6 +31,13 @@ def catalogue() -> Mapping[str, Served]:
                 raise BugError(f"{name}: {each.request} is served elsewhere too")
             found[each.request] = each
     return found
+
+
+def changes(path: str) -> bool:
+    """Whether a request with this path, as `/Snh_X` or `/json/X`, changes something."""
+    name = path.rpartition("/")[2].removeprefix("Snh_")
+    served = catalogue().get(name)
+    return isinstance(served, Request) and served.changes
 
 
 def prepare(forms: Iterable[Form]) -> None:

@@ -9,18 +9,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from agent.errors import ConfigError
+from agent.io.acceptor import Acceptor
+from agent.io.doors import Door
+from agent.io.guard import CERTIFIED
 
 _BACKLOG = 256
 _GRACE = 2
+_PEER_SHARE = 2
+"""An address beyond this host has at most one of so many parts of all connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class _Config(uvicorn.Config):
     """uvicorn's configuration with our limits, where the protocol finds them."""
 
     limits = Limits()
+    door = Door()
 
 
 class _Protocol(HttpToolsProtocol):
@@ -52,15 +58,26 @@ class _Protocol(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
     _size = 0
+    _certified = False
+
+    def __init__(
+        self, config: _Config, server_state: Any, gone: Callable[[], None], refused: bool
+    ) -> None:
+        """`gone` is called when the connection is; a `refused` one is told so and closed."""
+        super().__init__(config=config, server_state=server_state, app_state={})
+        self._gone = gone
+        self._refused = refused
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.config.limits.connections:
+        self._certified = bool(transport.get_extra_info("peercert"))
+        if self._refused:
             self._refuse(503, "Too many connections")
         else:
             self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._gone()
         self._disarm()
         self._read_on()
         super().connection_lost(exc)
@@ -94,6 +111,7 @@ class _Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        cast(dict[str, Any], self.scope)[CERTIFIED] = self._certified
         self._size = 0
         if self._deadline is None:
             self._arm()
@@ -140,7 +158,19 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """Take connections ourselves: uvicorn counts none that still negotiate TLS."""
+        config = cast(_Config, self.config)
+        (listener,) = sockets or []
+        acceptor = Acceptor(
+            listener,
+            lambda gone, refused: _Protocol(config, self.server_state, gone, refused),
+            lambda: config.door.context,
+            config.limits.connections,
+            config.limits.connections // _PEER_SHARE,
+        )
+        acceptor.start()
+        self.servers = cast(list[asyncio.base_events.Server], [acceptor])
+        self.started = True
         self.serving.set()
 
     def abort_connections(self) -> None:
@@ -149,10 +179,10 @@ class _Server(uvicorn.Server):
 
 
 class HttpServer:
-    """Serves an ASGI application on one TCP address of the running loop."""
+    """Serves an ASGI application on one TCP address of the running loop, with TLS or without."""
 
-    def __init__(self, app: Any, *, host: str, port: int, limits: Limits | None = None) -> None:
-        """`host` is an IP address; port 0 lets the kernel choose."""
+    def __init__(self, app: Any, door: Door, limits: Limits | None = None) -> None:
+        """The door's `host` is an IP address; port 0 lets the kernel choose."""
         config = _Config(
             app,
             http=_Protocol,
@@ -170,9 +200,10 @@ class HttpServer:
             timeout_graceful_shutdown=_GRACE,
         )
         config.limits = limits or Limits()
+        config.door = door
         config.timeout_keep_alive = config.limits.idle  # type: ignore[assignment]
         self._server = _Server(config)
-        self._address = (host, port)
+        self._address = (door.host, door.port)
         self._socket: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
 

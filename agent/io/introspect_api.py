@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from ipaddress import ip_address
 
 import structlog
 
-from agent.introspect.app import Surroundings, build_app
+from agent.introspect.app import SURFACE, Surroundings, build_app
+from agent.introspect.catalogue import changes
 from agent.io.bell import Bell
+from agent.io.doors import Door
+from agent.io.guard import Guard, Refusal
 from agent.io.http import HttpServer, Limits
 from agent.telemetry import Node
 
@@ -33,11 +35,12 @@ class Turns:
 class IntrospectApi:
     """Serves `node` on the port 8085, or whichever the configuration file names."""
 
-    def __init__(self, node: Node, *, host: str, port: int) -> None:
+    def __init__(self, node: Node, door: Door) -> None:
         around = Surroundings(time.monotonic, Turns(), self._failed, Bell)
-        app = build_app(node, around)
-        self._server = HttpServer(app, host=host, port=port, limits=_LIMITS)
-        self._host = host
+        app = Guard(build_app(node, around), door, self._refused, changes)
+        self._server = HttpServer(app, door, _LIMITS)
+        self._node = node
+        self._door = door
 
     @property
     def port(self) -> int:
@@ -47,14 +50,21 @@ class IntrospectApi:
     async def start(self) -> None:
         """Answer from now on. ConfigError when the address cannot be used."""
         self._server.listen()
-        if not ip_address(self._host).is_loopback:
-            log.warning("introspect is open to the network without authentication", host=self._host)
+        self._door.announce("introspect")
         await self._server.start()
-        log.info("introspect", host=self._host, port=self.port)
+        log.info("introspect", host=self._door.host, port=self.port)
+
+    def renew(self, door: Door) -> None:
+        """The files of certificates and of the token were read again."""
+        self._door.renew(door)
 
     async def close(self) -> None:
         """End within two seconds, whoever is still being answered."""
         await self._server.stop()
+
+    def _refused(self, peer: str, refusal: Refusal) -> None:
+        self._node.meters.answered(SURFACE, refusal.status, 0.0)
+        log.warning("introspect request refused", peer=peer, reason=refusal.reason)
 
     def _failed(self, error: BaseException) -> None:
         log.error("introspect request failed", exc_info=error)

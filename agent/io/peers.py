@@ -1,4 +1,4 @@
-"""What all TCP connections to servers of the control and analytics side need."""
+"""What TCP connections with the control and analytics side, and of clients to us, need."""
 
 from __future__ import annotations
 
@@ -33,21 +33,45 @@ def tls_client(files: TlsFiles, section: str, options: tuple[str, str, str]) -> 
     the names of those that the files come from.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
+    _load(context, files, section, options)
+    return context
+
+
+def tls_server(
+    files: TlsFiles, section: str, options: tuple[str, str, str], *, optional: bool = False
+) -> ssl.SSLContext:
+    """TLS of a port of ours, whose clients show a certificate of the authorities.
+
+    `optional`: they may also show none, never a wrong one. ConfigError as `tls_client`.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_OPTIONAL if optional else ssl.CERT_REQUIRED
+    _load(context, files, section, options)
+    return context
+
+
+def _load(
+    context: ssl.SSLContext, files: TlsFiles, section: str, options: tuple[str, str, str]
+) -> None:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     certificate, key, authorities = options
     try:
         context.load_verify_locations(files.authorities)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"[{section}] {authorities} = {files.authorities}: {error}") from None
     try:
-        context.load_cert_chain(files.certificate, files.key)
+        context.load_cert_chain(files.certificate, files.key, password=_no_password)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
             f"[{section}] {certificate} = {files.certificate}, {key} = {files.key}: {error}"
         ) from None
-    return context
+
+
+def _no_password() -> str:
+    """OpenSSL would ask the terminal for that of an encrypted key, and wait."""
+    return ""
 
 
 def why(error: BaseException | None, who: str) -> str:

@@ -7,11 +7,12 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import ip_address
 from pathlib import Path
 
 import structlog
 
+from agent.io.doors import Door
+from agent.io.guard import Guard, Refusal
 from agent.io.http import HttpServer, Limits
 from agent.io.portfiles import PortFiles
 from agent.rest import FileAction, OperationalView, PortStore, build_app
@@ -47,8 +48,7 @@ class PortApi:
         explain: Explain,
         *,
         directory: Path,
-        host: str,
-        port: int,
+        door: Door,
         check_interfaces: bool = True,
         limits: Limits | None = None,
     ) -> None:
@@ -57,9 +57,9 @@ class PortApi:
         self._changed = changed
         self._explain = explain
         self._files = PortFiles(directory)
-        self._server = HttpServer(build_app(self), host=host, port=port, limits=limits)
+        self._server = HttpServer(Guard(build_app(self), door, _refused), door, limits)
         self._exists = interface_exists if check_interfaces else None
-        self._host = host
+        self._door = door
         self._timer: asyncio.TimerHandle | None = None
         self._cleaning: set[asyncio.Task[None]] = set()
 
@@ -82,11 +82,19 @@ class PortApi:
         """
         self._server.listen()
         self.store.replay(await self._files.load(), self._exists)
-        if not ip_address(self._host).is_loopback:
-            log.warning("port API is open to the network without authentication", host=self._host)
+        self._door.announce("port API")
         self._after_change()
         await self._server.start()
-        log.info("port API", host=self._host, port=self.port, replayed=self.store.counters.replayed)
+        log.info(
+            "port API",
+            host=self._door.host,
+            port=self.port,
+            replayed=self.store.counters.replayed,
+        )
+
+    def renew(self, door: Door) -> None:
+        """The files of certificates and of the token were read again."""
+        self._door.renew(door)
 
     async def stop(self) -> None:
         """Close the server, finish the files. What is stored stays stored."""
@@ -134,3 +142,7 @@ class PortApi:
         task = asyncio.create_task(self.apply(self.store.expire(self.now())))
         self._cleaning.add(task)
         task.add_done_callback(self._cleaning.discard)
+
+
+def _refused(peer: str, refusal: Refusal) -> None:
+    log.warning("port API request refused", peer=peer, reason=refusal.reason)

@@ -84,8 +84,24 @@ _DEFAULT = section(
     live(
         "flow_cache_timeout", COUNT, "0", "seconds without a packet until a flow is deleted; 0: 180"
     ),
+    fixed("http_host_names", WORDS, "", "further names that web pages ask this host by", ours=True),
+    fixed(
+        "http_insecure",
+        FLAG,
+        "false",
+        "let everybody in where introspect or the port API listen beyond this host",
+        ours=True,
+    ),
+    fixed(
+        "http_rate_limit",
+        COUNT,
+        "100",
+        "requests a second of an address beyond this host; 0: no limit",
+        ours=True,
+    ),
     fixed("http_server_ip", LISTEN_ADDRESS, "127.0.0.1", "where introspect listens", ours=True),
     fixed("http_server_port", PORT, "8085", "port of introspect, metrics and the page"),
+    live("http_server_token_file", TEXT, "", "file of the token that introspect wants", ours=True),
     live("log_category", TEXT, "", "log this module alone, and errors"),
     live("log_file", TEXT, "", "log into this file instead of standard error"),
     live(
@@ -101,6 +117,29 @@ _DEFAULT = section(
     fixed("platform", TEXT, "", "`dpdk`: stored ports count though their interfaces are not there"),
     fixed("rest_ip", LISTEN_ADDRESS, "127.0.0.1", "where the port API listens", ours=True),
     fixed("rest_port", PORT, "9091", "port of the port API"),
+    live(
+        "rest_ssl_ca_cert",
+        TEXT,
+        f"{_CERTS}/ca-cert.pem",
+        "authorities of clients of the port API",
+        ours=True,
+    ),
+    live(
+        "rest_ssl_certfile",
+        TEXT,
+        f"{_CERTS}/server.pem",
+        "certificate shown to clients of the port API",
+        ours=True,
+    ),
+    fixed(
+        "rest_ssl_enable",
+        FLAG,
+        "false",
+        "TLS on the port API, both sides with certificates",
+        ours=True,
+    ),
+    live("rest_ssl_keyfile", TEXT, _KEY, "its key", ours=True),
+    live("rest_token_file", TEXT, "", "file of the token that the port API wants", ours=True),
     live("sandesh_send_rate_limit", COUNT, "0", "messages a second beside UVEs; 0: no limit"),
     live(
         "stale_interface_cleanup_timeout",
@@ -246,7 +285,12 @@ _WORK = (
         live("sandesh_certfile", TEXT, f"{_CERTS}/server.pem", "certificate shown to collectors"),
         live("sandesh_keyfile", TEXT, _KEY, "its key"),
         unused("disable_object_logs", FLAG, "false", "object logs"),
-        unused("introspect_ssl_enable", FLAG, "false", "TLS on the port of introspect"),
+        fixed(
+            "introspect_ssl_enable",
+            FLAG,
+            "false",
+            "TLS on the port of introspect, both sides with certificates",
+        ),
     ),
 )
 

@@ -17,6 +17,7 @@ from uuid import UUID
 import uvloop
 
 from agent.inputs import PluggedPort
+from agent.io.doors import Door
 from agent.io.http import Limits
 from agent.io.port_api import PortApi
 from agent.oper.rows import Subnet, Vmi, Vn
@@ -163,6 +164,7 @@ def rest_server(
     stale_timeout: float = 60.0,
     check_interfaces: bool = True,
     limits: Limits | None = None,
+    door: Door | None = None,
 ) -> Iterator[RestServer]:
     """Run a port API over `directory` until the block ends."""
     loop = uvloop.new_event_loop()
@@ -179,8 +181,7 @@ def rest_server(
             lambda: told.extend(store.changes()),
             dict,
             directory=directory,
-            host="127.0.0.1",
-            port=0,
+            door=door or Door(),
             check_interfaces=check_interfaces,
             limits=limits,
         )

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from agent.io.doors import Door
 from agent.io.http import HttpServer
 from tests.unit.introspect.pages.page_world import PageWorld
 
@@ -22,7 +23,7 @@ class Site:
         self._thread = threading.Thread(target=self._loop.run_forever, name="page-site")
         self._thread.start()
         self.world = self.call(_world)
-        self._server = HttpServer(self.world.app, host="127.0.0.1", port=0)
+        self._server = HttpServer(self.world.app, Door())
         asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result(TIMEOUT)
         self.url = f"http://127.0.0.1:{self._server.port}"
 

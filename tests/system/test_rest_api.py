@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from agent.errors import ConfigError
 from agent.inputs import PluggedPort, SimpleGateway
+from agent.io.doors import Door
 from agent.io.http import HttpServer, Limits
 from agent.rest import Change
 from tests.fake.rest_server import RestServer, rest_server
@@ -579,24 +580,25 @@ def test_an_error_that_nobody_expected_is_a_500(server: RestServer) -> None:
 
 
 def test_the_address_in_use_is_said(server: RestServer) -> None:
-    second = HttpServer(None, host="127.0.0.1", port=server.port)
+    second = HttpServer(None, Door(port=server.port))
     with pytest.raises(ConfigError, match=f"port {server.port}: Address already in use"):
         second.listen()
     with pytest.raises(ConfigError, match="localhost port 1: not an IP address"):
-        HttpServer(None, host="localhost", port=1).listen()
+        HttpServer(None, Door("localhost", 1)).listen()
 
 
 PROGRAM = """
 import asyncio, signal, sys
 from pathlib import Path
 import uvloop
+from agent.io.doors import Door
 from agent.io.port_api import PortApi
 from agent.rest import PortStore
 
 async def main():
     store = PortStore()
     where = Path(sys.argv[1])
-    api = PortApi(store, None, store.changes, dict, directory=where, host="127.0.0.1", port=0)
+    api = PortApi(store, None, store.changes, dict, directory=where, door=Door())
     await api.start()
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)

@@ -285,7 +285,7 @@ SERVED = (
     Request("FetchFlowRecord", fetch),
     Request("ShowFlowStatsCollector", fetch_service),
     Request("NextFlowStatsRecordsSet", fetch_service_next),
-    Request("DeleteAllFlowRecords", delete_all),
+    Request("DeleteAllFlowRecords", delete_all, changes=True),
     Request("FlowAgeTimeReq", age_time),
     Request("ShowAgingConfig", aging),
     Request("FetchLinkLocalFlowInfo", link_local),

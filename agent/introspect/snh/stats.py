@@ -170,7 +170,7 @@ SERVED = (
     Request("AgentStatsReq", agent_stats),
     Request("GetStatsInterval", intervals),
     Request("GetAgentStatsInterval", interval),
-    Request("SetAgentStatsInterval_InSeconds", set_interval),
+    Request("SetAgentStatsInterval_InSeconds", set_interval, changes=True),
     Request("GetFlowStatsInterval", flow_interval),
     Request("SandeshFlowTableInfoRequest", flow_table),
 )

@@ -89,8 +89,8 @@ SERVED = (
     Request("SandeshTraceBufferListRequest", names),
     Request("SandeshTraceRequest", lines),
     Request("SandeshTraceBufStatusReq", states),
-    Request("SandeshTraceBufferEnableDisableReq", switch),
-    Request("SandeshTraceEnableDisableReq", switch_all),
+    Request("SandeshTraceBufferEnableDisableReq", switch, changes=True),
+    Request("SandeshTraceEnableDisableReq", switch_all, changes=True),
     Request("SandeshLoggingParamsStatus", logging),
-    Request("SandeshLoggingParamsSet", set_logging),
+    Request("SandeshLoggingParamsSet", set_logging, changes=True),
 )

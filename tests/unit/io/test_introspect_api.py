@@ -15,6 +15,7 @@ from agent.introspect.forms import XML
 from agent.introspect.pace import SLICE, Pace
 from agent.introspect.query import parse
 from agent.io import introspect_api
+from agent.io.doors import Door
 from agent.io.http import Limits
 from agent.io.introspect_api import IntrospectApi
 from agent.telemetry import Node
@@ -42,7 +43,7 @@ def long_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 async def api() -> AsyncIterator[IntrospectApi]:
-    made = IntrospectApi(NodeWorld().node, host="127.0.0.1", port=0)
+    made = IntrospectApi(NodeWorld().node, Door())
     await made.start()
     yield made
     await made.close()
@@ -50,7 +51,7 @@ async def api() -> AsyncIterator[IntrospectApi]:
 
 async def ask(api: IntrospectApi, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_connection("127.0.0.1", api.port, limit=1 << 16)
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     return reader, writer
 
 
