@@ -182,6 +182,7 @@ class Daemon:
         texts, now = self._sources.read(), time.monotonic()
         settings, topology = parse(texts)
         context = _tls(settings)
+        introspect, ports = introspect_door(settings), port_api_door(settings)
         configure_logs(settings)
         if self._recorder is not None:
             self._recorder.reloaded(texts, now)
@@ -189,6 +190,8 @@ class Daemon:
         if context is not None:
             self._control.secure(context)
         self._observers.configure(settings)
+        self._observers.renew(introspect)
+        self._ports.renew(ports)
         self._selfwatch.configure(settings)
         return settings
 
