@@ -20,7 +20,7 @@ from agent.telemetry.sessions.routing import Target
 from agent.telemetry.sessions.rows import Row, rows
 from agent.telemetry.sessions.sampler import NOTHING, Sampler, wanted_rate
 
-STEP = 64
+STEP = 32
 """Pairs that one step tells of at most, so that none takes long; some have two sessions."""
 BUDGET = 16384
 """Pairs that one step looks at, most of which did not count on."""
