@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from agent.cli.credentials import Credentials
 from agent.errors import AgentError, UsageError
 
 _INTROSPECT = 8085
@@ -31,19 +32,30 @@ class AgentClient:
     """One agent, by the URL of one of its ports; UsageError for what is no such URL.
 
     `port` is the one of a URL without; `timeout` seconds are waited for each answer.
+    `credentials` are shown to the agent.
     """
 
-    def __init__(self, url: str, timeout: float, port: int = _INTROSPECT) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout: float,
+        credentials: Credentials | None = None,
+        *,
+        port: int = _INTROSPECT,
+    ) -> None:
         where = urlsplit(url)
         try:
             port = where.port or port
         except ValueError:
             port = 0
-        if where.scheme != "http" or not where.hostname or not port:
-            raise UsageError(f"--agent {url}: expected http://HOST:PORT")
+        if where.scheme not in ("http", "https") or not where.hostname or not port:
+            raise UsageError(f"--agent {url}: expected http://HOST:PORT or https://HOST:PORT")
         self.url = url
         self._host, self._port = where.hostname, port
         self._timeout = timeout
+        self._tls = where.scheme == "https"
+        self._credentials = credentials or Credentials()
+        self._headers = {**_HEADERS, **self._credentials.headers()}
 
     def ask(self, path: str, method: str = "GET") -> dict[str, Any]:
         """The JSON object that `path` answers with. NoAnswerError, RefusedError."""
@@ -75,9 +87,9 @@ class AgentClient:
                 raise self._silent(error) from None
 
     def _open(self, path: str, method: str, timeout: float) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+        connection = self._credentials.connection(self._host, self._port, timeout, tls=self._tls)
         try:
-            connection.request(method, path, headers=_HEADERS)
+            connection.request(method, path, headers=self._headers)
             return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from agent.cli.agent_client import AGENT, AgentClient
+from agent.cli.credentials import Credentials, add_options
 from agent.errors import AgentError, UsageError
 
 EINVAL = 22
@@ -31,6 +32,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="the answer as JSON")
     parser.add_argument("--agent", default=AGENT, metavar="URL", help=f"default: {AGENT}")
+    add_options(parser)
     return parser.parse_args(words)
 
 
@@ -39,7 +41,8 @@ def main(words: Sequence[str]) -> int:
     arguments = _arguments(words)
     try:
         path, method = _request(arguments)
-        record = AgentClient(arguments.agent, _TIMEOUT).ask(path, method)
+        client = AgentClient(arguments.agent, _TIMEOUT, Credentials.of(arguments))
+        record = client.ask(path, method)
     except AgentError as error:
         print(f"vrouter-agent log-level: {error}", file=sys.stderr)
         return EINVAL

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from agent.cli.credentials import Credentials, add_options
 from agent.errors import UsageError
 
 _PORT_TYPES = {"NovaVMPort": 0, "NameSpacePort": 1, "ESXiPort": 2}
@@ -107,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, default, words in text:
         parser.add_argument(name, default=default, help=words)
     parser.add_argument("--agent_port", type=_tcp_port, default=9091, help="TCP port of the agent")
+    add_options(parser, underscores=True)
     return parser
 
 
@@ -182,8 +184,10 @@ class _Control:
             raise UsageError(f"--uuid={options.uuid}: expected a UUID")
         self._file = Path(options.port_json_path + options.uuid)
         host, port = options.agent_host, options.agent_port
+        shown = Credentials.of(options)
+        self._headers = {"content-type": "application/json", **shown.headers()}
         try:
-            self._client = http.client.HTTPConnection(host, port, _TIMEOUT)
+            self._client = shown.connection(host, port, _TIMEOUT, tls=shown.wants_tls)
         except http.client.InvalidURL:
             raise UsageError(f"--agent_host={host}: expected a name or address") from None
 
@@ -290,7 +294,7 @@ class _Control:
                 f"{getattr(error, 'strerror', None) or error}"
             ) from None
         try:
-            client.request(method, path, body.encode(), {"content-type": "application/json"})
+            client.request(method, path, body.encode(), self._headers)
             reply = client.getresponse()
             return reply.status, reply.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:

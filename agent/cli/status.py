@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.cli.agent_client import AGENT, AgentClient, NoAnswerError, RefusedError
+from agent.cli.credentials import Credentials, add_options
 from agent.errors import UsageError
 
 OK, DEGRADED, DOWN, UNKNOWN = range(4)
@@ -60,6 +61,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--timeout", type=_seconds, default=5.0, metavar="S", help="seconds to wait (default: 5)"
     )
+    add_options(parser)
     return parser.parse_args(words)
 
 
@@ -80,7 +82,7 @@ def main(words: Sequence[str]) -> int:
     except SystemExit as end:
         return UNKNOWN if end.code else OK
     try:
-        client = AgentClient(arguments.agent or AGENT, arguments.timeout)
+        client = AgentClient(arguments.agent or AGENT, arguments.timeout, Credentials.of(arguments))
         record = _ask(client, _run_dir(arguments))
     except (UsageError, RefusedError) as error:
         print(f"vrouter-agent status: {error}", file=sys.stderr)

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from agent.cli.agent_client import AGENT, AgentClient
+from agent.cli.credentials import Credentials, add_options
 from agent.errors import AgentError, UsageError
 
 EINVAL = 22
@@ -39,6 +40,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="a JSON object a line")
     parser.add_argument("--agent", default=AGENT, metavar="URL", help=f"default: {AGENT}")
+    add_options(parser)
     return parser.parse_args(words)
 
 
@@ -57,7 +59,7 @@ def main(words: Sequence[str]) -> int:
     """Run the command; its exit code."""
     arguments = _arguments(words)
     try:
-        client = AgentClient(arguments.agent, _TIMEOUT)
+        client = AgentClient(arguments.agent, _TIMEOUT, Credentials.of(arguments))
         for event in client.events(f"/trace?{urlencode(_question(arguments))}"):
             print(json.dumps(event) if arguments.json else text(event), flush=True)
     except AgentError as error:
