@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import structlog
 
 from agent.cli.agent_client import AgentClient
+from agent.cli.credentials import Credentials, add_options
 from agent.daemon.replay import Until, replay
 from agent.errors import AgentError, UsageError
 from agent.flow.explain import lines
@@ -45,6 +46,7 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     flow.add_argument(
         "--until", type=Until.parse, metavar="N|+S", help="of the recording only so much"
     )
+    add_options(flow)
     flow.add_argument("--json", action="store_true", help="the answer as JSON")
     return parser.parse_args(words)
 
@@ -58,7 +60,7 @@ def main(words: list[str]) -> int:
         if arguments.recording is not None:
             answer = _recorded(arguments.recording, arguments.until, question)
         else:
-            answer = _live(arguments.agent, question)
+            answer = _live(arguments, question)
     except AgentError as error:
         print(f"vrouter-agent explain: {error}", file=sys.stderr)
         return EINVAL
@@ -77,6 +79,6 @@ def _recorded(path: Path, until: Until | None, question: Mapping[str, str]) -> M
     return core.flows.explain(asked)
 
 
-def _live(url: str, question: Mapping[str, str]) -> Mapping[str, Any]:
-    client = AgentClient(url, _TIMEOUT, _PORT)
+def _live(arguments: argparse.Namespace, question: Mapping[str, str]) -> Mapping[str, Any]:
+    client = AgentClient(arguments.agent, _TIMEOUT, Credentials.of(arguments), port=_PORT)
     return client.ask(f"/explain/flow?{urlencode(question)}")
