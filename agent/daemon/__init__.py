@@ -2,9 +2,5 @@
 
 In: settings, a topology, and what the parts of `io` bring. Out: what the core answers,
 handed to the parts of `io`. Never: a rule of its own about the datapath or a protocol.
+Nothing is imported here: commands that ask a running agent start without building one.
 """
-
-from agent.daemon.configuration import Sources
-from agent.daemon.daemon import Daemon, run
-
-__all__ = ["Daemon", "Sources", "run"]

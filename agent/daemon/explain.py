@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import structlog
-
 from agent.cli.agent_client import AgentClient
 from agent.cli.credentials import Credentials, add_options
-from agent.daemon.replay import Until, replay
-from agent.errors import AgentError, UsageError
-from agent.flow.explain import lines
-from agent.flow.question import parse
+from agent.daemon.until import Until
+from agent.errors import AgentError
 
 EINVAL = 22
 _PORT = 9091
@@ -69,16 +64,22 @@ def main(words: list[str]) -> int:
 
 
 def _recorded(path: Path, until: Until | None, question: Mapping[str, str]) -> Mapping[str, Any]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    asked = parse(question)
-    try:
-        with path.open("rb") as file:
-            core = replay(file, until).core
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    return core.flows.explain(asked)
+    # A replay builds a whole agent; who asks a live one does not wait for that.
+    from agent.daemon.explain_recorded import explain
+
+    return explain(path, until, question)
 
 
 def _live(arguments: argparse.Namespace, question: Mapping[str, str]) -> Mapping[str, Any]:
     client = AgentClient(arguments.agent, _TIMEOUT, Credentials.of(arguments), port=_PORT)
     return client.ask(f"/explain/flow?{urlencode(question)}")
+
+
+def lines(record: Mapping[str, Any]) -> list[str]:
+    """An answer as text for a terminal."""
+    steps = record["steps"]
+    width = max((len(step["topic"]) for step in steps), default=0)
+    told = [
+        f"{at:>3}. {step['topic']:<{width}}  {step['text']}" for at, step in enumerate(steps, 1)
+    ]
+    return [record["question"], "", *told, "", record["verdict"]]

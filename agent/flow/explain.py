@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, Protocol
+from typing import Protocol
 
 from agent._fast.flow_world import Decision, Packet, Step, World
 from agent.flow.acl import AclTable
@@ -80,16 +80,6 @@ class Explanation:
             "verdict": self.verdict,
             "steps": [{"topic": one.topic, "text": one.text, **one.data} for one in self.steps],
         }
-
-
-def lines(record: Mapping[str, Any]) -> list[str]:
-    """A `record` as text for a terminal."""
-    steps = record["steps"]
-    width = max((len(step["topic"]) for step in steps), default=0)
-    told = [
-        f"{at:>3}. {step['topic']:<{width}}  {step['text']}" for at, step in enumerate(steps, 1)
-    ]
-    return [record["question"], "", *told, "", record["verdict"]]
 
 
 class Explainer:

@@ -18,7 +18,8 @@ import pytest
 import uvloop
 import yaml
 
-from agent.daemon import Daemon, Sources
+from agent.daemon.configuration import Sources
+from agent.daemon.daemon import Daemon
 from agent.topology import Topology, Vm, parse, uuid_of
 from tests.fake.collector import Collector
 from tests.fake.datapath import FakeDatapath

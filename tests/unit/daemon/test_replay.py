@@ -16,8 +16,9 @@ import pytest
 
 from agent.__main__ import main
 from agent.daemon.player import Player
-from agent.daemon.replay import EINVAL, Result, Until, replay
+from agent.daemon.replay import EINVAL, Result, replay
 from agent.daemon.state import digest, state
+from agent.daemon.until import Until
 from agent.errors import RecordingError
 from agent.record import MAGIC, Packer, Reader, Recorded, Writer, events
 from agent.record.events import Event

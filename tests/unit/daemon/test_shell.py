@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.daemon import Daemon, Sources
+from agent.daemon.configuration import Sources
+from agent.daemon.daemon import Daemon
 from agent.errors import ConfigError
 
 CONFIG = """

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.flow.explain import lines
+from agent.daemon.explain import lines
 from agent.flow.question import Question, QuestionError, parse
 from tests.unit.flow.glue_rig import fed, of, topics
 
