@@ -8,11 +8,12 @@ from pathlib import Path
 
 from agent._fast.flow_pairs import FlowPairs
 from agent._fast.packet import FrameBatch
-from agent.daemon.tables import opened
+from agent.daemon.tables import Said, opened
 from agent.flow import FlowEngine
 from agent.io.bound_ports import BoundPorts
 from agent.io.datapath import Address
 from agent.io.flow_channel import FlowChannel
+from agent.io.table_device import FLOW_DEVICE
 from agent.ksync import Dumped, Lost
 from agent.ksync.events import Event as DatapathEvent
 from agent.shm import FlowTable
@@ -72,10 +73,10 @@ class FlowShell:
                 self._engine.close()
 
     def _open(self, dumped: Dumped) -> None:
-        said = dumped.flow_table.ftable_file_path if dumped.flow_table else ""
+        said = Said.of_flows(dumped.flow_table)
         otherwise = self._run_dir / TABLE_FILE
         entries = dumped.limits.vo_flow_entries
-        table = opened(FlowTable, said, otherwise, entries, _TROUBLE)
+        table = opened(FlowTable, said, FLOW_DEVICE, otherwise, entries, _TROUBLE)
         if table is not None:
             self._engine.open(table, time.monotonic(), anew=not dumped.messages)
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import structlog
 
 from agent.daemon.core import LearntMac
-from agent.daemon.tables import opened
+from agent.daemon.tables import Said, opened
 from agent.errors import WireError
+from agent.io.table_device import BRIDGE_DEVICE
 from agent.ksync import Dumped, Lost
 from agent.ksync.events import Event as DatapathEvent
 from agent.shm import BridgeEntry, BridgeTable, MacAudit
@@ -51,10 +52,10 @@ class MacShell:
 
     def _open(self, dumped: Dumped) -> None:
         self.close()
-        said = dumped.bridge_table.btable_file_path if dumped.bridge_table else ""
+        said = Said.of_bridges(dumped.bridge_table)
         otherwise = self._run_dir / TABLE_FILE
         entries = dumped.limits.vo_bridge_entries
-        self._table = opened(BridgeTable, said, otherwise, entries, _TROUBLE)
+        self._table = opened(BridgeTable, said, BRIDGE_DEVICE, otherwise, entries, _TROUBLE)
         if self._table is not None:
             self._look(MacAudit(self._table))
 
