@@ -19,6 +19,15 @@ cdef extern from "packet.h" nogil:
         DHCP_BAD_COOKIE
         DHCP_MIN_LIMIT
 
+    cdef struct tap_reads:
+        unsigned made
+        unsigned foreign
+        int error
+
+    unsigned tap_read(
+        int fd, uint8_t *slots, uint32_t *lengths, unsigned capacity, tap_reads *reads
+    )
+
     cdef enum label_kind:
         LABEL_UNKNOWN
 

@@ -20,6 +20,10 @@ cdef extern from "sys/uio.h" nogil:
         size_t iov_len
 
 
+cdef extern from "unistd.h" nogil:
+    Py_ssize_t write(int fd, const void *data, size_t size)
+
+
 cdef extern from "sys/un.h" nogil:
     cdef struct sockaddr_un:
         unsigned short sun_family
@@ -163,6 +167,21 @@ cdef class FrameBatch:
         self.count = got
         return got
 
+    def read(self, int fd):
+        """Fill the batch from a tap: (reads, those that brought something else than a trap).
+
+        At most as many reads as the batch has room; fewer: the tap is empty. OSError on any
+        error but "try again".
+        """
+        cdef tap_reads reads
+        cdef unsigned int capacity = <unsigned int>self.capacity
+        self.count = 0
+        with nogil:
+            self.count = tap_read(fd, self.arena, self.lengths, capacity, &reads)
+        if reads.error and not reads.made:
+            raise OSError(reads.error, strerror(reads.error).decode())
+        return reads.made, reads.foreign
+
     def fill(self, frames):
         """Replace the content by `frames`; ValueError when they do not fit."""
         cdef Py_ssize_t slot = 0
@@ -222,6 +241,35 @@ def send_frames(int fd, bytes path not None, list frames not None):
             return 0
         raise OSError(error, strerror(error).decode())
     return sent
+
+
+def write_frames(int fd, list frames not None):
+    """Write the first frames (64 at most) to a tap, one after the other.
+
+    Returns how many left: fewer than offered when it takes no more now. OSError with nothing
+    written on any other error.
+    """
+    cdef unsigned int i, count = <unsigned int>min(len(frames), SEND_BATCH)
+    cdef const char *data[SEND_BATCH]
+    cdef size_t sizes[SEND_BATCH]
+    cdef int error = 0
+    cdef bytes frame
+    for i in range(count):
+        frame = frames[i]
+        if frame is None:
+            raise TypeError("a frame is bytes")
+        data[i] = PyBytes_AS_STRING(frame)
+        sizes[i] = PyBytes_GET_SIZE(frame)
+    with nogil:
+        i = 0
+        while i < count:
+            if write(fd, data[i], sizes[i]) < 0:
+                error = errno
+                break
+            i += 1
+    if error and not i and error != EAGAIN and error != EINTR:
+        raise OSError(error, strerror(error).decode())
+    return i
 
 
 def disconnect(int fd):

@@ -11,7 +11,7 @@ import structlog
 
 from agent import __version__
 from agent.daemon import privileges
-from agent.daemon.configuration import Sources, parse
+from agent.daemon.configuration import Sources, located, parse
 from agent.daemon.daemon import run
 from agent.daemon.recorder import Recorder
 from agent.daemon.selfwatch import wanted
@@ -99,7 +99,7 @@ def main(words: list[str]) -> int:
         if config is None and DEFAULT_CONFIG.exists():
             config = DEFAULT_CONFIG
         before = (*of_environment(os.environ), *overrides)
-        _run(Sources(config, arguments.run_dir, before), arguments)
+        _run(located(Sources(config, arguments.run_dir, before)), arguments)
     except ConfigError as error:
         print(f"vrouter-agent: {error}", file=sys.stderr)
         return 22

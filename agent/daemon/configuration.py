@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent import settings
+from agent.io.datapath import is_served
 from agent.io.files import parse_topology, read_text
+from agent.io.netlink_family import module_is_there
 from agent.record.events import Sources as Texts
 from agent.settings import Override, Settings
 from agent.topology import Topology
@@ -33,6 +35,21 @@ class Sources:
     def load(self) -> tuple[Settings, Topology | None]:
         """What the files say; ConfigError if a file is wrong."""
         return parse(self.read())
+
+
+def located(sources: Sources) -> Sources:
+    """Sources that say where the datapath is, as far as the host shows it at this moment.
+
+    Without [DEFAULT] platform a process that serves the run directory comes first, then the
+    kernel's module. ConfigError as of `read`.
+    """
+    text = read_text(sources.config) if sources.config else ""
+    found = settings.parse(text, str(sources.config or "built-in settings"), sources.overrides)
+    named = found.get("DEFAULT", "platform", str)
+    if named or is_served(sources.run_dir) or not module_is_there():
+        return sources
+    kernel = Override("DEFAULT", "platform", "kernel", "the kernel has the module")
+    return replace(sources, overrides=(*sources.overrides, kernel))
 
 
 def parse(texts: Texts) -> tuple[Settings, Topology | None]:

@@ -8,7 +8,8 @@ import secrets
 import signal
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
@@ -27,13 +28,15 @@ from agent.daemon.selfwatch import SelfWatch, Words
 from agent.errors import ConfigError
 from agent.flow.question import parse as parse_question
 from agent.inputs import HostSettings, Link
-from agent.io.datapath import datapath_address
+from agent.io.datapath import datapath_address, in_kernel
 from agent.io.dhcp_relay import RelaySocket
 from agent.io.garbage import GarbageCollector
 from agent.io.ksync import KsyncConnection
 from agent.io.links import LinkMonitor
 from agent.io.logs import configure as configure_logs
-from agent.io.pkt0 import TrapLoop
+from agent.io.pkt0 import Pkt0Socket, TrapLoop
+from agent.io.pkt0_channel import Pkt0Channel, Received
+from agent.io.pkt0_tap import Pkt0Tap
 from agent.io.port_api import PortApi
 from agent.io.xmpp import ControlConnections, tls_context
 from agent.ksync import InSync, Lost, Session
@@ -77,7 +80,9 @@ class Daemon:
             context=_tls(settings),
         )
         self._flows = FlowShell(sources.run_dir, datapath, core.flows, self._flows_limited)
-        self._pkt0 = TrapLoop(sources.run_dir, core.trapped, self._learned, self._flows.traps)
+        self._pkt0 = TrapLoop(
+            _pkt0(platform, sources.run_dir), core.trapped, self._learned, self._flows.traps
+        )
         self._macs = MacShell(sources.run_dir, self._macs_unconfirmed)
         self._relay = _relay(host_settings(settings, topology), self._pkt0)
         self._links = LinkMonitor(self._links_changed)
@@ -256,6 +261,11 @@ class Daemon:
         if deadline is not None:
             delay = deadline - now
             self._timer = asyncio.get_running_loop().call_later(delay, self._schedule)
+
+
+def _pkt0(platform: str, run_dir: Path) -> Callable[[Received], Pkt0Channel]:
+    """What makes the channel of trapped packets of a datapath."""
+    return Pkt0Tap if in_kernel(platform) else partial(Pkt0Socket, run_dir)
 
 
 def _source(settings: Settings) -> IPv4Address | None:

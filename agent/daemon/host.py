@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
 from agent.errors import ConfigError
 from agent.inputs import HostSettings
+from agent.io import pkt0_tap
+from agent.io.datapath import in_kernel
 from agent.settings import Settings
 from agent.topology import Host, Topology
 
+_ETHERNET = 1
+"""vifr_transport of a vif that is a network interface."""
 _ALL = ("MPLSoUDP", "MPLSoGRE", "VXLAN")
 
 
@@ -25,7 +30,7 @@ def host_settings(settings: Settings, topology: Topology | None) -> HostSettings
         )
     gateways = settings.get("VIRTUAL-HOST-INTERFACE", "gateway", tuple)
     address = settings.optional("VIRTUAL-HOST-INTERFACE", "ip", IPv4Interface)
-    return HostSettings(
+    made = HostSettings(
         host_name=host_name(settings),
         fabric_interface=str(interfaces[0]) if interfaces or host is None else host.interface,
         address=address or (host.fabric if host else None),
@@ -38,6 +43,9 @@ def host_settings(settings: Settings, topology: Topology | None) -> HostSettings
         metadata_port=settings.get("METADATA", "metadata_proxy_port", int),
         mirror_port=settings.get("DEFAULT", "mirror_client_port", int),
     )
+    if not in_kernel(settings.get("DEFAULT", "platform", str)):
+        return made
+    return replace(made, pkt0_name=pkt0_tap.NAME, pkt0_transport=_ETHERNET)
 
 
 def host_name(settings: Settings) -> str:

@@ -118,16 +118,26 @@ class FirstAddress:
         return " or ".join(map(str, self._places))
 
 
+def in_kernel(platform: str) -> bool:
+    """Whether the datapath of [DEFAULT] platform is the kernel's."""
+    return platform in _IN_THE_KERNEL
+
+
+def is_served(run_dir: Path) -> bool:
+    """Whether a process serves a datapath in the run directory, or did."""
+    return (run_dir / SOCKET).exists() or (run_dir / PORT_FILE).exists()
+
+
 def datapath_address(platform: str, run_dir: Path) -> Address:
     """Where the datapath of [DEFAULT] platform is.
 
-    `dpdk` and `nic`: the socket in the run directory. `kernel` and `host`: the kernel's
-    module. Anything else: the socket, else a forwarder's netlink, else the kernel's module.
+    `dpdk` and `nic`: the socket in the run directory. `kernel` and `host`: a forwarder's
+    netlink there, else the kernel's module. Anything else: the socket, else a forwarder's
+    netlink.
     """
-    stream = StreamAddress(run_dir / SOCKET)
-    process, kernel = NetlinkAddress(run_dir / PORT_FILE), NetlinkAddress()
+    stream, process = StreamAddress(run_dir / SOCKET), NetlinkAddress(run_dir / PORT_FILE)
     if platform in _ON_A_SOCKET:
         return stream
-    if platform in _IN_THE_KERNEL:
-        return kernel
-    return FirstAddress((stream, process, kernel))
+    if in_kernel(platform):
+        return FirstAddress((process, NetlinkAddress()))
+    return FirstAddress((stream, process))

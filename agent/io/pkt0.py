@@ -15,65 +15,33 @@ import errno
 import os
 import socket
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from ipaddress import IPv4Address
-from itertools import islice
 from pathlib import Path
 
 from agent._fast.packet import FrameBatch, disconnect, send_frames
 from agent.errors import ConfigError
+from agent.io.pkt0_channel import BATCH, Pkt0Channel, Received
 from agent.services import Learned, TrappedPackets
 
 AGENT_SOCKET = "agent_pkt0"
 DATAPATH_SOCKET = "dpdk_pkt0"
 
 _MAX_PATH = 107
-_SEND_QUEUE = 4096
-_RETRY_SECONDS = 0.005
-_BATCH = 256
-_READS = 8
-"""Batches of one wake-up. Flows of a port that floods stand in one line with all others only
-until they are read, and in its own queue then."""
 _RECEIVE_BUFFER = 1 << 22
 # Nobody is bound there, the peer died, or it is still connected to the agent's predecessor.
 _NOBODY_THERE = frozenset({errno.ENOENT, errno.ECONNREFUSED, errno.EPERM, errno.ENOTDIR})
 
 
-@dataclass(slots=True)
-class Pkt0Counters:
-    """Datagrams by what became of them; `not_connected`: the datapath was not there."""
+class Pkt0Socket(Pkt0Channel):
+    """The agent's end of a userspace datapath's pkt0."""
 
-    received: int = 0
-    sent: int = 0
-    not_connected: int = 0
-    queue_full: int = 0
-    send_errors: int = 0
-
-
-class Pkt0Socket:
-    """The agent's end of pkt0. Never blocks; what waits to be sent is bounded."""
-
-    def __init__(self, run_dir: Path, received: Callable[[FrameBatch], bool]) -> None:
-        """Bind the agent's end; ConfigError when the run directory does not allow it.
-
-        `received` takes a batch and says whether it cost little: more is read at once.
-        """
-        self.counters = Pkt0Counters()
-        self._received = received
+    def __init__(self, run_dir: Path, received: Received) -> None:
+        """Bind the agent's end; ConfigError when the run directory does not allow it."""
+        super().__init__(received)
         self._path = run_dir / AGENT_SOCKET
         self._peer = os.fsencode(run_dir / DATAPATH_SOCKET)
-        self._batch = FrameBatch(_BATCH)
-        self._queue: deque[bytes] = deque()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._retry: asyncio.TimerHandle | None = None
         self._socket = _bind(self._path)
-
-    def start(self) -> None:
-        """Deliver batches to `received` on the running loop."""
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._socket.fileno(), self._readable)
 
     def pair(self) -> None:
         """Connect to the datapath's end, which is connected to ours."""
@@ -84,45 +52,17 @@ class Pkt0Socket:
         """Give up the datapath's end: it died, and the next one could not connect to ours."""
         disconnect(self._socket.fileno())
 
-    def close(self) -> None:
-        """Free the socket and its name; what waits is dropped."""
-        if self._retry is not None:
-            self._retry.cancel()
-        if self._loop is not None:
-            self._loop.remove_reader(self._socket.fileno())
+    def _descriptor(self) -> int:
+        return self._socket.fileno()
+
+    def _free(self) -> None:
         self._socket.close()
         self._path.unlink(missing_ok=True)
 
-    def send(self, frames: Iterable[bytes]) -> None:
-        """Send now what the datapath takes, the rest as soon as it does."""
-        for frame in frames:
-            if len(self._queue) >= _SEND_QUEUE:
-                self.counters.queue_full += 1
-            else:
-                self._queue.append(frame)
-        if self._retry is None:
-            self._flush()
-
-    def _readable(self) -> None:
-        for _ in range(_READS):
-            count = self._batch.receive(self._socket.fileno())
-            self.counters.received += count
-            if not count or not self._received(self._batch) or count < _BATCH:
-                return
-
-    def _flush(self) -> None:
-        self._retry = None
-        while self._queue:
-            batch = list(islice(self._queue, 64))
-            sent = self._send_some(batch)
-            for _ in range(sent):
-                self._queue.popleft()
-            if sent < len(batch):
-                self._retry_soon()
-                return
+    def _read(self) -> bool:
+        return self._batch.receive(self._socket.fileno()) == BATCH
 
     def _send_some(self, batch: list[bytes]) -> int:
-        """How many of the batch are done with: sent, or without a chance of it."""
         try:
             sent = send_frames(self._socket.fileno(), self._peer, batch)
         except OSError as error:
@@ -133,11 +73,6 @@ class Pkt0Socket:
             return 1  # the first one is what it refused
         self.counters.sent += sent
         return sent
-
-    def _retry_soon(self) -> None:
-        """The datapath's queue is full: a datagram socket cannot be waited for."""
-        loop = self._loop or asyncio.get_running_loop()
-        self._retry = loop.call_later(_RETRY_SECONDS, self._flush)
 
 
 def _bind(path: Path) -> socket.socket:
@@ -161,7 +96,7 @@ def _bind(path: Path) -> socket.socket:
 
 
 class TrapLoop:
-    """Runs the services on trapped packets and on time.
+    """Runs the services on the trapped packets of the channel that `opened` makes, and on time.
 
     `learned` is called with the events of a turn, when there are any. `flows` takes what flows
     are made of out of a batch and tells the places of what is left. Whoever makes a service
@@ -170,13 +105,13 @@ class TrapLoop:
 
     def __init__(
         self,
-        run_dir: Path,
+        opened: Callable[[Received], Pkt0Channel],
         services: TrappedPackets,
         learned: Callable[[list[Learned]], None],
         flows: Callable[[FrameBatch, float], list[int]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.socket = Pkt0Socket(run_dir, self._received)
+        self.socket = opened(self._received)
         self._services = services
         self._learned = learned
         self._flows = flows

@@ -11,8 +11,16 @@ import pytest
 import uvloop
 
 from agent.errors import WireError
-from agent.io.datapath import FirstAddress, NetlinkAddress, StreamAddress, datapath_address
+from agent.io.datapath import (
+    FirstAddress,
+    NetlinkAddress,
+    StreamAddress,
+    datapath_address,
+    in_kernel,
+    is_served,
+)
 from agent.io.netlink import NetlinkCounters, NetlinkTransport
+from agent.io.netlink_family import module_is_there
 from agent.sandesh.framing import kernel_reply_frames, request_frame
 from agent.sandesh.genetlink import family_request
 from tests.unit.io.netlink_peer import FAMILY, Peer, needs_netlink_between_processes
@@ -280,7 +288,21 @@ def test_places_by_platform(tmp_path: Path) -> None:
     socket = StreamAddress(tmp_path / "dpdk_netlink")
     assert datapath_address("dpdk", tmp_path) == socket
     assert datapath_address("nic", tmp_path) == socket
-    assert datapath_address("kernel", tmp_path) == NetlinkAddress()
-    assert str(datapath_address("", tmp_path)) == (
-        f"{socket} or netlink port of {tmp_path}/netlink_port or kernel vrouter"
-    )
+    process = f"netlink port of {tmp_path}/netlink_port"
+    for platform in ("kernel", "host"):
+        assert str(datapath_address(platform, tmp_path)) == f"{process} or kernel vrouter"
+    assert str(datapath_address("", tmp_path)) == f"{socket} or {process}"
+    assert [in_kernel(name) for name in ("kernel", "host", "dpdk", "")] == [
+        True, True, False, False,
+    ]  # fmt: skip
+
+
+def test_who_serves_a_run_directory(tmp_path: Path) -> None:
+    assert not is_served(tmp_path)
+    (tmp_path / "netlink_port").touch()
+    assert is_served(tmp_path)
+
+
+def test_whether_the_kernel_has_a_module() -> None:
+    assert module_is_there("nlctrl")
+    assert not module_is_there("vrouter-absent")

@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Iterator
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -195,7 +196,7 @@ def test_a_run_directory_that_cannot_be(tmp_path: Path) -> None:
 async def loop(datapath: Datapath) -> Iterator[tuple[TrapLoop, World, list[ArpEvent]]]:
     world, learned = World(), []
     services = TrappedPackets(world)
-    trap_loop = TrapLoop(datapath.path.parent, services, learned.extend)
+    trap_loop = TrapLoop(partial(Pkt0Socket, datapath.path.parent), services, learned.extend)
     trap_loop.start()
     datapath.connect()
     yield trap_loop, world, learned

@@ -215,4 +215,13 @@ size_t dhcp_build_bound(const struct dhcp_answer *answer);
 size_t dhcp_build(uint8_t *out, const struct dhcp_answer *answer, const struct packet *packet,
                   uint8_t type);
 
+/* What one batch of reads from a tap came to; `error` is an errno other than "try again". */
+struct tap_reads {
+    unsigned made, foreign;
+    int error;
+};
+/* Fill slots of PKT0_MAX_FRAME bytes with trapped frames, in at most `capacity` reads; how many. */
+unsigned tap_read(int fd, uint8_t *slots, uint32_t *lengths, unsigned capacity,
+                  struct tap_reads *reads);
+
 #endif
