@@ -10,9 +10,9 @@ from pathlib import Path
 import structlog
 
 from agent import __version__
-from agent.daemon import privileges
 from agent.daemon.configuration import Sources, located, parse
 from agent.daemon.daemon import run
+from agent.daemon.privileges import prepare
 from agent.daemon.recorder import Recorder
 from agent.daemon.selfwatch import wanted
 from agent.errors import ConfigError
@@ -109,9 +109,8 @@ def main(words: list[str]) -> int:
 def _run(sources: Sources, arguments: argparse.Namespace) -> None:
     texts = sources.read()
     settings, topology = parse(texts)
-    missing = privileges.give_up(settings, sources.run_dir)
+    prepare(settings, sources.run_dir)
     configure(settings)
-    privileges.tell(settings, missing)
     for finding in unknown_variables(os.environ):
         log.warning(str(finding))
     run_dir = RunDir(sources.run_dir)

@@ -23,6 +23,7 @@ from agent.daemon.host import host_settings
 from agent.daemon.macs import MacShell
 from agent.daemon.observers import Observers
 from agent.daemon.operational import Operational
+from agent.daemon.privileges import give_up
 from agent.daemon.recorder import Recorder
 from agent.daemon.selfwatch import SelfWatch, Words
 from agent.errors import ConfigError
@@ -30,6 +31,7 @@ from agent.flow.question import parse as parse_question
 from agent.inputs import HostSettings, Link
 from agent.io.datapath import datapath_address, in_kernel
 from agent.io.dhcp_relay import RelaySocket
+from agent.io.doors import introspect_door, port_api_door
 from agent.io.garbage import GarbageCollector
 from agent.io.ksync import KsyncConnection
 from agent.io.links import LinkMonitor
@@ -92,8 +94,7 @@ class Daemon:
             self._schedule,
             lambda words: core.flows.explain(parse_question(words)),
             directory=Path(settings.get("DEFAULT", "agent_base_directory", str)) / "ports",
-            host=settings.get("DEFAULT", "rest_ip", str),
-            port=settings.get("DEFAULT", "rest_port", int),
+            door=port_api_door(settings),
             check_interfaces=platform != "dpdk",
         )
         self._observers = Observers(core, settings, datapath, pid=pid)
@@ -296,12 +297,14 @@ def run(
     recorder: Recorder | None = None,
     follow: Sequence[Words] = (),
 ) -> None:
-    """Run an agent on a uvloop of its own until it is told to stop.
+    """Run an agent on a uvloop of its own until it is told to stop, without needless privileges.
 
     `follow`: whose traces are logged, as `selfwatch.wanted` gives them.
     """
 
     async def main() -> None:
-        await Daemon(sources, settings, topology, recorder, follow).run()
+        daemon = Daemon(sources, settings, topology, recorder, follow)
+        give_up(settings)
+        await daemon.run()
 
     uvloop.run(main())

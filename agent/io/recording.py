@@ -47,8 +47,8 @@ class RecordingFile:
         self._taken = 0  # those that it is done with: each is counted by one side alone
         self._stopped = False
         self._timer: asyncio.TimerHandle | None = None
+        # Started with the first events, when the process has given up its privileges.
         self._thread = threading.Thread(target=self._write, name="recording", daemon=True)
-        self._thread.start()
 
     @property
     def stopped(self) -> bool:
@@ -76,8 +76,13 @@ class RecordingFile:
         if not self._stopped:
             self._writer.append(ended, now)
         self._flush()
+        self._begin()
         self._blocks.put(None)
         self._thread.join()
+
+    def _begin(self) -> None:
+        if self._thread.ident is None:
+            self._thread.start()
 
     def _flush(self) -> None:
         """Hand the gathered events to the thread."""
@@ -90,6 +95,7 @@ class RecordingFile:
         if self._handed - self._taken + len(buffer) > MAX_PENDING:
             self._stop("the disk does not keep up")
             return
+        self._begin()
         self._handed += len(buffer)
         self._blocks.put(bytes(buffer))
         buffer.clear()

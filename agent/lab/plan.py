@@ -94,6 +94,8 @@ def agent_config(host: Host, topology: Topology) -> str:
         f"agent_base_directory = {RUN_DIR}/lib\n"
         f"rest_port = {REST_PORT}\n"
         f"http_server_port = {PAGE_PORT}\n"
+        # The program may be in a home directory that is closed to others, root included.
+        "further_capabilities = DAC_READ_SEARCH\n"
         "\n[VIRTUAL-HOST-INTERFACE]\n"
         f"name = {VHOST}\n"
         f"ip = {host.fabric}\n"

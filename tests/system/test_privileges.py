@@ -1,0 +1,69 @@
+"""A real agent without needless privileges: as root, and as another user."""
+
+from __future__ import annotations
+
+import pwd
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.io.privileges import NAMES
+from tests.system.conftest import Sandbox
+from tests.system.controlled import HOST, Process, Site, until
+
+NET = 1 << NAMES.index("NET_ADMIN") | 1 << NAMES.index("NET_RAW")
+# The run directory of the test is root's.
+AS_NOBODY = ("--DEFAULT.user", "nobody", "--DEFAULT.further_capabilities", "DAC_OVERRIDE")
+
+
+@pytest.fixture
+def site(sandbox: Sandbox, tmp_path: Path) -> Iterator[Site]:
+    made = Site(sandbox, tmp_path, controllers=1)
+    try:
+        made.up()
+        yield made
+    finally:
+        made.close()
+
+
+def status(site: Site) -> dict[str, list[str]]:
+    """What /proc tells of the agent, as the sandbox sees it."""
+    lock = (site.run_dir / "agent.lock").read_text().strip()
+    lines = site.box.run("cat", f"/proc/{lock}/status", netns=HOST).stdout.splitlines()
+    return {name: text.split() for name, _, text in (line.partition(":") for line in lines)}
+
+
+def works(site: Site) -> bool:
+    """Ports are plugged, the datapath is programmed and VMs are answered."""
+    site.unplug(site.vms["red2"])
+    until(lambda: site.vms["red2"].tap not in site.taps(), "red2 unplugged")
+    site.plug(site.vms["red2"])
+    site.ready()
+    return site.ping() and "lease of 10.1.1.3 obtained" in site.lease()
+
+
+def test_an_agent_works_without_needless_privileges(site: Site) -> None:
+    found = status(site)
+    kept = {name: int(found[name][0], 16) for name in found if name.startswith("Cap")}
+    assert kept == {"CapInh": 0, "CapPrm": NET, "CapEff": NET, "CapBnd": NET, "CapAmb": 0}
+    assert found["NoNewPrivs"] == ["1"]
+    assert works(site)
+
+    site.agent.kill("TERM")
+    words = ("--config", str(site.directory / "agent.conf"), "--run-dir", str(site.run_dir))
+    command = (sys.executable, "-m", "agent", *words, *AS_NOBODY)
+    site.agent = Process(site.box, HOST, site.directory, "as-nobody", *command)
+    site.agent.start()
+    said = site.agent.says("event=privileges")
+    if "missing=" in said or "cannot change" in said:
+        pytest.skip(f"this sandbox has no such user: {said}")
+    assert f"user={pwd.getpwnam('nobody').pw_uid}" in said
+    # Root's forwarder does not serve it; controllers and the port API do.
+    site.agent.says('event="controller up"')
+    site.unplug(site.vms["red2"])
+    found = status(site)
+    with_files = NET | 1 << NAMES.index("DAC_OVERRIDE")
+    assert {int(found[name][0], 16) for name in ("CapPrm", "CapEff", "CapBnd")} == {with_files}
+    assert "0" not in found["Uid"] + found["Gid"]
