@@ -13,6 +13,7 @@ from pathlib import Path
 
 from agent.daemon.host import host_settings
 from agent.errors import ConfigError, UsageError
+from agent.io.doors import introspect_door, port_api_door
 from agent.io.files import read_text, read_topology
 from agent.io.logs import known
 from agent.io.peers import TlsFiles, tls_client
@@ -95,6 +96,8 @@ def _beyond(settings: Settings, source: str) -> Iterator[Finding]:
         lambda: _host(settings),
         lambda: _levels(settings),
         lambda: _facility(settings),
+        lambda: introspect_door(settings),
+        lambda: port_api_door(settings),
         *(lambda one=one: _certificates(settings, *one) for one in _TLS),
     ]
     for check in checks:
