@@ -5,6 +5,7 @@ Both sides share this vocabulary so that neither imports the other.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable
 from enum import Enum
 from ipaddress import ip_address
@@ -44,10 +45,31 @@ class Key(NamedTuple):
         """As users see it: `nexthop interface tap1 l3`."""
         return f"{self.kind.value} {_words(self.name)}"
 
+    @property
+    def text(self) -> str:
+        """The name as JSON: the same for equal keys in every process, another for others."""
+        return json.dumps(_plain(self.name), separators=(",", ":"))
+
 
 def _words(name: Hashable) -> str:
     """A name of parts, with blanks between; what has members of its own stays in one piece."""
     return " ".join(map(_words, name)) if type(name) is tuple else str(name)
+
+
+def _plain(name: Hashable) -> object:
+    if isinstance(name, tuple):
+        return [_plain(part) for part in name]
+    if isinstance(name, bytes):
+        return {"bytes": name.hex()}
+    return name if isinstance(name, str | int) else {type(name).__name__: str(name)}
+
+
+class Numbered(NamedTuple):
+    """A number (index or label) and the `text` of the key that it belongs to."""
+
+    kind: Kind
+    number: int
+    text: str
 
 
 class Identity(NamedTuple):

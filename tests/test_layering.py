@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "agent"
 BASE = {"errors", "values", "timers", "settings", "inputs", "objects", "topology", "routes"}
 BASE |= {"histogram"}
 CORE = {"xmpp", "ifmap", "oper", "rib", "sandesh", "ksync", "pkt", "services", "flow"}
-CORE |= {"shm", "record"}
+CORE |= {"shm", "record", "backup"}
 FACES = {"rest", "introspect", "telemetry"}
 EVERYTHING = BASE | CORE | FACES | {"_fast", "io", "forwarder", "cli", "lab", "daemon"}
 
@@ -28,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "services": BASE | {"pkt", "shm", "oper", "rib", "_fast"},
     "flow": BASE | {"pkt", "shm", "oper", "rib", "_fast", "sandesh"},
     "record": BASE,
+    "backup": BASE | {"sandesh"},
     "rest": BASE,
     "introspect": BASE | CORE | FACES | {"_fast"},
     "telemetry": BASE | CORE | {"rest", "_fast"},

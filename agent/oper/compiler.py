@@ -20,7 +20,7 @@ from agent.inputs import (
     SimpleGateway,
     TrafficSeen,
 )
-from agent.objects import DatapathMessage, Desired, Key, Kind
+from agent.objects import DatapathMessage, Desired, Key, Kind, Numbered
 from agent.oper import demand, enumerations, export, fabric, shared, vgw, vrf, world
 from agent.oper.datapath import Nexthop
 from agent.oper.desired import desired
@@ -265,6 +265,26 @@ class Compiler:
             self._rows.leased(lease)
         self._holding = dump.has_ports
         return neighbours
+
+    def restore(self, rows: Iterable[Numbered]) -> None:
+        """Numbers that an agent before has written down; call before the first `commit`.
+
+        They are kept for the objects with those keys until `forget`.
+        """
+        self._ids.restore(rows)
+
+    def forget(self) -> int:
+        """Free the restored numbers that nothing has claimed; how many."""
+        return self._ids.forget()
+
+    def numbered(self) -> list[Numbered]:
+        """All numbers in use or kept, with the texts of their keys, in a fixed order."""
+        return list(self._ids.numbered())
+
+    @property
+    def numberings(self) -> int:
+        """How often a number was given or taken back: what `numbered` tells has changed."""
+        return self._ids.changes
 
     def complete(self) -> None:
         """Configuration and ports are as complete as they will be: the next `commit` answers."""

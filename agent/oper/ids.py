@@ -8,16 +8,21 @@ After a restart the datapath still holds objects under the indexes of the agent 
 They are `seed`ed with what recognises them (never a key, which the datapath does not
 know): a claim brings its own recognitions and gets the index of the first that matches.
 Seeded numbers that nobody claims stay taken until they are released.
+
+Numbers may also be `restore`d by the texts of their keys, from what an agent before has
+written down. They go to those keys alone; what the datapath holds counts for more. Those
+that nobody claims stay taken until `forget`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from agent.errors import AgentError
-from agent.objects import Key, Kind
+from agent.objects import Key, Kind, Numbered
 from agent.oper.incremental import Source, View
 
 # Nexthops: 0 the datapath's discard, 1 discard, 2 a hole, 3 L2 receive. VRFs: 0 fabric,
@@ -46,18 +51,40 @@ class _Space:
     freed: list[int] = field(default_factory=list)
     owners: dict[int, Key] = field(default_factory=dict)
     seeded: set[int] = field(default_factory=set)
+    kept: Counter[int] = field(default_factory=Counter)
+    restored: dict[str, int] = field(default_factory=dict)
+    """By the texts of keys; several may wait for one number, which `kept` counts."""
 
     def take(self) -> int | None:
         while self.freed:
             index = heappop(self.freed)
-            if index not in self.owners and index not in self.seeded:
+            if self._is_free(index):
                 return index
-        while self.next in self.owners or self.next in self.seeded:
+        while not self._is_free(self.next):
             self.next += 1
         if self.next >= self.limit:
             return None
         self.next += 1
         return self.next - 1
+
+    def _is_free(self, index: int) -> bool:
+        return index not in self.owners and index not in self.seeded and index not in self.kept
+
+    def keep(self, text: str, index: int) -> None:
+        if text not in self.restored:
+            self.restored[text] = index
+            self.kept[index] += 1
+
+    def drop(self, text: str) -> int | None:
+        """Nothing is kept for a key any more; the number if nobody else waits for it."""
+        index = self.restored.pop(text, None)
+        if index is None:
+            return None
+        self.kept[index] -= 1
+        if self.kept[index]:
+            return None
+        del self.kept[index]
+        return index
 
 
 class Ids:
@@ -74,6 +101,8 @@ class Ids:
         self._handed: set[Key] = set()
         self._known: dict[tuple[Kind, Hashable], int] = {}
         self._refused: set[Kind] = set()
+        self.changes = 0
+        """How often a number was given or taken back."""
 
     def bound(self, key: Key) -> int | None:
         """The number of `key`, if it has one."""
@@ -88,15 +117,31 @@ class Ids:
         index = self._bound.get(key)
         if index is None:
             space = self._spaces[key.kind]
+            kept = self._kept(key)
             index = self._recognise(key.kind, recognitions)
             if index is None:
-                index = space.take()
+                index = space.take() if kept is None else kept
+            elif kept is not None and kept != index:
+                self._give_back(key.kind, kept)
             if index is None:
                 self._refused.add(key.kind)
                 raise ExhaustedError(f"all {space.limit} {key.kind.value} numbers are in use")
+            space.seeded.discard(index)
             space.owners[index] = key
             self._bound[key] = index
+            self.changes += 1
         return index
+
+    def _kept(self, key: Key) -> int | None:
+        """The number that was restored for a key, if it may be given to it; asked once."""
+        space = self._spaces[key.kind]
+        if not space.restored:
+            return None
+        text = key.text
+        index = space.restored.get(text)
+        space.drop(text)
+        usable = index is not None and index < space.limit and index not in space.owners
+        return index if usable else None
 
     def _recognise(self, kind: Kind, recognitions: Iterable[Hashable]) -> int | None:
         seeded = self._spaces[kind].seeded
@@ -105,7 +150,6 @@ class Ids:
         for recognition in recognitions:
             index = self._known.get((kind, recognition))
             if index in seeded:
-                seeded.discard(index)
                 return index
         return None
 
@@ -117,6 +161,32 @@ class Ids:
         space.seeded.add(index)
         for recognition in recognitions:
             self._known.setdefault((kind, recognition), index)
+
+    def restore(self, rows: Iterable[Numbered]) -> None:
+        """These numbers were given to these keys before; keep them for those."""
+        for kind, index, text in rows:
+            space = self._spaces.get(kind)
+            if space is not None and FIRST[kind] <= index and index not in space.owners:
+                space.keep(text, index)
+
+    def forget(self) -> int:
+        """Free the restored numbers that were not claimed; how many."""
+        found = 0
+        for kind, space in self._spaces.items():
+            for text in list(space.restored):
+                index = space.drop(text)
+                if index is not None:
+                    found += 1
+                    self._give_back(kind, index)
+        self.changes += bool(found)
+        return found
+
+    def numbered(self) -> Iterator[Numbered]:
+        """Every number with its key, and those that are still kept, by kind and number."""
+        for kind, space in self._spaces.items():
+            rows = [Numbered(kind, index, key.text) for index, key in space.owners.items()]
+            rows += [Numbered(kind, index, text) for text, index in space.restored.items()]
+            yield from sorted(rows, key=lambda row: (row.number, row.text))
 
     def limit(self, kind: Kind, count: int) -> None:
         """The datapath has room for the numbers below `count`."""
@@ -166,10 +236,13 @@ class Ids:
         self._handed.discard(key)
         if index is not None:
             del self._spaces[key.kind].owners[index]
+            self.changes += 1
             self._give_back(key.kind, index)
 
     def _give_back(self, kind: Kind, index: int) -> None:
-        heappush(self._spaces[kind].freed, index)
+        space = self._spaces[kind]
+        if index < space.next:  # those above are still to come
+            heappush(space.freed, index)
         self._tell(kind)
 
     def _tell(self, kind: Kind) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.objects import Key, Kind
+from agent.objects import Key, Kind, Numbered
 from agent.oper.ids import ExhaustedError, Ids
 
 
@@ -119,3 +119,80 @@ def test_no_number_is_given_twice(actions: list[tuple[str, int]]) -> None:
                 numbers.release(Kind.NEXTHOP, index)
     assert set(held.values()) == set(numbers.in_use(Kind.NEXTHOP).values())
     assert live <= set(held.values())
+
+
+def restored(*rows: tuple[Kind, int, object]) -> Ids:
+    numbers, _ = ids()
+    numbers.restore(Numbered(kind, index, Key(kind, name).text) for kind, index, name in rows)
+    return numbers
+
+
+def test_restored_numbers_go_to_their_keys_in_any_order() -> None:
+    numbers = restored((Kind.NEXTHOP, 9, "a"), (Kind.NEXTHOP, 4, ("b", b"\1", 2)))
+    assert [used(numbers, nexthop(name)) for name in "xyz"] == [5, 6, 7]
+    assert used(numbers, nexthop("a")) == 9
+    assert used(numbers, nexthop(("b", b"\1", 2))) == 4
+    assert [used(numbers, nexthop(name)) for name in "uv"] == [8, 10]
+
+
+def test_what_the_datapath_holds_counts_for_more_than_what_was_written_down() -> None:
+    numbers = restored((Kind.NEXTHOP, 4, "a"), (Kind.NEXTHOP, 5, "b"))
+    numbers.seed(Kind.NEXTHOP, 7, "content of a")
+    assert numbers.claim(nexthop("a"), ["content of a"]) == 7
+    assert numbers.claim(nexthop("c"), ()) == 4
+
+
+def test_a_number_that_the_datapath_holds_unknown_goes_to_whom_it_was_written_down_for() -> None:
+    numbers = restored((Kind.VRF, 3, "red"))
+    numbers.seed(Kind.VRF, 3)
+    assert numbers.claim(Key(Kind.VRF, "blue"), ()) == 2
+    assert numbers.claim(Key(Kind.VRF, "red"), ()) == 3
+
+
+def test_unused_restored_numbers_are_forgotten() -> None:
+    numbers = restored((Kind.NEXTHOP, 4, "a"), (Kind.NEXTHOP, 5, "b"), (Kind.NEXTHOP, 5, "b2"))
+    assert used(numbers, nexthop("x")) == 6
+    assert used(numbers, nexthop("b")) == 5
+    assert numbers.forget() == 2
+    assert [used(numbers, nexthop(name)) for name in "ya"] == [4, 7]
+    assert numbers.forget() == 0
+
+
+def test_restored_numbers_that_cannot_be_are_not_given() -> None:
+    numbers = restored((Kind.LABEL, 15, "reserved"), (Kind.LABEL, 99999, "beyond"))
+    assert numbers.claim(Key(Kind.LABEL, "reserved"), ()) == 16
+    assert numbers.claim(Key(Kind.LABEL, "beyond"), ()) == 17
+    numbers.forget()
+    numbers.limit(Kind.LABEL, 18)
+    with pytest.raises(ExhaustedError):
+        numbers.claim(Key(Kind.LABEL, "more"), ())
+
+
+def test_what_is_numbered_can_be_restored() -> None:
+    numbers = restored((Kind.NEXTHOP, 9, "waiting"))
+    before = numbers.changes
+    keys = [Key(Kind.VIF, ("uuid", "tap")), nexthop("a"), nexthop("b")]
+    given = {key: used(numbers, key) for key in keys}
+    assert numbers.changes == before + 3
+    numbers.unread(keys[1])
+    numbers.release(Kind.NEXTHOP, given[keys[1]])
+    assert numbers.changes == before + 4
+    again, _ = ids()
+    again.restore(numbers.numbered())
+    assert again.claim(nexthop("a"), ()) == given[keys[1]]
+    assert [again.claim(key, ()) for key in (keys[2], keys[0])] == [given[keys[2]], given[keys[0]]]
+    assert again.claim(nexthop("waiting"), ()) == 9
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.text("ab", max_size=3)), max_size=20),
+    st.lists(st.text("ab", max_size=3), max_size=30),
+)
+def test_restored_numbers_are_given_once(rows: list[tuple[int, str]], names: list[str]) -> None:
+    numbers = restored(*((Kind.NEXTHOP, index, name) for index, name in rows))
+    given_to = {name: numbers.claim(nexthop(name), ()) for name in names}
+    numbers.forget()
+    given_to |= {name + "c": numbers.claim(nexthop(name + "c"), ()) for name in names}
+    assert len(set(given_to.values())) == len(given_to)
+    assert all(index >= 4 for index in given_to.values())
