@@ -10,10 +10,14 @@ import structlog
 
 from agent.errors import ConfigError
 from agent.io import privileges
+from agent.io.datapath import in_kernel
 from agent.settings import Settings
 
 NEEDED = ("NET_ADMIN", "NET_RAW")
 """To change links and the datapath; to have packets of pkt0."""
+
+_TABLES = ("MKNOD",)
+"""To make the nodes of the devices by which the kernel shares its tables."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +49,8 @@ def give_up(settings: Settings) -> None:
 
     What was opened before stays open: the log, the lock of the run directory, a recording.
     """
-    keep = [*NEEDED, *settings.get("DEFAULT", "further_capabilities", tuple)]
+    tables = _TABLES if in_kernel(settings.get("DEFAULT", "platform", str)) else ()
+    keep = [*NEEDED, *tables, *settings.get("DEFAULT", "further_capabilities", tuple)]
     missing = privileges.drop(keep, settings.get("DEFAULT", "user", str))
     names = {privileges.NAMES[privileges.number(word)] for word in keep}
     held = " ".join(sorted(names - set(missing))) or "none"

@@ -36,6 +36,18 @@ vms:
   red2: {network: red, address: 10.1.1.4}
 """
 REPEAT = "for i in $(seq 200); do {} && exit 0; sleep 0.05; done; exit 1"
+PLUG = """
+import sys, time, urllib.request
+request = urllib.request.Request(sys.argv[1], data=sys.argv[2].encode(), method="POST")
+for _ in range(200):
+    try:
+        urllib.request.urlopen(request)
+        sys.exit(0)
+    except OSError:
+        time.sleep(0.05)
+sys.exit(1)
+"""
+"""The port API may not be there yet."""
 BOUND = """#!/bin/sh
 [ "$1" = bound ] && ip address replace $ip/$subnet dev eth0
 exit 0
@@ -66,7 +78,8 @@ class Site:
     def plug(self, name: str) -> None:
         vm = self.topology.vms[name]
         body = json.dumps(port_request(vm, str(self.topology.networks[vm.network].uuid)))
-        self.until(f"curl -sf -X POST -d '{body}' http://127.0.0.1:{REST_PORT}/port", "host")
+        url = f"http://127.0.0.1:{REST_PORT}/port"
+        self.sandbox.run(sys.executable, "-c", PLUG, url, body, netns="host")
 
 
 @pytest.fixture
