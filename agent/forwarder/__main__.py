@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import grp
 import logging
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,13 @@ _SIZE_OPTIONS = {
     "bridge_overflow": "overflow entries of the bridge table (default: 20 %%)",
     "flow_hold_limit": "flows that may wait for the agent at the same time",
 }
+
+
+def _group(text: str) -> int:
+    try:
+        return int(text) if text.isdecimal() else grp.getgrnam(text).gr_gid
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"there is no group {text}") from None
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -58,6 +66,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "id is in DIR/netlink_port, the family's number is %(const)s unless given",
     )
     made.add_argument(
+        "--group",
+        type=_group,
+        metavar="GROUP",
+        help="members of this group may have an agent here, besides root and the user we run as",
+    )
+    made.add_argument(
         "--log-level",
         choices=("debug", "info", "warning", "error"),
         default="info",
@@ -85,7 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         sizes = Sizes(**{name: getattr(options, name) for name in _SIZE_OPTIONS})
-        forwarder = Forwarder(options.run_dir.absolute(), sizes, options.fabric, options.netlink)
+        forwarder = Forwarder(
+            options.run_dir.absolute(), sizes, options.fabric, options.netlink, options.group
+        )
         uvloop.run(forwarder.run())
     except AgentError as error:
         print(f"error: {error}", file=sys.stderr)

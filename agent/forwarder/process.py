@@ -41,11 +41,16 @@ class Forwarder:
         sizes: Sizes,
         fabric: str | None = None,
         netlink_family: int | None = None,
+        group: int | None = None,
     ) -> None:
-        """`netlink_family`: serve as the kernel module does, with this number, no socket."""
+        """`netlink_family`: serve as the kernel module does, with this number, no socket.
+
+        `group`: its members may have an agent here, besides root and our own user.
+        """
         sizes.check()
         self._run_dir = run_dir
-        self._lock = _claim(run_dir)
+        self._group = group
+        self._lock = _claim(run_dir, group)
         self._datapath = _make_datapath(run_dir, sizes)
         self._ports = Ports(self._datapath, run_dir, Opener(run_dir, fabric))
         self._control = Control(self._datapath, self._ports, sizes, run_dir)
@@ -62,7 +67,7 @@ class Forwarder:
         greet = self._ports.greet_agent
         if netlink_family is None:
             path = self._run_dir / rundir.CONTROL
-            return ControlServer(path, answered, greet, self._datapath.flow_serve)
+            return ControlServer(path, answered, greet, self._datapath.flow_serve, self._group)
         module = ModuleStart(answered)
         port_file = self._run_dir / rundir.NETLINK_PORT
         return NetlinkServer(port_file, module.answer, greet, family=netlink_family)
@@ -109,10 +114,10 @@ class Forwarder:
         os.close(self._lock)
 
 
-def _claim(run_dir: Path) -> int:
+def _claim(run_dir: Path, group: int | None) -> int:
     """Make the run directory ours. ConfigError when another forwarder serves it."""
     try:
-        rundir.prepare(run_dir)
+        rundir.prepare(run_dir, group)
         descriptor = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise ConfigError(f"run directory {run_dir}: {error.strerror}") from None

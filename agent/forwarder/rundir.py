@@ -1,10 +1,13 @@
-"""The run directory: its mode, the shared table files, what is removed at the end."""
+"""The run directory: who may enter it, the shared table files, what is removed at the end."""
 
 from __future__ import annotations
 
 import mmap
 import os
+import stat
 from pathlib import Path
+
+from agent.errors import ConfigError
 
 CONTROL = "dpdk_netlink"
 NETLINK_PORT = "netlink_port"
@@ -15,12 +18,29 @@ BRIDGE_TABLE = "bridge.shmem"
 
 SOCKET_MODE = 0o660
 _DIRECTORY_MODE = 0o750
+_GROUP_MODE = 0o2770
+"""What is made in the directory then belongs to its group."""
 _TABLE_MODE = 0o640
 
 
-def prepare(path: Path) -> None:
-    """Make the directory (0750) if it is not there; an existing one is kept as it is."""
+def prepare(path: Path, group: int | None = None) -> None:
+    """Make the directory (0750) if it is not there; an existing one is kept as it is.
+
+    Members of `group` may have an agent in it. OSError. ConfigError where strangers could put
+    sockets of theirs in the place of ours.
+    """
     path.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+    if group is not None:
+        os.chown(path, -1, group)
+        path.chmod(_GROUP_MODE)
+    status = path.stat()
+    if group is None and status.st_uid not in (0, os.geteuid()):
+        raise ConfigError(
+            f"run directory {path}: it belongs to user {status.st_uid}; --group lets the members "
+            "of a group have an agent there"
+        )
+    if status.st_mode & stat.S_IWOTH:
+        raise ConfigError(f"run directory {path}: everybody may write there; chmod o-w")
 
 
 def create_table(path: Path, entries: int, entry_size: int) -> mmap.mmap:

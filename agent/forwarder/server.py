@@ -32,6 +32,8 @@ PAUSE_ABOVE = 256 << 10
 STALL_SECONDS = 30.0
 FLOW_ROOM = 64 << 10
 """Bytes of replies to flow requests that are made in one call."""
+_SO_PEERGROUPS = 59
+_MOST_GROUPS = 256
 _UNTYPED_HEADERS = 8
 """Generic netlink and attribute header, which frames of a low type carry all the same."""
 
@@ -140,7 +142,8 @@ class Session(asyncio.Protocol):
 class ControlServer:
     """Listens on a path and serves requests with `answer`; `greet` is told of each new client.
 
-    `flows` sees the bytes first and answers what it can.
+    `flows` sees the bytes first and answers what it can. Clients are root, our own user, or
+    members of `group`.
     """
 
     def __init__(
@@ -149,11 +152,13 @@ class ControlServer:
         answer: Answer,
         greet: Callable[[], None] = lambda: None,
         flows: ServeFlows = no_flows,
+        group: int | None = None,
     ) -> None:
         self.answer = answer
         self.flows = flows
         self._greet = greet
         self._path = path
+        self._group = group
         self._sessions: set[Session] = set()
         self._listener: asyncio.Server | None = None
 
@@ -184,11 +189,11 @@ class ControlServer:
         rundir.remove(self._path)
 
     def admit(self, session: Session, peer: socket.socket) -> str:
-        """Take a new client in; else the reason why not. The peer must be us or root."""
+        """Take a new client in; else the reason why not."""
         if len(self._sessions) >= MAX_CLIENTS:
             return f"there are {MAX_CLIENTS} already"
         uid = _peer_uid(peer)
-        if uid not in (0, os.geteuid()):
+        if uid not in (0, os.geteuid()) and self._group not in _peer_groups(peer):
             return f"it runs as user {uid}"
         self._sessions.add(session)
         self._greet()
@@ -200,6 +205,19 @@ class ControlServer:
 
 
 def _peer_uid(peer: socket.socket) -> int:
-    raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _, uid, _ = struct.unpack("3i", raw)
+    _, uid, _ = struct.unpack("3i", _option(peer, socket.SO_PEERCRED, struct.calcsize("3i")))
     return int(uid)
+
+
+def _peer_groups(peer: socket.socket) -> frozenset[int]:
+    """The group of a client and the further ones, as of when it connected."""
+    _, _, first = struct.unpack("3i", _option(peer, socket.SO_PEERCRED, struct.calcsize("3i")))
+    try:
+        raw = _option(peer, _SO_PEERGROUPS, _MOST_GROUPS * 4)
+    except OSError:  # more than a list of a sane length, or none are told
+        raw = b""
+    return frozenset({first, *struct.unpack(f"{len(raw) // 4}I", raw)})
+
+
+def _option(peer: socket.socket, option: int, size: int) -> bytes:
+    return peer.getsockopt(socket.SOL_SOCKET, option, size)

@@ -68,7 +68,7 @@ class Heartbeat:
         """Begin to beat. OSError when a file in the run directory cannot be written."""
         loop = asyncio.get_running_loop()
         self._file.write_text(f"{os.getpid()}\n")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         self._stacks = os.open(self._stacks_path, flags, 0o640)
         loop.add_signal_handler(DUMP_SIGNAL, self._dump_tasks)
         # On top of the loop's own handler, which comes when the loop turns again.

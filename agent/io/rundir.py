@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 from agent.errors import ConfigError
 
 _MODE = 0o750
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class RunDir:
-    """Hold the directory for this process; ConfigError if another agent does, or it cannot be."""
+    """Hold the directory for this process; ConfigError if another agent does, or it cannot be.
+
+    Nor may strangers be able to put sockets of theirs in the place of the datapath's and ours.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         lock = path / "agent.lock"
         try:
             path.mkdir(mode=_MODE, parents=True, exist_ok=True)
-            self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            _check(path)
+            self._lock = os.open(lock, _FLAGS, 0o640)
         except OSError as error:
             raise ConfigError(f"run directory {path}: {error.strerror}") from None
         try:
@@ -37,3 +43,11 @@ class RunDir:
     def close(self) -> None:
         """Let another agent have it. The lock file stays, for the next one."""
         os.close(self._lock)
+
+
+def _check(path: Path) -> None:
+    status = path.stat()
+    if status.st_uid not in (0, os.geteuid()):
+        raise ConfigError(f"run directory {path}: it belongs to user {status.st_uid}")
+    if status.st_mode & stat.S_IWOTH:
+        raise ConfigError(f"run directory {path}: everybody may write there; chmod o-w")

@@ -40,10 +40,10 @@ def map_file(path: str | os.PathLike[str], size: int | None = None) -> tuple[mma
     """Map a table file read-only, the whole of it or `size` bytes.
 
     A module's device must be told the size, which the datapath reports. OSError as from
-    open; WireError if the file is empty or shorter than `size`.
+    open, also for a symbolic link; WireError if the file is empty or shorter than `size`.
     """
     name = os.fspath(path)
-    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
         regular = stat.S_ISREG(status.st_mode)
