@@ -7,6 +7,7 @@ with back-off whenever the connection is lost. It decides nothing about the prot
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 from collections.abc import Callable, Sequence
 
@@ -45,7 +46,7 @@ class _Wire(asyncio.Protocol):
 
     def connection_lost(self, problem: Exception | None) -> None:
         if problem is not None:
-            log.warning("datapath connection failed", reason=reason_of(problem))
+            self._owner._failed(problem)
         if not self.lost.done():
             self.lost.set_result(None)
 
@@ -122,6 +123,11 @@ class KsyncConnection:
             transport.abort()
             self._session.disconnected(loop.time())
             self.kick()
+
+    def _failed(self, problem: Exception) -> None:
+        """The connection ended by itself."""
+        self._session.counters.overruns += getattr(problem, "errno", 0) == errno.ENOBUFS
+        log.warning("datapath connection failed", reason=reason_of(problem))
 
     def _received(self, data: bytes) -> None:
         self._session.receive(data, asyncio.get_running_loop().time())

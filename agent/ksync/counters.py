@@ -13,7 +13,9 @@ from agent.histogram import Histogram
 class Counters:
     """What happened since the start. Keys of `writes`: (kind's name, "add", "change", "del").
 
-    `latency`: from a frame of requests to the end of its reply, by the times of the calls.
+    `overruns`: connections that ended because the kernel had to drop an answer, counted by
+    the shell. `latency`: from a frame of requests to the end of its reply, by the times of
+    the calls.
     """
 
     writes: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -21,6 +23,7 @@ class Counters:
     nacks: Counter[int] = field(default_factory=Counter)
     timeouts: int = 0
     resyncs: int = 0
+    overruns: int = 0
     adopted: int = 0
     swept: int = 0
     unsendable: int = 0

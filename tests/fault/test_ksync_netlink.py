@@ -178,6 +178,7 @@ async def test_an_overrun_that_the_kernel_tells_of_is_made_up_for(
         monkeypatch.setattr(NetlinkTransport, "_collect", overrun)
         await owner.until(lambda: owner.count(InSync) == 1)
         assert owner.count(Lost) == 1
+        assert owner.session.counters.overruns == 1
         assert await programmed(tmp_path) == WANTED
 
 

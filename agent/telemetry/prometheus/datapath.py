@@ -163,6 +163,7 @@ def _ksync() -> Iterator[Group]:
 _EVENTS = {
     "timeouts": "Requests that the datapath did not answer in time",
     "resyncs": "Times that the connection was given up and the datapath read anew",
+    "overruns": "Connections that ended because the kernel dropped an answer for want of room",
     "adopted": "Objects of an earlier agent that were right as they were",
     "swept": "Objects of an earlier agent that were removed",
     "unsendable": "Objects too large to be sent",
