@@ -7,7 +7,6 @@ those that they know. Starts fast, so it imports little.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import datetime
 import http.client
 import json
@@ -25,11 +24,13 @@ from urllib.parse import quote
 
 from agent.cli.credentials import Credentials, add_options
 from agent.errors import UsageError
+from agent.io.safe_files import read_file, replace_file
 
 _PORT_TYPES = {"NovaVMPort": 0, "NameSpacePort": 1, "ESXiPort": 2}
 _REMOTE = 2
 _VIF_TYPES = ("Vrouter", "VhostUser")
 _TIMEOUT = 60.0
+_MOST_FILE = 1 << 20
 
 # Exit codes.
 _DONE = 0
@@ -257,19 +258,16 @@ class _Control:
     def _store(self, text: str) -> bool:
         draft = self._file.with_name(f".{self._file.name}.{os.getpid()}")
         try:
-            draft.write_text(text)
-            draft.replace(self._file)
+            replace_file(self._file, text.encode(), draft)
         except OSError as error:
             print(f"{self._file} cannot be written: {error.strerror}")
-            with contextlib.suppress(OSError):
-                draft.unlink()
             return False
         return True
 
     def _store_link_state(self, up: bool) -> None:
         """Keep the link state of a stored remote port for the agent's next start."""
         try:
-            record = json.loads(self._file.read_text())
+            record = json.loads(read_file(self._file, _MOST_FILE))
         except (OSError, ValueError):
             return
         if not isinstance(record, dict) or record.get("type") != _REMOTE:

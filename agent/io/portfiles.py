@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +15,7 @@ from uuid import UUID
 import structlog
 
 from agent.errors import ConfigError
+from agent.io.safe_files import read_file, replace_file
 from agent.rest import FileAction, StoredFile, WriteFile
 
 log = structlog.get_logger(__name__)
@@ -66,6 +69,11 @@ class PortFiles:
     def _load(self) -> list[StoredFile]:
         try:
             (self._directory / _CONTAINERS).mkdir(parents=True, exist_ok=True)
+            if self._directory.stat().st_mode & stat.S_IWOTH:
+                log.warning(
+                    "everybody may write to the port directory, and so plug ports; chmod o-w",
+                    directory=str(self._directory),
+                )
             return [file for path in self._paths() if (file := self._read(path))]
         except OSError as error:
             raise ConfigError(
@@ -87,8 +95,7 @@ class PortFiles:
 
     def _read(self, path: str) -> StoredFile | None:
         try:
-            with open(self._directory / path, "rb") as file:
-                text = file.read(_MAX_FILE + 1)
+            text = read_file(self._directory / path, _MAX_FILE + 1)
         except OSError as error:
             log.warning("stored port is skipped", path=path, reason=error.strerror)
             return None
@@ -110,20 +117,21 @@ class PortFiles:
                 )
 
     def _write(self, action: WriteFile) -> None:
-        path = self._directory / action.path
+        path = self._inside(action.path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.new")
-        try:
-            draft.write_bytes(action.text)
-            draft.replace(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                draft.unlink()
-            raise
+        replace_file(path, action.text, path.with_name(f".{path.name}.new"))
 
     def _remove(self, path: str) -> None:
-        file = self._directory / path
+        file = self._inside(path)
         file.unlink(missing_ok=True)
         if file.parent != self._directory:
             with contextlib.suppress(OSError):  # not empty: other ports of the VM are in it
                 file.parent.rmdir()
+
+    def _inside(self, path: str) -> Path:
+        """The file of that name; OSError where a link on the way leads out of the directory."""
+        file = self._directory / path
+        for parent in file.relative_to(self._directory).parents:
+            if (self._directory / parent).is_symlink() and parent != Path():
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(parent))
+        return file
