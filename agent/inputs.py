@@ -19,6 +19,9 @@ class HostSettings:
     fabric's default gateway; without an address the host has no underlay. `pkt0_transport`
     is a vifr_transport: 1 Ethernet (kernel), 3 socket (DPDK, embedded forwarder).
     `dhcp_relay`: ports in the fabric's network get their addresses from a server there.
+    `interface_transport` is that of the host's own interfaces and of VMs: 1 Ethernet, 2 PMD
+    (DPDK). There the fabric interface has left the kernel: `fabric_mac` and `fabric_device`,
+    the number of its PCI device, are what the file says of it (None, 0: ask the kernel).
     `encapsulations` are the tunnel types in order of preference while no
     global-vrouter-config says otherwise. `least_pair_length` is the shortest prefix that an
     allowed address pair may be, for IPv4; IPv6 ones may have as many addresses. VMs reach
@@ -33,6 +36,9 @@ class HostSettings:
     vhost_name: str = "vhost0"
     pkt0_name: str = "unix"
     pkt0_transport: int = 3
+    interface_transport: int = 1
+    fabric_mac: Mac | None = None
+    fabric_device: int = 0
     subnet_hosts_resolvable: bool = True
     dhcp_relay: bool = False
     encapsulations: tuple[str, ...] = ("MPLSoGRE",)

@@ -9,11 +9,16 @@ from agent.errors import ConfigError
 from agent.inputs import HostSettings
 from agent.io import pkt0_tap
 from agent.io.datapath import in_kernel
-from agent.settings import Settings
+from agent.settings import PciDevice, Settings
 from agent.topology import Host, Topology
+from agent.values import Mac
 
 _ETHERNET = 1
 """vifr_transport of a vif that is a network interface."""
+_PMD = 2
+"""That of one that DPDK drives, or of a vhost-user socket."""
+DPDK = "dpdk"
+"""The [DEFAULT] platform where the kernel knows neither the fabric interface nor those of VMs."""
 _ALL = ("MPLSoUDP", "MPLSoGRE", "VXLAN")
 
 
@@ -24,6 +29,9 @@ def host_settings(settings: Settings, topology: Topology | None) -> HostSettings
     """
     host = standalone_host(settings, topology)
     interfaces = settings.get("VIRTUAL-HOST-INTERFACE", "physical_interface", tuple)
+    devices = settings.get("DEFAULT", "physical_interface_address", tuple)
+    if not interfaces and settings.get("DEFAULT", "platform", str) == DPDK:
+        interfaces = tuple(map(str, devices))
     if not interfaces and host is None:
         raise ConfigError(
             "[VIRTUAL-HOST-INTERFACE] physical_interface is missing: name the fabric interface"
@@ -43,9 +51,24 @@ def host_settings(settings: Settings, topology: Topology | None) -> HostSettings
         metadata_port=settings.get("METADATA", "metadata_proxy_port", int),
         mirror_port=settings.get("DEFAULT", "mirror_client_port", int),
     )
-    if not in_kernel(settings.get("DEFAULT", "platform", str)):
+    platform = settings.get("DEFAULT", "platform", str)
+    if platform == DPDK:
+        return _without_kernel(made, settings)
+    if not in_kernel(platform):
         return made
     return replace(made, pkt0_name=pkt0_tap.NAME, pkt0_transport=_ETHERNET)
+
+
+def _without_kernel(made: HostSettings, settings: Settings) -> HostSettings:
+    """A host whose fabric interface and VMs are DPDK's."""
+    devices: tuple[PciDevice, ...] = settings.get("DEFAULT", "physical_interface_address", tuple)
+    macs: tuple[Mac, ...] = settings.get("DEFAULT", "physical_interface_mac", tuple)
+    return replace(
+        made,
+        interface_transport=_PMD,
+        fabric_mac=macs[0] if macs else None,
+        fabric_device=devices[0].number if devices else 0,
+    )
 
 
 def host_name(settings: Settings) -> str:

@@ -146,8 +146,10 @@ def means_absent(kind: Kind, delete: DatapathMessage, code: int) -> bool:
     return code in _ABSENT.get(kind, _MISSING)
 
 
-def _vif_replaced(old: VrInterfaceReq, new: VrInterfaceReq) -> bool:
+def _vif_replaced(old: VrInterfaceReq, new: VrInterfaceReq, dumped: bool) -> bool:
     """The datapath ignores these members in a change; 0 or "" in a dump means "not told"."""
+    if not dumped and old.vifr_vhostuser_mode != new.vifr_vhostuser_mode:
+        return True
     if old.vifr_type != new.vifr_type or (old.vifr_name and old.vifr_name != new.vifr_name):
         return True
     # A NIC keeps its own address, whatever was asked.
@@ -166,10 +168,13 @@ def _nexthop_replaced(old: VrNexthopReq, new: VrNexthopReq) -> bool:
     return bool(old.nhr_encap) and len(old.nhr_encap) != len(new.nhr_encap)
 
 
-def needs_recreation(old: DatapathMessage, new: DatapathMessage) -> bool:
-    """True if the datapath cannot change `old` into `new`: it must be deleted and added."""
+def needs_recreation(old: DatapathMessage, new: DatapathMessage, *, dumped: bool = False) -> bool:
+    """True if the datapath cannot change `old` into `new`: it must be deleted and added.
+
+    `dumped`: the datapath told `old`, and it tells less than it was told.
+    """
     if isinstance(old, VrInterfaceReq) and isinstance(new, VrInterfaceReq):
-        return _vif_replaced(old, new)
+        return _vif_replaced(old, new, dumped)
     if isinstance(old, VrNexthopReq) and isinstance(new, VrNexthopReq):
         return _nexthop_replaced(old, new)
     return False

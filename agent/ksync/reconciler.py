@@ -259,7 +259,8 @@ class Reconciler:
         if record.programmed is None:
             return False
         if record.desired is not None and record.differs:
-            if needs_recreation(record.programmed, record.desired.message):
+            dumped = record.programmed_key is None
+            if needs_recreation(record.programmed, record.desired.message, dumped=dumped):
                 return True
             if record.in_use and record.programmed_key not in (None, record.key):
                 return True

@@ -42,6 +42,7 @@ class Transport(IntEnum):
     """vifr_transport."""
 
     ETHERNET = 1
+    PMD = 2
     SOCKET = 3
 
 
@@ -143,6 +144,7 @@ class Vif:
 
     `mirror` is the index of the mirror to which its packets are copied, with metadata for
     what comes in and what goes out; `qos` is the index of its QoS map or -1.
+    `vhostuser_mode` counts for PMD: the datapath is client (0) or server (1) of its socket.
     """
 
     key: Key
@@ -165,6 +167,7 @@ class Vif:
     mirrored_in: bytes = b""
     mirrored_out: bytes = b""
     qos: int = -1
+    vhostuser_mode: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ def _vif(row: Vif) -> DatapathMessage:
         vifr_ip6_u=upper,
         vifr_ip6_l=lower,
         vifr_qos_map_index=row.qos,
+        vifr_vhostuser_mode=row.vhostuser_mode,
         vifr_cross_connect_idx=() if row.cross_connect is None else (row.cross_connect,),
         vifr_mir_id=row.mirror or 0,
         vifr_in_mirror_md=row.mirrored_in,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
+from agent.inputs import HostSettings
 from agent.objects import Key, Kind
 from agent.oper import nexthop
 from agent.oper.datapath import (
@@ -50,20 +51,39 @@ VMI_NEXTHOPS = (
 def fabric(view: View) -> Fabric | None:
     """The host's side; None while the fabric interface does not exist."""
     host = view.read(HOST, None)
-    link = view.read(LINK, host.fabric_interface)
-    if link is None:
+    mac = _fabric_mac(view, host)
+    if mac is None:
         return None
     return Fabric(
         FABRIC_VIF,
         VHOST_VIF,
         PKT0_VIF,
         host.fabric_interface,
-        link.mac,
+        mac,
         VRRP_MAC,
         host.address.ip if host.address else None,
         host.address.network if host.address else None,
         host.gateway,
     )
+
+
+def _fabric_mac(view: View, host: HostSettings) -> Mac | None:
+    """The MAC address of the fabric interface, which vhost0 has too.
+
+    The kernel does not know an interface that DPDK drives.
+    """
+    if host.fabric_mac is not None:
+        return host.fabric_mac
+    link = view.read(LINK, host.fabric_interface)
+    if link is None and host.interface_transport == Transport.PMD:
+        link = view.read(LINK, host.vhost_name)
+    return link.mac if link else None
+
+
+def _fabric_number(view: View, host: HostSettings) -> int:
+    """What the datapath knows the fabric interface by: the PCI device, else the kernel's index."""
+    link = view.read(LINK, host.fabric_interface)
+    return host.fabric_device or (link.index if link else 0)
 
 
 def output(view: View) -> Output:
@@ -96,8 +116,7 @@ def _row(view: View) -> Fabric:
 
 def fabric_vif(view: View) -> Vif:
     """vif 0, the physical interface."""
-    row = _row(view)
-    link = view.read(LINK, row.interface)
+    row, host = _row(view), view.read(HOST, None)
     return Vif(
         Key(Kind.VIF, "fabric"),
         FABRIC_VIF,
@@ -105,7 +124,8 @@ def fabric_vif(view: View) -> Vif:
         VifType.PHYSICAL,
         VifFlag.L3 | VifFlag.L2 | VifFlag.VHOST_PHYS | VifFlag.ETREE_ROOT,
         row.mac,
-        os_index=link.index if link else 0,
+        host.interface_transport,
+        _fabric_number(view, host),
         vrf=UNDERLAY.index,
         nexthop=view(fabric_nexthop).index,
     )
@@ -115,7 +135,7 @@ def vhost_vif(view: View) -> Vif:
     """vif 1, the host's own interface."""
     host = view.read(HOST, None)
     link = view.read(LINK, host.vhost_name)
-    under = view.read(LINK, host.fabric_interface)
+    under = _fabric_number(view, host)
     return Vif(
         Key(Kind.VIF, "vhost"),
         VHOST_VIF,
@@ -123,11 +143,12 @@ def vhost_vif(view: View) -> Vif:
         VifType.HOST,
         VifFlag.L3 | VifFlag.DHCP | VifFlag.ETREE_ROOT,
         VRRP_MAC,
-        os_index=link.index if link else 0,
+        host.interface_transport,
+        link.index if link else 0,
         vrf=UNDERLAY.index,
         nexthop=view(vhost_nexthops)[0][0].index,
         ip=host.address.ip if host.address else None,
-        cross_connect=under.index if under else None,
+        cross_connect=under or None,
         refs=(Key(Kind.VIF, "fabric"),),
     )
 

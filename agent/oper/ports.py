@@ -8,20 +8,22 @@ from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
 from agent.ifmap import Identity, NodeRef, uuid_of
-from agent.inputs import ContainerPort
+from agent.inputs import ContainerPort, PluggedPort
+from agent.oper.datapath import Transport
 from agent.oper.incremental import View
-from agent.oper.world import BY_UUID, CONTAINERS, PORT, PORTS, neighbours, node
+from agent.oper.world import BY_UUID, CONTAINERS, HOST, PORT, PORTS, neighbours, node
 from agent.values import Mac
 
 _NIL = UUID(int=0)
-_REMOTE = 2
+_NAMESPACE, _REMOTE = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """What plugging says of a VMI; addresses are hints that configuration overrides.
 
-    `needs_device`: the interface forwards only while its device exists and is up.
+    `needs_device`: the interface forwards only while its device exists and is up. Not so
+    with PMD as `transport`, where it has a vhost-user socket, of the name `device`.
     """
 
     uuid: UUID
@@ -34,6 +36,8 @@ class Attachment:
     ip: IPv4Address | None = None
     ip6: IPv6Address | None = None
     tx_vlan_id: int | None = None
+    transport: Transport = Transport.ETHERNET
+    vhostuser_mode: int = 0
 
 
 def plugged(view: View) -> tuple[UUID, ...]:
@@ -46,22 +50,32 @@ def attachment(view: View, uuid: UUID) -> Attachment | None:
     """How the VMI is attached; a port wins over a container that names the same VMI."""
     port = view.read(PORT, uuid)
     if port is not None:
+        transport = _transport(view, port)
         return Attachment(
             uuid,
             port.system_name,
             port.instance_uuid,
             port.display_name,
             port.link_state,
-            port.port_type != _REMOTE,
+            port.port_type != _REMOTE and transport != Transport.PMD,
             port.mac,
             None if port.ip.is_unspecified else port.ip,
             None if port.ip6.is_unspecified else port.ip6,
             None if port.tx_vlan_id == 0xFFFF else port.tx_vlan_id,
+            transport,
+            port.vhostuser_mode if transport == Transport.PMD else 0,
         )
     container = view(containers).get(uuid)
     if container is None:
         return None
     return Attachment(uuid, container.host_ifname, container.vm_uuid, container.vm_name)
+
+
+def _transport(view: View, port: PluggedPort) -> Transport:
+    """How the datapath reaches a port; namespaces and remote ports have network interfaces."""
+    if port.port_type in (_NAMESPACE, _REMOTE):
+        return Transport.ETHERNET
+    return Transport(view.read(HOST, None).interface_transport)
 
 
 def containers(view: View) -> Mapping[UUID, ContainerPort]:

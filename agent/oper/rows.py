@@ -101,7 +101,8 @@ class Vmi:
     `subnet` is the IPAM subnet that contains `ip`, None when there is none. `dhcp_relay`: a
     server on the fabric gives it its address. `others` are its further addresses that are
     routed to it, `private` those of all that only this host shall know, `pairs` what else it
-    may use.
+    may use. `transport` is a vifr_transport; with PMD (DPDK) it has a vhost-user socket instead
+    of a device, whose client (`vhostuser_mode` 0) or server (1) is the datapath.
     """
 
     uuid: UUID
@@ -131,6 +132,8 @@ class Vmi:
     others: tuple[Address, ...] = ()
     private: tuple[Address, ...] = ()
     pairs: tuple[AddressPair, ...] = ()
+    transport: int = 1
+    vhostuser_mode: int = 0
 
     @property
     def addresses(self) -> tuple[Address, ...]:

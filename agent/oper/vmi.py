@@ -12,6 +12,7 @@ from agent.inputs import GraphNode, Link
 from agent.objects import Key, Kind
 from agent.oper import ids
 from agent.oper.address_pairs import address_pairs
+from agent.oper.datapath import Transport
 from agent.oper.fabric import FABRIC_VRF
 from agent.oper.incremental import View
 from agent.oper.instances import plain_instance
@@ -153,7 +154,8 @@ def vmi(view: View, uuid: UUID) -> Vmi | None:
     if attached is None:
         return None
     device = attached.device
-    link = view.read(LINK, device)
+    # A vhost-user socket is none of the kernel's interfaces, whatever has its name.
+    link = view.read(LINK, device) if attached.transport != Transport.PMD else None
     found = view(config, uuid)
     try:
         number = ids.index(view, vif_key(uuid, device), lambda: [device_recognition(device)])
@@ -194,6 +196,8 @@ def _unconfigured(attached: Attachment, number: int, link: Link | None, reason: 
         None,
         None,
         tx_vlan_id=attached.tx_vlan_id,
+        transport=attached.transport,
+        vhostuser_mode=attached.vhostuser_mode,
     )
 
 
@@ -274,6 +278,8 @@ def _joined(
         others=tuple(one for one in found.others if l3 and _has_primary(found, one.version)),
         private=found.private,
         pairs=_pairs(view, attached.uuid, found, found.mac or attached.mac) if l3 else (),
+        transport=attached.transport,
+        vhostuser_mode=attached.vhostuser_mode,
     )
 
 

@@ -83,9 +83,11 @@ def _vif(view: View, row: Vmi, made: VmiNexthops | None) -> Vif:
         VifType.VIRTUAL,
         VifFlag.ETREE_ROOT | VifFlag.L3 | VifFlag.L2 | VifFlag.DHCP,
         VRRP_MAC,
-        os_index=row.os_index,
+        row.transport,
+        row.os_index,
         ip=row.ip,
         ip6=row.ip6,
+        vhostuser_mode=row.vhostuser_mode,
     )
     if made is None or row.vn is None or row.vrf is None:
         return vif

@@ -7,7 +7,7 @@ environment read. What the table does not know is warned of and otherwise passed
 """
 
 from agent.settings.finding import Finding, Severity
-from agent.settings.kinds import Server
+from agent.settings.kinds import PciDevice, Server
 from agent.settings.option import Option, Reload
 from agent.settings.overrides import Override, of_environment, of_words, unknown_variables, variable
 from agent.settings.reading import Examined, differing, examine, parse
@@ -20,6 +20,7 @@ __all__ = [
     "Finding",
     "Option",
     "Override",
+    "PciDevice",
     "Reload",
     "Server",
     "Settings",

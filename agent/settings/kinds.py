@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_address
 from typing import Any
 
+from agent.values import Mac
+
 Convert = Callable[[str], Any]
 
 
@@ -33,6 +35,24 @@ class Server:
 
     def __str__(self) -> str:
         return f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class PciDevice:
+    """A PCI device: domain, bus, device and function."""
+
+    domain: int
+    bus: int
+    device: int
+    function: int
+
+    @property
+    def number(self) -> int:
+        """As vifr_os_idx carries it."""
+        return self.domain << 16 | self.bus << 8 | self.device << 3 | self.function
+
+    def __str__(self) -> str:
+        return f"{self.domain:04x}:{self.bus:02x}:{self.device:02x}.{self.function}"
 
 
 def number(low: int, high: int) -> Kind:
@@ -136,6 +156,21 @@ def _networks(text: str) -> tuple[IPv4Network, ...]:
     return tuple(IPv4Network(word, strict=False) for word in text.split())
 
 
+def _pci_devices(text: str) -> tuple[PciDevice, ...]:
+    return tuple(_pci_device(word) for word in text.split())
+
+
+def _pci_device(word: str) -> PciDevice:
+    found = re.fullmatch(r"([0-9a-f]{4}):([0-9a-f]{2}):([01][0-9a-f])\.([0-7])", word.lower())
+    if found is None:
+        raise ValueError("expected PCI addresses, such as 0000:04:00.0")
+    return PciDevice(*(int(part, 16) for part in found.groups()))
+
+
+def _macs(text: str) -> tuple[Mac, ...]:
+    return tuple(Mac.parse(word) for word in text.split())
+
+
 TEXT = Kind("a text", str.strip)
 WORDS = Kind("words with blanks between", lambda text: tuple(text.split()), many=True)
 FLAG = Kind("true or false", _flag, switch=True)
@@ -148,4 +183,6 @@ DEVICE = Kind("the name of a network interface", _device)
 LISTEN_ADDRESS = Kind("an address of this host", lambda text: str(ip_address(text.strip())))
 ADDRESSES = Kind("IPv4 addresses with blanks between", _addresses, many=True)
 NETWORKS = Kind("IPv4 prefixes with blanks between", _networks, many=True)
+PCI_DEVICES = Kind("PCI addresses with blanks between", _pci_devices, many=True)
+MACS = Kind("MAC addresses with blanks between", _macs, many=True)
 PORT_RANGE = Kind("FIRST-LAST", _port_range)

@@ -58,6 +58,8 @@ bgp_as_a_service_port_range = 50000-50100
         ("[VIRTUAL-HOST-INTERFACE]\nname =\n", ["name = : expected the name of a network"]),
         ("[DEFAULT]\nrest_ip = localhost\n", ["[DEFAULT] rest_ip = localhost: "]),
         ("[CONTROL-NODE]\nservers = host:1:2\n", ["[CONTROL-NODE] servers"]),
+        ("[DEFAULT]\nphysical_interface_address = eth0\n", ["such as 0000:04:00.0"]),
+        ("[DEFAULT]\nphysical_interface_mac = 00:1b\n", ["not a MAC address: '00:1b'"]),
         ("[DNS]\nservers = 10.0.0.1:0\n", ["[DNS] servers = 10.0.0.1:0: expected 1 to 65535"]),
         ("[SERVICES]\nbgp_as_a_service_port_range = 9-1\n", ["a-b"]),
         ("[GATEWAY-0]\ninterface = vgw\n", ["agent.conf: [GATEWAY-0] routing_instance is missing"]),

@@ -238,6 +238,9 @@ def _rows(control: Control, request: VrInterfaceReq) -> Iterator[tuple[Message, 
 
 
 def _os_index(control: Control, idx: int, record: VrInterfaceReq) -> int:
+    """That of the interface in use; of a PMD it is what the agent said, a PCI device's number."""
+    if record.vifr_transport == Transport.PMD:
+        return max(record.vifr_os_idx, 0)
     device = control.ports.device(idx)
     if device is not None and device.index > 0:
         return device.index

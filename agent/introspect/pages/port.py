@@ -32,6 +32,7 @@ from agent.introspect.pages.shown import (
 from agent.introspect.slices import pause, sliced
 from agent.ksync.record import RecordView
 from agent.objects import Identity, Kind
+from agent.oper.datapath import Transport
 from agent.oper.flow_rows import FlowPort
 from agent.oper.rows import Vmi
 from agent.sandesh.vrouter import SandeshOp, VrInterfaceReq
@@ -88,6 +89,9 @@ def _facts(node: Node, row: Vmi) -> Facts:
 
 
 def _link_state(row: Vmi) -> str:
+    if row.transport == Transport.PMD:
+        role = "server" if row.vhostuser_mode else "client"
+        return f"vhost-user socket uvh_vif_{row.name}, of which the datapath is the {role}"
     return f"interface {row.os_index} of the host" if row.os_index else "not on this host"
 
 

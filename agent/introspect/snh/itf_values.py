@@ -115,7 +115,7 @@ def _state(row: Vmi) -> dict[str, object]:
         "config_name": row.config_name,
         "type": "vport",
         "vmi_type": "Virtual Machine",
-        "transport": "Ethernet",
+        "transport": _TRANSPORTS.get(row.transport, ""),
         "fabric_port": "NotFabricPort",
         "active": active(row.active, row.reason),
         "ipv4_active": active(row.ip4_active, row.reason),

@@ -187,6 +187,7 @@ NEXTHOP = VrNexthopReq(nhr_id=14, nhr_type=2, nhr_flags=1, nhr_encap=bytes(14))
         (VIF, {"vifr_mac": b"\1" * 6}, True),
         (VIF, {"vifr_os_idx": 13}, True),
         (VIF, {"vifr_transport": 2}, True),
+        (VIF, {"vifr_vhostuser_mode": 1}, True),
         (VIF, {"vifr_vrf": 5, "vifr_flags": 0x40, "vifr_mtu": 1400}, False),
         (VIF.replace(vifr_name="", vifr_os_idx=0, vifr_transport=0), VIF.to_dict(), False),
         (VIF.replace(vifr_type=2), {"vifr_mac": b"\1" * 6}, False),
@@ -200,3 +201,9 @@ NEXTHOP = VrNexthopReq(nhr_id=14, nhr_type=2, nhr_flags=1, nhr_encap=bytes(14))
 )
 def test_needs_recreation(old, changes, recreated):
     assert needs_recreation(old, old.replace(**changes)) is recreated
+
+
+def test_a_dump_does_not_tell_who_serves_a_vhost_user_socket():
+    wanted = VIF.replace(vifr_vhostuser_mode=1, vifr_vrf=5)
+    assert not needs_recreation(VIF, wanted, dumped=True)
+    assert needs_recreation(VIF, wanted.replace(vifr_transport=2), dumped=True)
