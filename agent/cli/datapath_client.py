@@ -68,8 +68,13 @@ class DatapathClient:
 
     @classmethod
     def connect(cls, directory: Path, timeout: float = TIMEOUT) -> Self:
-        """Connect to `directory`/dpdk_netlink; UsageError says what to do when it fails."""
+        """Connect to `directory`/dpdk_netlink; UsageError says what to do when it fails.
+
+        Where there is `directory`/netlink_port instead, by netlink to that port.
+        """
         path = directory / CONTROL
+        if not path.exists() and (directory / netlink.PORT_FILE).exists():
+            return cls._connect_process(directory / netlink.PORT_FILE, timeout)
         stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         stream.settimeout(timeout)
         try:
@@ -86,6 +91,20 @@ class DatapathClient:
             stream.close()
             raise UsageError(f"cannot connect to {path}: {error.strerror or error}") from None
         return cls(stream, timeout)
+
+    @classmethod
+    def _connect_process(cls, file: Path, timeout: float) -> Self:
+        """Connect to the process whose netlink port a file tells. UsageError: it has gone."""
+        try:
+            connected = genetlink.connect(netlink.port_in(file))
+            connected.settimeout(timeout)
+            number = genetlink.family_number(connected, genetlink.FAMILY_NAME)
+        except OSError as error:
+            raise UsageError(
+                f"no datapath at the port in {file}: {netlink.reason(error)}; "
+                "start vrouter-forwarder --netlink or pass --sock-dir"
+            ) from None
+        return cls(connected, timeout, family=number)
 
     @classmethod
     def connect_kernel(cls, name: str, *, timeout: float = TIMEOUT) -> Self:

@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.io.netlink_sockets import PORT_FILE
+
 CONFIGURATION = Path("/etc/contrail/contrail-vrouter-agent.conf")
 CONTROL = "dpdk_netlink"
 ENVIRONMENT = "VROUTER_RUN_DIR"
@@ -35,10 +37,14 @@ def find(sock_dir: str | None, configuration: Path = CONFIGURATION) -> Place:
     if chosen:
         return Place((Path(chosen),))
     directories = [Path(name) for name in DEFAULT_DIRECTORIES]
-    there = tuple(path for path in directories if (path / CONTROL).exists())
+    there = tuple(path for path in directories if _served(path))
     if platform(configuration) in _ON_A_SOCKET:
         return Place(there or (directories[-1],))
     return Place(there, kernel=True)
+
+
+def _served(directory: Path) -> bool:
+    return (directory / CONTROL).exists() or (directory / PORT_FILE).exists()
 
 
 def platform(configuration: Path = CONFIGURATION) -> str:

@@ -6,7 +6,16 @@ import errno
 import os
 
 from agent.errors import DatapathError
-from agent.io.netlink_sockets import GENERIC, KERNEL, READ_SIZE, RECEIVE_BUFFER, ROUTE, connect
+from agent.io.netlink_sockets import (
+    GENERIC,
+    KERNEL,
+    PORT_FILE,
+    READ_SIZE,
+    RECEIVE_BUFFER,
+    ROUTE,
+    connect,
+    port_in,
+)
 from agent.sandesh.framing import NLMSG_ERROR, Frame
 from agent.sandesh.genetlink import NESTED, attribute, attributes, refusal
 
@@ -14,12 +23,14 @@ __all__ = [
     "GENERIC",
     "KERNEL",
     "NESTED",
+    "PORT_FILE",
     "READ_SIZE",
     "RECEIVE_BUFFER",
     "ROUTE",
     "attribute",
     "attributes",
     "connect",
+    "port_in",
     "reason",
     "refuse",
 ]

@@ -15,12 +15,10 @@ from typing import Protocol, TypeVar
 
 from agent.errors import WireError
 from agent.io.netlink import PROBE_SECONDS, RECEIVE_BUFFER, NetlinkCounters, NetlinkTransport
-from agent.io.netlink_sockets import KERNEL
+from agent.io.netlink_sockets import KERNEL, PORT_FILE, port_in
 from agent.sandesh.genetlink import FAMILY_NAME
 
 SOCKET = "dpdk_netlink"
-PORT_FILE = "netlink_port"
-"""In the run directory of a forwarder that serves netlink: its port id, as decimal digits."""
 _ON_A_SOCKET = {"dpdk", "nic"}
 _IN_THE_KERNEL = {"kernel", "host"}
 
@@ -79,12 +77,7 @@ class NetlinkAddress:
         return transport, protocol
 
     def _port(self) -> int:
-        if self.port_file is None:
-            return KERNEL
-        text = self.port_file.read_text(errors="replace").strip()
-        if not text.isdecimal() or not 0 < int(text) < 1 << 32:
-            raise OSError(errno.EINVAL, f"{self.port_file}: expected a netlink port id")
-        return int(text)
+        return KERNEL if self.port_file is None else port_in(self.port_file)
 
     def __str__(self) -> str:
         return f"netlink port of {self.port_file}" if self.port_file else f"kernel {self.family}"

@@ -6,12 +6,15 @@ import contextlib
 import errno
 import os
 import socket
+from pathlib import Path
 
 ROUTE, GENERIC = 0, 16
 KERNEL = 0
 """The kernel's own port id."""
 RECEIVE_BUFFER = 1 << 20
 READ_SIZE = 1 << 17
+PORT_FILE = "netlink_port"
+"""In the run directory of a forwarder that serves netlink: its port id, as decimal digits."""
 _SO_RCVBUFFORCE = 33
 
 
@@ -37,3 +40,11 @@ def widen(made: socket.socket, size: int) -> None:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
     with contextlib.suppress(PermissionError):
         made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
+
+
+def port_in(file: Path) -> int:
+    """The port id that a file tells. OSError, also for what is none."""
+    text = file.read_text(errors="replace").strip()
+    if not text.isdecimal() or not 0 < int(text) < 1 << 32:
+        raise OSError(errno.EINVAL, f"{file}: expected a netlink port id")
+    return int(text)

@@ -23,6 +23,7 @@ from agent.cli.datapath_client import DatapathClient
 from agent.cli.locate import Place, find, platform
 from agent.errors import DatapathError, UsageError, WireError
 from agent.sandesh.framing import kernel_reply_frames
+from agent.sandesh.genetlink import family_description
 from agent.sandesh.vrouter import (
     SandeshOp,
     VrFlowTableData,
@@ -323,6 +324,8 @@ def test_without_a_platform_sockets_come_before_the_kernel(
     assert find(None, absent) == Place((directories[1],), kernel=True)
     (directories[0] / "dpdk_netlink").touch()
     assert find(None, absent) == Place(directories, kernel=True)
+    (directories[0] / "dpdk_netlink").rename(directories[0] / "netlink_port")
+    assert find(None, absent) == Place(directories, kernel=True)
 
 
 def test_on_dpdk_there_is_no_kernel(directories: tuple[Path, Path], tmp_path: Path) -> None:
@@ -346,6 +349,24 @@ def test_a_dead_socket_is_passed_over(tmp_path: Path) -> None:
             assert not connected.kernel
     with pytest.raises(UsageError, match=f"no datapath at {dead}"):
         DatapathClient.open(Place((dead,), kernel=False))
+
+
+def test_a_process_that_serves_netlink(kernel: Kernel, tmp_path: Path) -> None:
+    (tmp_path / "netlink_port").write_text(f"{kernel.port}\n")
+    described = family_description(FAMILY, 9, seq=0, pid=0)
+    good = kernel_reply_frames([VrResponse(h_op=4).encode()], family=FAMILY, seq=0, pid=0)
+    kernel.answer([described], good)
+    with DatapathClient.connect(tmp_path) as connected:
+        assert connected.request(VrMplsReq().encode()) == (0, [])
+
+
+@pytest.mark.parametrize("port", ["4294967295", "none"])
+def test_a_process_that_served_netlink(tmp_path: Path, port: str) -> None:
+    (tmp_path / "netlink_port").write_text(port)
+    with pytest.raises(
+        UsageError, match=r"no datapath at the port in .*vrouter-forwarder --netlink"
+    ):
+        DatapathClient.connect(tmp_path)
 
 
 def test_a_tool_without_any_datapath(
