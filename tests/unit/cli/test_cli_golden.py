@@ -248,17 +248,17 @@ def test_nh_asks_byte_for_byte_what_the_original_asks(datapath: Datapath, here: 
 
 NH_LIST = """\
 Id:0          Type:Drop           Fmly: AF_INET  Rid:0  Ref_cnt:1021       Vrf:0
-              Flags:Valid,
+              Flags:Valid, 
 
 Id:3          Type:L2 Receive     Fmly: AF_INET  Rid:0  Ref_cnt:2          Vrf:2
-              Flags:Valid, Etree Root,
+              Flags:Valid, Etree Root, 
 
 Id:14         Type:Tunnel         Fmly: AF_INET  Rid:0  Ref_cnt:2          Vrf:0
-              Flags:Valid, Vxlan,
-              Oif:0 Len:14 Data:00 1b 21 bb f9 46 00 1b 21 bb f9 48 08 00
+              Flags:Valid, Vxlan, 
+              Oif:0 Len:14 Data:00 1b 21 bb f9 46 00 1b 21 bb f9 48 08 00 
               Sip:8.0.0.2 Dip:8.0.0.3
 
-"""
+"""  # noqa: W291
 
 
 def test_nh_list(datapath: Datapath, here: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -275,8 +275,7 @@ def test_nh_list(datapath: Datapath, here: list[str], capsys: pytest.CaptureFixt
     ]  # fmt: skip
     datapath.answer(lambda _: dumped(*rows))
     assert nh.main([*here, "--list"]) == 0
-    text = "\n".join(line.rstrip() for line in printed(capsys).split("\n"))
-    assert text == NH_LIST
+    assert printed(capsys) == NH_LIST
 
 
 def test_nh_of_an_ipv6_tunnel(
