@@ -210,7 +210,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
 
 
 def test_the_tools_start_without_heavy_libraries() -> None:
-    heavy = {"asyncio", "uvloop", "falcon", "pyroute2", "structlog", "click", "yaml", "agent.io"}
+    heavy = {"asyncio", "uvloop", "falcon", "pyroute2", "structlog", "click", "yaml"}
     code = "import sys, json, agent.cli.vif; print(json.dumps(sorted(sys.modules)))"
     shown = subprocess.run(
         [sys.executable, "-c", code],
