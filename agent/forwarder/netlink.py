@@ -18,7 +18,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.errors import WireError
+from agent.errors import SandeshError, WireError
 from agent.forwarder import rundir
 from agent.forwarder.replies import Replies
 from agent.sandesh.framing import (
@@ -27,6 +27,7 @@ from agent.sandesh.framing import (
     NL_ATTR_VR_MESSAGE_PROTOCOL,
     NLM_F_REQUEST,
     SANDESH_REQUEST,
+    announcement_frame,
     kernel_reply_frames,
 )
 from agent.sandesh.genetlink import (
@@ -36,6 +37,7 @@ from agent.sandesh.genetlink import (
     refusal_frame,
     split_datagram,
 )
+from agent.sandesh.vrouter import SandeshOp, VrRouteReq, iter_messages
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ _CLIENTS = 1024
 _HEADER = struct.Struct("=IHHIIBBHHH")
 _NETLINK = struct.Struct("=IHHII")
 _ROUTE = b"\0\0\0\x0cvr_route_req"
+_CHANGES = (SandeshOp.ADD, SandeshOp.DEL)
 _CODE = slice(25, 29)
 """Where a vr_response has its code."""
 
@@ -163,14 +166,22 @@ class NetlinkServer:
             self._reply(self._answer(payload), payload, seq, sender)
 
     def _reply(self, replies: Replies, payload: bytes, seq: int, sender: int) -> None:
-        announced = payload.startswith(_ROUTE) and len(replies) == 1 and _accepted(replies[0])
+        announced = _announced(payload, replies) if _ROUTE in payload else []
         for frame in kernel_reply_frames(
-            replies, family=self._family, seq=seq, pid=sender, multi=announced
+            replies, family=self._family, seq=seq, pid=sender, multi=bool(announced)
         ):
             self._send(frame, sender)
+        for told in announced:
+            self._announce(announcement_frame(told, family=self._family))
 
     def _refuse(self, number: int, message: bytes, sender: int) -> None:
         self._send(refusal_frame(number, message, pid=sender), sender)
+
+    def _announce(self, frame: bytes) -> None:
+        """Tell whoever listens. A group is told beside a port id: our own, which passes it over."""
+        assert self._socket is not None
+        with contextlib.suppress(OSError):
+            self._socket.sendto(frame, (self.port, 1 << (GROUP - 1)))
 
     def _send(self, frame: bytes, sender: int) -> None:
         assert self._socket is not None
@@ -180,6 +191,21 @@ class NetlinkServer:
             self.lost += 1
         except OSError:  # it has gone
             self._clients.discard(sender)
+
+
+def _announced(payload: bytes, replies: Replies) -> list[bytes]:
+    """What a request for routes and its replies have the group told: each change that was made."""
+    try:
+        requests = list(iter_messages(payload))
+    except SandeshError:
+        return []
+    if len(requests) != len(replies):
+        return []
+    return [
+        reply + request.encode()
+        for request, reply in zip(requests, replies, strict=True)
+        if isinstance(request, VrRouteReq) and request.h_op in _CHANGES and _accepted(reply)
+    ]
 
 
 def _accepted(reply: bytes) -> bool:

@@ -21,7 +21,7 @@ from agent.forwarder.handlers.ops import reset
 from agent.forwarder.handlers.vif import resize
 from agent.forwarder.links import LinkWatch
 from agent.forwarder.module import ModuleStart
-from agent.forwarder.netlink import NetlinkServer
+from agent.forwarder.netlink import GROUP, NetlinkServer
 from agent.forwarder.opening import Opener
 from agent.forwarder.ports import Ports
 from agent.forwarder.replies import Replies
@@ -68,6 +68,7 @@ class Forwarder:
         if netlink_family is None:
             path = self._run_dir / rundir.CONTROL
             return ControlServer(path, answered, greet, self._datapath.flow_serve, self._group)
+        self._control.tunables = self._control.tunables.replace(vo_genetlink_group_id=GROUP)
         module = ModuleStart(answered)
         port_file = self._run_dir / rundir.NETLINK_PORT
         return NetlinkServer(port_file, module.answer, greet, family=netlink_family)

@@ -87,6 +87,11 @@ def kernel_reply_frames(
     return frames
 
 
+def announcement_frame(payload: bytes, *, family: int) -> bytes:
+    """What the kernel tells its multicast group: from nobody, with the attribute's whole length."""
+    return _frame(payload, len(payload) + 4, family, 0, 0, 0)
+
+
 def _frame(payload: bytes, nla_len: int, family: int, flags: int, seq: int, pid: int) -> bytes:
     head = _FRAME.pack(
         HEADER_SIZE + len(payload),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import socket
 import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from agent.cli.rt_monitor import routes_of
 from agent.forwarder.__main__ import main
 from agent.forwarder.module import ModuleStart
-from agent.forwarder.netlink import FAMILY, NetlinkServer
+from agent.forwarder.netlink import FAMILY, GROUP, NetlinkServer
 from agent.forwarder.replies import Replies, ack
 from agent.io import netlink_sockets
 from agent.sandesh.framing import NLMSG_ERROR, read_frames, request_frame
@@ -185,6 +187,49 @@ async def test_a_refused_route_is_not_announced(scene: Scene) -> None:
     request = request_frame(VrRouteReq().encode(), family=FAMILY, seq=1, pid=0)
     (answer,) = await Client(scene.server).ask(request, 1)
     assert not read_frames(answer)[0].more
+
+
+# --- the group that is told of routes
+
+
+def listener(receive_buffer: int = 1 << 20) -> socket.socket:
+    made = netlink_sockets.connect(netlink_sockets.GENERIC, receive_buffer=receive_buffer)
+    made.setsockopt(270, 1, GROUP)
+    made.setblocking(False)
+    return made
+
+
+async def test_routes_that_were_made_are_announced(scene: Scene) -> None:
+    scene.replies = [*ack(0), *ack(0), *ack(-errno.EINVAL), *ack(0), *ack(0)]
+    routes = [VrRouteReq(h_op=SandeshOp(op), rtr_vrf_id=op) for op in (2, 0, 3)]
+    messages = [VrMplsReq(), routes[0], routes[1], routes[1], routes[2]]
+    request = request_frame(encode_many(messages), family=FAMILY, seq=3, pid=0)
+    with listener() as listening:
+        await Client(scene.server).ask(request, 6)
+        told = [listening.recv(1 << 16) for _ in range(2)]
+        with pytest.raises(BlockingIOError):
+            listening.recv(1)
+    for data, route in zip(told, (routes[0], routes[1]), strict=True):
+        payload = ack(0)[0] + route.encode()
+        assert (
+            data
+            == struct.pack(
+                "=IHHIIBBHHH", 24 + len(payload), FAMILY, 0, 0, 0, 1, 0, 0, 4 + len(payload), 1
+            )
+            + payload
+        )
+        assert list(routes_of(data)) == [route]
+
+
+async def test_a_listener_without_room_is_told_that_it_lost_some(scene: Scene) -> None:
+    request = request_frame(VrRouteReq().encode(), family=FAMILY, seq=3, pid=0)
+    with listener(receive_buffer=2048) as listening:
+        client = Client(scene.server)
+        for _ in range(40):
+            await client.ask(request, 2)
+        with pytest.raises(OSError, match="No buffer space") as lost:
+            listening.recv(1 << 16)
+        assert lost.value.errno == errno.ENOBUFS
 
 
 # --- what the kernel refuses itself
