@@ -18,12 +18,13 @@ from agent.daemon.control import ControlPlane
 from agent.daemon.gateways import Gateways
 from agent.daemon.host import host_name, host_settings, standalone_host
 from agent.daemon.joined import JoinedNetworks
+from agent.daemon.kept import KeptNumbers
 from agent.flow import FlowEngine
 from agent.ifmap.from_topology import Objects, objects
 from agent.inputs import ContainerPort, DropNewFlows, Link, PluggedPort, SimpleGateway
 from agent.ksync import Dumped, InSync, Lost, Opening, Refused, Released, Session
 from agent.ksync.events import Event as DatapathEvent
-from agent.objects import Desired, Key, Kind
+from agent.objects import Desired, Key, Kind, Numbered
 from agent.oper.compiler import Compiler
 from agent.oper.desired import bridge_route
 from agent.oper.results import Delta
@@ -77,6 +78,7 @@ class Core:
         self._progress = self._control.progress
         self._gateways = Gateways(self.compiler)
         self._joined = JoinedNetworks(self.compiler)
+        self._kept = KeptNumbers(self.compiler, settings)
         self._due: dict[Key, Desired | None] = {}
         self._failures: dict[str, str] = {}
         self._problems: dict[str, str] = {}
@@ -134,6 +136,10 @@ class Core:
         graph.sweep()
 
     # Inputs
+
+    def restore(self, rows: Sequence[Numbered]) -> None:
+        """Numbers that a run before has written down; before the first turn."""
+        self._kept.restore(rows)
 
     def links(self, changed: Sequence[Link], gone: Sequence[str]) -> None:
         """Network interfaces of the host changed, or are gone."""
@@ -246,7 +252,8 @@ class Core:
 
     def deadline(self, now: float) -> float | None:
         """When a turn is wanted though nothing came in."""
-        return self._progress.deadline(now)
+        deadlines = (self._progress.deadline(now), self._kept.deadline)
+        return min((one for one in deadlines if one is not None), default=None)
 
     def turn(self, now: float) -> list[bytes]:
         """Follow all inputs since the last turn; the frames that services send."""
@@ -256,6 +263,7 @@ class Core:
             return []
         if self._listed and self._progress.configured:
             self.compiler.complete()
+            self._kept.follow(now)
         if self._held and self._listed and self._progress.settled(now):
             self._held = False
         delta = self.compiler.commit()

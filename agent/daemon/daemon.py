@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
+from agent.daemon.backup import BackupShell
 from agent.daemon.configuration import Sources, parse
 from agent.daemon.core import Core, LearntMac
 from agent.daemon.flows import FlowShell
@@ -88,6 +89,7 @@ class Daemon:
         self._macs = MacShell(sources.run_dir, self._macs_unconfirmed)
         self._relay = _relay(host_settings(settings, topology), self._pkt0)
         self._links = LinkMonitor(self._links_changed)
+        self._backup = BackupShell(core, settings)
         self._ports = PortApi(
             core.store,
             Operational(core.compiler),
@@ -139,6 +141,7 @@ class Daemon:
             self._relay.start()
         self._pkt0.start()  # before ksync: the datapath connects to it when it adds the agent vif
         self._links.start()
+        await self._backup.restore()
         await self._ports.start()
         await self._observers.start()
         await self._links.listed.wait()
@@ -156,6 +159,7 @@ class Daemon:
         await self._ksync.close()
         await self._flows.close()
         self._macs.close()
+        await self._backup.close()
         if self._timer is not None:
             self._timer.cancel()
         if self._relay is not None:
@@ -249,6 +253,7 @@ class Daemon:
         self._ksync.kick()
         self._flows.kick()
         self._control.kick()
+        self._backup.follow()
         if self._core.pending:
             self._schedule()
         self._arm(now)

@@ -13,6 +13,7 @@ from agent.daemon.core import Core
 from agent.daemon.taps import Outputs
 from agent.errors import BugError
 from agent.ksync.events import Event as DatapathEvent
+from agent.objects import Kind, Numbered
 from agent.record import events
 from agent.record.events import AnyEvent, Peer
 from agent.rest.files import Stamp, StoredFile
@@ -100,6 +101,9 @@ class Player:
         core = self.core
         return {
             events.Reloaded: lambda event, now: core.reload(*parse(event.sources), now),
+            events.Restored: lambda event, _: core.restore(
+                [Numbered(Kind(kind), *rest) for kind, *rest in event.numbers]
+            ),
             events.Turn: lambda _, now: self.outputs.add(core.turn(now)),
             events.LinksChanged: lambda event, _: core.links(event.changed, event.gone),
             events.Listed: lambda *_: core.listed(),

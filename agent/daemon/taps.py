@@ -17,6 +17,7 @@ from xml.etree.ElementTree import Element
 from agent._fast.packet import FrameBatch
 from agent.daemon.core import Core, LearntMac
 from agent.inputs import ContainerPort, Link, PluggedPort, SimpleGateway
+from agent.objects import Numbered
 from agent.record import events
 from agent.record.events import Event, Peer
 from agent.rest.files import StoredFile
@@ -89,6 +90,11 @@ class Taps:
         def limited(vifs: Sequence[int], *, drop: bool) -> tuple[Event, float]:
             return events.FlowsLimited(tuple(vifs), drop), self._clock()
 
+        def restored(rows: Sequence[Numbered]) -> tuple[Event, float]:
+            numbers = tuple((row.kind.value, row.number, row.text) for row in rows)
+            return events.Restored(numbers), self._clock()
+
+        self._before(core, "restore", restored)
         self._before(core, "links", links)
 
         def macs(entries: Sequence[LearntMac], now: float) -> tuple[Event, float]:

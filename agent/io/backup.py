@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import structlog
@@ -50,7 +50,7 @@ class BackupDirectory:
                 return found
         return []
 
-    def write(self, rows: Sequence[Numbered], time_stamp: int) -> bool:
+    def write(self, rows: Iterable[Numbered], time_stamp: int) -> bool:
         """Add a file with these; whether that worked. `time_stamp`: wall clock, microseconds."""
         content = encode(rows, time_stamp)
         path = self._path / file_name(content)

@@ -23,6 +23,7 @@ RUN_DIR = Path("/run/vrouter")
 
 CONFIG = RUN_DIR / "vrouter-agent.conf"
 TOPOLOGY = RUN_DIR / "topology.yaml"
+BACKUPS = RUN_DIR / "lib" / "backup"
 REST_PORT = 9091
 PAGE_PORT = 8085
 PROJECT = "00000000-0000-0000-0000-000000000001"
@@ -101,6 +102,8 @@ def agent_config(host: Host, topology: Topology) -> str:
         f"ip = {host.fabric}\n"
         f"{gateway}"
         f"physical_interface = {host.interface}\n"
+        "\n[RESTART]\nbackup_enable = true\nbackup_idle_timeout = 500\n"
+        f"backup_dir = {BACKUPS}\n"
         f"\n{source}"
     )
 

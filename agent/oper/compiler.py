@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address
 from typing import Any
 from uuid import UUID
@@ -277,9 +277,12 @@ class Compiler:
         """Free the restored numbers that nothing has claimed; how many."""
         return self._ids.forget()
 
-    def numbered(self) -> list[Numbered]:
-        """All numbers in use or kept, with the texts of their keys, in a fixed order."""
-        return list(self._ids.numbered())
+    def numbered(self) -> Iterator[Numbered]:
+        """All numbers in use or kept, with the texts of their keys, in a fixed order.
+
+        They are those of the moment of the call, wherever and whenever they are gone through.
+        """
+        return self._ids.numbered()
 
     @property
     def numberings(self) -> int:

@@ -182,11 +182,12 @@ class Ids:
         return found
 
     def numbered(self) -> Iterator[Numbered]:
-        """Every number with its key, and those that are still kept, by kind and number."""
-        for kind, space in self._spaces.items():
-            rows = [Numbered(kind, index, key.text) for index, key in space.owners.items()]
-            rows += [Numbered(kind, index, text) for text, index in space.restored.items()]
-            yield from sorted(rows, key=lambda row: (row.number, row.text))
+        """Every number with its key, and those that are still kept, by kind and number.
+
+        They are those of the moment of the call; making the texts is left to who iterates.
+        """
+        spaces = self._spaces.items()
+        return _rows([(kind, dict(one.owners), dict(one.restored)) for kind, one in spaces])
 
     def limit(self, kind: Kind, count: int) -> None:
         """The datapath has room for the numbers below `count`."""
@@ -249,6 +250,13 @@ class Ids:
         if kind in self._refused:
             self._refused.discard(kind)
             self._freed(kind)
+
+
+def _rows(spaces: list[tuple[Kind, dict[int, Key], dict[str, int]]]) -> Iterator[Numbered]:
+    for kind, owners, restored in spaces:
+        rows = [Numbered(kind, index, key.text) for index, key in owners.items()]
+        rows += [Numbered(kind, index, text) for text, index in restored.items()]
+        yield from sorted(rows, key=lambda row: (row.number, row.text))
 
 
 INDEX: Source[Key, int | None] = Source("index")

@@ -75,6 +75,12 @@ class Ended(Event, frozen=True, tag=3):
     outputs: int
 
 
+class Restored(Event, frozen=True, tag=4):
+    """What a run before had written down: (kind of object, number, text of its key)."""
+
+    numbers: tuple[tuple[str, int, str], ...]
+
+
 # The core's own inputs
 
 
@@ -299,6 +305,7 @@ AnyEvent = (
     Started
     | Reloaded
     | Ended
+    | Restored
     | Turn
     | LinksChanged
     | Listed

@@ -1,0 +1,140 @@
+"""Numbers of a run before come to the same objects, though the datapath knows nothing of them."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from pathlib import Path
+
+import pytest
+
+from agent.backup import decode, encode
+from agent.daemon.backup import BackupShell
+from agent.daemon.replay import replay
+from agent.inputs import Link
+from agent.io.backup import BackupDirectory
+from agent.objects import Kind, Numbered
+from agent.record import MAGIC, Packer, Writer
+from agent.settings import parse
+from agent.values import Mac
+from tests.unit.daemon.scripted import Life
+
+FORWARDS, BACKWARDS = ("red1", "red2"), ("red2", "red1")
+
+
+def begun(rows: list[Numbered] | None = None) -> Life:
+    """An agent on an empty datapath, with the numbers of a run before."""
+    agent = Life()
+    if rows is not None:
+        agent.core.restore(rows)
+    names = ["fabric0", *(agent.vms[name].tap for name in FORWARDS)]
+    macs = [Mac(bytes((2, 0, 0, 0, 1, at))) for at in range(len(names))]
+    agent.core.links([Link(name, 10 + at, macs[at], True) for at, name in enumerate(names)], [])
+    agent.core.listed()
+    agent.core.session.connected(agent.now())
+    agent.turn()
+    return agent
+
+
+def lived(order: tuple[str, ...], rows: list[Numbered] | None = None) -> Life:
+    agent = begun(rows)
+    for name in order:
+        agent.plug(name)
+    return agent
+
+
+def numbers(agent: Life) -> set[Numbered]:
+    return set(agent.core.compiler.numbered())
+
+
+def test_the_same_numbers_in_any_order_after_datapath_and_agent_were_lost() -> None:
+    before = numbers(lived(FORWARDS))
+    assert {row.kind for row in before} == {Kind.VIF, Kind.NEXTHOP, Kind.LABEL, Kind.VRF}
+    rows = decode(encode(before, 1))
+    assert numbers(lived(BACKWARDS, rows)) == before
+    assert numbers(lived(BACKWARDS)) != before
+
+
+def test_what_is_not_used_any_more_is_free_after_the_audit() -> None:
+    rows = list(numbers(lived(FORWARDS)))
+    agent = lived(("red2",), rows)
+    kept = numbers(agent)
+    assert kept == set(rows)
+    due = agent.core.deadline(agent.now())
+    assert due is not None
+    assert due > 15.0
+    agent.core.turn(due - 0.1)
+    assert numbers(agent) == kept
+    agent.core.turn(due)
+    assert agent.core.deadline(due) is None
+    left = numbers(agent)
+    assert left < kept
+    red1 = agent.vms["red1"].tap
+    assert {row.kind for row in kept - left} == {Kind.VIF, Kind.NEXTHOP, Kind.LABEL}
+    assert all(red1 in row.text for row in kept - left)
+
+
+def test_numbers_of_nonsense_do_no_harm() -> None:
+    rows = [Numbered(kind, 2**32 - 1, text) for kind in Kind for text in ("", '"x"', "[]")]
+    agent = lived(FORWARDS, rows)
+    agent.core.turn(100.0)
+    agent.core.turn(200.0)
+    assert numbers(agent) == numbers(lived(FORWARDS))
+
+
+def test_a_recording_has_them() -> None:
+    rows = sorted(numbers(lived(FORWARDS)), key=str)
+    agent = lived(BACKWARDS, rows)
+    agent.end()
+    writer = Writer()
+    for event, now in agent.calls:
+        writer.append(event, now)
+    result = replay(io.BytesIO(MAGIC + Packer().block(writer.buffer)))
+    assert result.faithful
+    assert result.ended
+    assert (result.crashes, result.problem) == (0, None)
+
+
+def shell(agent: Life, folder: Path, idle: int) -> BackupShell:
+    text = f"[RESTART]\nbackup_enable = 1\nbackup_dir = {folder}\nbackup_idle_timeout = {idle}\n"
+    return BackupShell(agent.core, parse(text))
+
+
+async def test_they_are_written_when_nothing_changes_any_more(tmp_path: Path) -> None:
+    agent = begun()
+    one = shell(agent, tmp_path, 1)
+    agent.plug("red1")
+    one.follow()
+    async with asyncio.timeout(10):
+        while not list(tmp_path.glob("vrouter_agent_numbers-*")):
+            await asyncio.sleep(0.001)
+    await one.close()
+    assert set(BackupDirectory(tmp_path, 2).read()) == numbers(agent)
+
+
+async def test_what_waits_is_written_at_the_end(tmp_path: Path) -> None:
+    agent = begun()
+    one = shell(agent, tmp_path, 3_600_000)
+    agent.plug("red1")
+    one.follow()
+    assert not list(tmp_path.iterdir())
+    await one.close()
+    again = Life()
+    two = shell(again, tmp_path, 3_600_000)
+    await two.restore()
+    assert numbers(again) == numbers(agent)
+    await two.close()
+
+
+@pytest.mark.parametrize("text", ["", "[RESTART]\nrestore_enable = 0\n"])
+async def test_nothing_is_read_or_written_unasked(tmp_path: Path, text: str) -> None:
+    BackupDirectory(tmp_path, 2).write([Numbered(Kind.VRF, 9, '"x"')], 1)
+    agent = begun()
+    settings = parse(f"{text or '[RESTART]'}\nbackup_dir = {tmp_path}\n")
+    one = BackupShell(agent.core, settings)
+    await one.restore()
+    agent.plug("red1")
+    one.follow()
+    await one.close()
+    assert len(list(tmp_path.iterdir())) == 1
+    assert not any(row.number == 9 and row.kind is Kind.VRF for row in numbers(agent))
