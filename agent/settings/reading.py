@@ -58,7 +58,7 @@ def examine(
     try:
         parser = _read(text, source)
     except configparser.Error as error:
-        problem = " ".join(str(error).split())
+        problem = _unread(error)
         return Examined(None, [Finding(Severity.ERROR, source, problem)])
     later = {(one.section, one.option): one for one in overrides}
     values = {place: reader.value(option, parser, later) for place, option in _OPTIONS.items()}
@@ -82,6 +82,16 @@ def _read(text: str, source: str) -> configparser.ConfigParser:
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(text, source)
     return parser
+
+
+def _unread(error: configparser.Error) -> str:
+    """Why the text cannot be read, without its lines: they may hold secrets."""
+    if isinstance(error, configparser.MissingSectionHeaderError):
+        return f"File contains no section headers before line {error.lineno} of {error.source}"
+    if isinstance(error, configparser.ParsingError):
+        lines = ", ".join(str(number) for number, _ in error.errors)
+        return f"{error.source}: neither [SECTION] nor OPTION = VALUE: line {lines}"
+    return " ".join(str(error).split())
 
 
 def _lines(text: str) -> dict[Place, int]:

@@ -9,6 +9,7 @@ import msgspec
 
 from agent.ifmap import Neighbours, NodeRef
 from agent.introspect.reading import properties, refs
+from agent.introspect.redaction import shown
 from agent.introspect.request import Answer, Query, Request, Row, Table
 from agent.telemetry import Node
 
@@ -50,7 +51,7 @@ def _text(node: Node, ref: NodeRef, link: str, end: str) -> str:
             links += [f"  {metadata}: {one.type} {one.name}" for one in ends if end in one.name]
     if (link or end) and not links:
         return ""
-    said = [f"  {name}: {_plain(value)}" for name, value in properties(node, ref).items()]
+    said = [f"  {name}: {_plain(value)}" for name, value in shown(properties(node, ref)).items()]
     return "\n".join([f"{ref.type} {ref.name}", *said, *links])
 
 
