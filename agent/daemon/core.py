@@ -22,8 +22,10 @@ from agent.daemon.kept import KeptNumbers
 from agent.flow import FlowEngine
 from agent.ifmap.from_topology import Objects, objects
 from agent.inputs import ContainerPort, DropNewFlows, Link, PluggedPort, SimpleGateway
+from agent.io.datapath import in_kernel
 from agent.ksync import Dumped, InSync, Lost, Opening, Refused, Released, Session
 from agent.ksync.events import Event as DatapathEvent
+from agent.ksync.session import REPLY_TIMEOUT
 from agent.objects import Desired, Key, Kind, Numbered
 from agent.oper.compiler import Compiler
 from agent.oper.desired import bridge_route
@@ -42,6 +44,8 @@ log = structlog.get_logger(__name__)
 
 LearntMac = tuple[int, bytes, int, int, int]
 """A bridge entry that the datapath learnt: VRF, MAC, nexthop, label, flags."""
+_KERNEL_TIMEOUT = 10.0
+"""Seconds without an answer: the kernel's module answers at once or never."""
 OBJECTS_A_TURN = 2048
 """How many desired objects a turn hands to ksync, so that none takes long."""
 
@@ -65,10 +69,12 @@ class Core:
         self, settings: Settings, topology: Topology | None, *, pid: int, seed: int, now: float
     ) -> None:
         self.compiler = Compiler(host_settings(settings, topology))
+        kernel = in_kernel(settings.get("DEFAULT", "platform", str))
         self.session = Session(
             pid=pid,
             opening=Opening(reset=settings.get("RESTART", "reset", bool)),
             jitter=_entropy(seed, "datapath").random,
+            reply_timeout=_KERNEL_TIMEOUT if kernel else REPLY_TIMEOUT,
         )
         self.trapped = TrappedPackets(self.compiler, _entropy(seed, "services").randbytes(16))
         self.flows = FlowEngine(settings, self.compiler, pid=pid)

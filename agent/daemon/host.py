@@ -7,8 +7,7 @@ from ipaddress import IPv4Address, IPv4Interface
 
 from agent.errors import ConfigError
 from agent.inputs import HostSettings
-from agent.io import pkt0_tap
-from agent.io.datapath import in_kernel
+from agent.io.datapath import PKT0_TAP, WINDOWS, in_kernel
 from agent.settings import PciDevice, Settings
 from agent.topology import Host, Topology
 from agent.values import Mac
@@ -54,9 +53,9 @@ def host_settings(settings: Settings, topology: Topology | None) -> HostSettings
     platform = settings.get("DEFAULT", "platform", str)
     if platform == DPDK:
         return _without_kernel(made, settings)
-    if not in_kernel(platform):
+    if not in_kernel(platform) and platform != WINDOWS:
         return made
-    return replace(made, pkt0_name=pkt0_tap.NAME, pkt0_transport=_ETHERNET)
+    return replace(made, pkt0_name=PKT0_TAP, pkt0_transport=_ETHERNET)
 
 
 def _without_kernel(made: HostSettings, settings: Settings) -> HostSettings:

@@ -19,6 +19,8 @@ from agent.io.netlink_sockets import KERNEL, PORT_FILE, port_in
 from agent.sandesh.genetlink import FAMILY_NAME
 
 SOCKET = "dpdk_netlink"
+PKT0_TAP = "pkt0"
+"""The interface of trapped packets where the datapath is the kernel's."""
 _ON_A_SOCKET = {"dpdk", "nic"}
 _IN_THE_KERNEL = {"kernel", "host"}
 

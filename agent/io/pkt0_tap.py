@@ -21,10 +21,10 @@ import structlog
 
 from agent._fast.packet import MAX_FRAME, write_frames
 from agent.errors import ConfigError
-from agent.io.pkt0_channel import BATCH, Pkt0Channel, Received
+from agent.io.datapath import PKT0_TAP
+from agent.io.pkt0_channel import BATCH, DescriptorChannel, Received
 from agent.values import VRRP_MAC
 
-NAME = "pkt0"
 _TUNSETIFF = 0x400454CA
 _IFF_TAP, _IFF_NO_PI, _IFF_UP = 0x0002, 0x1000, 1
 _SIOCSIFHWADDR, _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8924, 0x8913, 0x8914
@@ -39,10 +39,10 @@ _NO_ADDRESS = "1"
 log = structlog.get_logger(__name__)
 
 
-class Pkt0Tap(Pkt0Channel):
+class Pkt0Tap(DescriptorChannel):
     """The tap; made anew when somebody deletes it. Goes away when it is closed."""
 
-    def __init__(self, received: Received, name: str = NAME) -> None:
+    def __init__(self, received: Received, name: str = PKT0_TAP) -> None:
         """Make the interface; ConfigError when that is not possible."""
         super().__init__(received)
         self._name = name
