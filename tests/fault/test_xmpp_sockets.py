@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from agent.errors import ConfigError
-from agent.io.xmpp import READ_SIZE, tls_context
+from agent.io.control_stream import READ_SIZE
+from agent.io.xmpp import tls_context
 from agent.settings import Server
 from agent.xmpp import (
     ConfigUpdate,
