@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.cli.rt_monitor import routes_of
 from agent.forwarder.__main__ import main
@@ -277,6 +279,29 @@ async def test_refusals(scene: Scene, request_: bytes, number: int) -> None:
 async def test_what_is_no_request_is_passed_over(scene: Scene, request_: bytes) -> None:
     await Client(scene.server).silence(request_)
     assert scene.payloads == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=120), st.sampled_from([b"", REQUEST[:6], REQUEST[:22]]))
+def test_any_bytes_are_refused_or_passed_over(data: bytes, start: bytes) -> None:
+    needs_netlink_between_processes()
+    server = NetlinkServer(Path("/never/written"), lambda _: ack())
+    taker, giver = (
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, netlink_sockets.GENERIC) for _ in range(2)
+    )
+    with taker, giver:
+        taker.bind((0, 0))
+        taker.setblocking(False)
+        giver.bind((0, 0))
+        server._socket = taker
+        sized = start and struct.pack("=I", len(start + data)) + (start + data)[4:]
+        giver.sendto(sized or data or b"\0", (server.port, 0))
+        server._readable()
+        giver.sendto(REQUEST, (server.port, 0))
+        server._readable()
+        got = giver.recv(1 << 16)
+        while got[4:6] != REQUEST[4:6]:
+            got = giver.recv(1 << 16)
 
 
 async def test_several_requests_in_one_datagram(scene: Scene) -> None:
