@@ -1,17 +1,21 @@
-"""The introspect port: HTTP on the address of the configuration file, in slices of the loop."""
+"""The introspect port: HTTP on the address of the configuration file, in slices of the loop.
+
+What answers is loaded with the first request, beside the loop: its pages would take a good part
+of the agent's start.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import time
+from collections.abc import Callable
 
 import structlog
 
-from agent.introspect.app import SURFACE, Surroundings, build_app
-from agent.introspect.catalogue import changes
 from agent.io.bell import Bell
 from agent.io.doors import Door
-from agent.io.guard import Guard, Refusal
+from agent.io.guard import AsgiApp, Guard, Receive, Refusal, Scope, Send
 from agent.io.http import HttpServer, Limits
 from agent.telemetry import Node
 
@@ -32,13 +36,28 @@ class Turns:
             await asyncio.sleep(0)
 
 
+class _Loaded:
+    """The application that `make` gives, once its package is loaded."""
+
+    def __init__(self, package: str, make: Callable[[], AsgiApp]) -> None:
+        self._package = package
+        self._make = make
+        self._lock = asyncio.Lock()
+        self._app: AsgiApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._lock:
+            if self._app is None:
+                await asyncio.to_thread(importlib.import_module, self._package)
+                self._app = self._make()
+        await self._app(scope, receive, send)
+
+
 class IntrospectApi:
     """Serves `node` on the port 8085, or whichever the configuration file names."""
 
     def __init__(self, node: Node, door: Door) -> None:
-        around = Surroundings(time.monotonic, Turns(), self._failed, Bell)
-        app = Guard(build_app(node, around), door, self._refused, changes)
-        self._server = HttpServer(app, door, _LIMITS)
+        self._server = HttpServer(_Loaded("agent.introspect.app", self._app), door, _LIMITS)
         self._node = node
         self._door = door
 
@@ -62,7 +81,16 @@ class IntrospectApi:
         """End within two seconds, whoever is still being answered."""
         await self._server.stop()
 
+    def _app(self) -> AsgiApp:
+        from agent.introspect.app import Surroundings, build_app
+        from agent.introspect.catalogue import changes
+
+        around = Surroundings(time.monotonic, Turns(), self._failed, Bell)
+        return Guard(build_app(self._node, around), self._door, self._refused, changes)
+
     def _refused(self, peer: str, refusal: Refusal) -> None:
+        from agent.introspect.app import SURFACE
+
         self._node.meters.answered(SURFACE, refusal.status, 0.0)
         log.warning("introspect request refused", peer=peer, reason=refusal.reason)
 
