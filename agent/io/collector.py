@@ -14,6 +14,7 @@ import structlog
 
 from agent.errors import BugError, ConfigError
 from agent.io.peers import TlsFiles, tls_client, watch_peer, why
+from agent.io.wire import Wire
 from agent.oper import Delta
 from agent.settings import Server, Settings
 from agent.telemetry import Node
@@ -27,29 +28,6 @@ _TLS = ("sandesh_certfile", "sandesh_keyfile", "sandesh_ca_cert")
 log = structlog.get_logger(__name__)
 
 
-class _Wire(asyncio.Protocol):
-    """One connection; tells its owner what happens to it."""
-
-    def __init__(self, owner: CollectorConnection) -> None:
-        self._owner = owner
-        self.writable = True
-        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    def data_received(self, data: bytes) -> None:
-        self._owner.received(data)
-
-    def pause_writing(self) -> None:
-        self.writable = False
-
-    def resume_writing(self) -> None:
-        self.writable = True
-        self._owner.kick()
-
-    def connection_lost(self, problem: Exception | None) -> None:
-        if not self.lost.done():
-            self.lost.set_result(why(problem, _WHO))
-
-
 class CollectorConnection:
     """Keeps `uves` connected to one of the configured collectors, and in their time."""
 
@@ -58,7 +36,7 @@ class CollectorConnection:
         self._uves = uves
         self._generator = uves.generator
         self._task: asyncio.Task[str] | None = None
-        self._wire: tuple[asyncio.Transport, _Wire] | None = None
+        self._wire: tuple[asyncio.Transport, Wire] | None = None
         self._wake: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._running = False
@@ -114,7 +92,7 @@ class CollectorConnection:
         if self._wake is None and self._running:
             self._wake = asyncio.get_running_loop().call_soon(self._pump)
 
-    def received(self, data: bytes) -> None:
+    def _received(self, data: bytes) -> None:
         """Bytes of the collector."""
         self._generator.receive(data, self._node.clock())
         self.kick()
@@ -176,7 +154,10 @@ class CollectorConnection:
         loop = asyncio.get_running_loop()
         try:
             transport, wire = await loop.create_connection(
-                lambda: _Wire(self), str(server.address), server.port, ssl=self._context()
+                lambda: Wire(self._received, self.kick),
+                str(server.address),
+                server.port,
+                ssl=self._context(),
             )
         except (OSError, ConfigError) as problem:
             return why(problem, _WHO)
@@ -188,7 +169,7 @@ class CollectorConnection:
             self._told = ""
             log.info("connected to a collector", collector=str(server))
             self.kick()
-            return await wire.lost
+            return why(await wire.lost, _WHO)
         finally:
             self._wire = None
             transport.abort()

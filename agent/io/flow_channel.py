@@ -18,6 +18,7 @@ from agent._fast.flow_pairs import FlowPairs
 from agent.errors import WireError
 from agent.io.datapath import Address
 from agent.io.reconnect import Reconnector, reason_of
+from agent.io.wire import Wire
 
 _OUTPUT = 1 << 18
 
@@ -37,29 +38,6 @@ class Flows(Protocol):
     def deadline(self) -> float | None:
         """When the next turn is wanted though nothing comes in."""
         ...
-
-
-class _Wire(asyncio.Protocol):
-    """One connection; tells its owner what happens to it."""
-
-    def __init__(self, owner: FlowChannel) -> None:
-        self._owner = owner
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def data_received(self, data: bytes) -> None:
-        self._owner._received(data)
-
-    def pause_writing(self) -> None:
-        self._owner._writable = False
-
-    def resume_writing(self) -> None:
-        self._owner._writable = True
-        self._owner.kick()
-
-    def connection_lost(self, problem: Exception | None) -> None:
-        self._owner._gone("it closed the connection" if problem is None else reason_of(problem))
-        if not self.lost.done():
-            self.lost.set_result(None)
 
 
 class FlowChannel:
@@ -85,9 +63,8 @@ class FlowChannel:
         self._wake: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = 0.0
-        self._transport: asyncio.Transport | None = None
+        self._wire: tuple[asyncio.Transport, Wire] | None = None
         self._served: FlowPairs | None = None
-        self._writable = True
         self.connects = 0
 
     @property
@@ -98,7 +75,7 @@ class FlowChannel:
     @property
     def connected(self) -> bool:
         """Whether there is a connection now."""
-        return self._transport is not None
+        return self._wire is not None
 
     def start(self) -> None:
         """Begin to connect and to turn; needs a running loop. BugError when started twice."""
@@ -120,29 +97,30 @@ class FlowChannel:
 
     # The connection
 
-    async def _connect(self) -> tuple[asyncio.Transport, _Wire]:
-        return await self._address.connect(lambda: _Wire(self))
+    async def _connect(self) -> tuple[asyncio.Transport, Wire]:
+        return await self._address.connect(lambda: Wire(self._received, self.kick))
 
     def _tell_absent(self, reason: str) -> None:
         """Attempts go on until the datapath is there."""
         log.warning("no datapath for flows", socket=str(self._address), reason=reason)
 
-    async def _carry(self, connection: tuple[asyncio.Transport, _Wire]) -> None:
+    async def _carry(self, connection: tuple[asyncio.Transport, Wire]) -> None:
         """Serve one connection until it is gone."""
         transport, wire = connection
         transport.set_write_buffer_limits(high=_OUTPUT)
         self.connects += 1
-        self._transport, self._writable = transport, True
+        self._wire = connection
         self.kick()
         try:
-            await wire.lost
+            problem = await wire.lost
+            self._gone("it closed the connection" if problem is None else reason_of(problem))
         finally:
             transport.abort()
             self._leave()
 
     def _leave(self) -> None:
         """The pairs whose requests went over this connection get no answers any more."""
-        self._transport = None
+        self._wire = None
         served, self._served = self._served, None
         if served is not None:
             served.disconnected(self._clock())
@@ -150,20 +128,20 @@ class FlowChannel:
 
     def _lose(self, reason: str) -> None:
         """Give the connection up."""
-        transport = self._transport
+        connection = self._wire
         self._gone(reason)
-        if transport is not None:
-            transport.abort()
+        if connection is not None:
+            connection[0].abort()
 
     def _gone(self, reason: str) -> None:
-        if self._transport is not None:
+        if self._wire is not None:
             log.warning("the flows lost the datapath", socket=str(self._address), reason=reason)
             self._leave()
 
     # Bytes
 
     def _received(self, data: bytes) -> None:
-        if self._transport is None:
+        if self._wire is None:
             return  # what came last before we gave it up
         try:
             if self._served is not None:
@@ -172,9 +150,9 @@ class FlowChannel:
             self._lose(str(problem))
         self._turn()
 
-    def _send(self, transport: asyncio.Transport, pairs: FlowPairs) -> None:
+    def _send(self, transport: asyncio.Transport, wire: Wire, pairs: FlowPairs) -> None:
         """Write until nothing is left or the transport pauses us."""
-        while self._writable and not transport.is_closing():
+        while wire.writable and not transport.is_closing():
             output = pairs.take_output(_OUTPUT, self._clock())
             if not output:
                 return
@@ -190,13 +168,13 @@ class FlowChannel:
             self._wake = None
         more = self._flows.turn(self._clock())
         pairs = self._flows.pairs
-        if self._transport is not None:
-            self._serve(self._transport, pairs)
+        if self._wire is not None:
+            self._serve(*self._wire, pairs)
         if more:
             self.kick()
         self._arm()
 
-    def _serve(self, transport: asyncio.Transport, pairs: FlowPairs | None) -> None:
+    def _serve(self, transport: asyncio.Transport, wire: Wire, pairs: FlowPairs | None) -> None:
         if self._served is not None and pairs is not self._served:
             self._lose("the flow table is another one")  # answers to the old pairs may come
             return
@@ -205,7 +183,7 @@ class FlowChannel:
         if self._served is None:
             self._served = pairs
             pairs.connected(self._clock())
-        self._send(transport, pairs)
+        self._send(transport, wire, pairs)
 
     def _arm(self) -> None:
         """A timer that is early enough is left: it costs less than another one."""

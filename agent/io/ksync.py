@@ -15,6 +15,7 @@ import structlog
 
 from agent.io.datapath import Address
 from agent.io.reconnect import Reconnector, reason_of
+from agent.io.wire import Wire
 from agent.ksync import Event, Session
 
 _ABSENT_HINT = (
@@ -25,30 +26,6 @@ _ABSENT_HINT = (
 log = structlog.get_logger(__name__)
 
 EventHandler = Callable[[Sequence[Event]], None]
-
-
-class _Wire(asyncio.Protocol):
-    """One connection; tells its owner what happens to it."""
-
-    def __init__(self, owner: KsyncConnection) -> None:
-        self._owner = owner
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def data_received(self, data: bytes) -> None:
-        self._owner._received(data)
-
-    def pause_writing(self) -> None:
-        self._owner._writable = False
-
-    def resume_writing(self) -> None:
-        self._owner._writable = True
-        self._owner.kick()
-
-    def connection_lost(self, problem: Exception | None) -> None:
-        if problem is not None:
-            self._owner._failed(problem)
-        if not self.lost.done():
-            self.lost.set_result(None)
 
 
 class KsyncConnection:
@@ -72,10 +49,9 @@ class KsyncConnection:
         self._connection = Reconnector(
             "ksync", self._connect, self._carry, self._tell_absent, jitter
         )
-        self._transport: asyncio.Transport | None = None
+        self._wire: tuple[asyncio.Transport, Wire] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._wake: asyncio.Handle | None = None
-        self._writable = True
         self.connects = 0
 
     @property
@@ -100,26 +76,27 @@ class KsyncConnection:
         if self._wake is None and self._connection.running:
             self._wake = asyncio.get_running_loop().call_soon(self._pump)
 
-    async def _connect(self) -> tuple[asyncio.Transport, _Wire]:
-        return await self._address.connect(lambda: _Wire(self))
+    async def _connect(self) -> tuple[asyncio.Transport, Wire]:
+        return await self._address.connect(lambda: Wire(self._received, self.kick))
 
     def _tell_absent(self, reason: str) -> None:
         """Attempts go on until the datapath is there."""
         log.warning("no datapath", socket=str(self._address), reason=reason, hint=_ABSENT_HINT)
 
-    async def _carry(self, connection: tuple[asyncio.Transport, _Wire]) -> None:
+    async def _carry(self, connection: tuple[asyncio.Transport, Wire]) -> None:
         """Serve one connection until it is gone."""
         transport, wire = connection
         loop = asyncio.get_running_loop()
         self.connects += 1
-        self._transport = transport
-        self._writable = True
+        self._wire = connection
         self._session.connected(loop.time())
         self.kick()
         try:
-            await wire.lost
+            problem = await wire.lost
+            if problem is not None:
+                self._failed(problem)
         finally:
-            self._transport = None
+            self._wire = None
             transport.abort()
             self._session.disconnected(loop.time())
             self.kick()
@@ -139,18 +116,18 @@ class KsyncConnection:
         events = self._session.events()
         if events:
             self._on_events(events)
-        if self._transport is not None:
-            if self._session.broken:
-                self._transport.abort()
-            elif self._writable:
-                self._send(self._transport)
+        if self._wire is not None:
+            self._send(*self._wire)
         if self._session.has_events:
             self.kick()
         self._arm()
 
-    def _send(self, transport: asyncio.Transport) -> None:
-        """Fill the transport until it pauses us or nothing is left."""
-        while self._writable and (data := self._session.data_to_send()):
+    def _send(self, transport: asyncio.Transport, wire: Wire) -> None:
+        """Fill the transport until it pauses us or nothing is left; end one that is broken."""
+        if self._session.broken:
+            transport.abort()
+            return
+        while wire.writable and (data := self._session.data_to_send()):
             transport.write(data)
 
     def _arm(self) -> None:
