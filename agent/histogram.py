@@ -14,12 +14,11 @@ BOUNDS: tuple[float, ...] = tuple(
 class Histogram:
     """Durations in seconds. `counts` has one number a bucket, the last for those above all."""
 
-    __slots__ = ("counts", "most", "total")
+    __slots__ = ("counts", "total")
 
     def __init__(self) -> None:
         self.counts = [0] * (len(BOUNDS) + 1)
         self.total = 0.0
-        self.most = 0.0
 
     def observe(self, seconds: float) -> None:
         """Count one duration; a negative one is none at all."""
@@ -27,38 +26,14 @@ class Histogram:
             seconds = 0.0
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.total += seconds
-        if seconds > self.most:
-            self.most = seconds
 
     def merge(self, counts: Sequence[int], total: float) -> None:
         """Add durations that were counted elsewhere by the same buckets; `total` is their sum."""
         for place, number in enumerate(counts):
-            if number:
-                self.counts[place] += number
-                bound = BOUNDS[min(place, len(BOUNDS) - 1)]
-                self.most = max(self.most, bound)
+            self.counts[place] += number
         self.total += total
 
     @property
     def count(self) -> int:
         """How many durations were observed."""
         return sum(self.counts)
-
-    @property
-    def mean(self) -> float:
-        """Their mean; 0 of none."""
-        count = self.count
-        return self.total / count if count else 0.0
-
-    def quantile(self, share: float) -> float:
-        """About the duration that `share` (0 to 1) of all did not exceed; 0 of none.
-
-        It is the bound of the bucket in which that one lies, at most the longest of all.
-        """
-        wanted = share * self.count
-        seen = 0
-        for bound, number in zip(BOUNDS, self.counts, strict=False):
-            seen += number
-            if number and seen >= wanted:
-                return min(bound, self.most)
-        return self.most

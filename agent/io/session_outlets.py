@@ -12,7 +12,7 @@ import socket
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import structlog
 
@@ -84,15 +84,6 @@ class RotatingFile:
 
     def _numbered(self, at: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{at}") if at else self._path
-
-
-class Outlet(Protocol):
-    """What takes records. Call it on the loop."""
-
-    def start(self) -> None: ...
-    async def close(self) -> None:
-        """Let go, after what still waits has left or had its time."""
-        ...
 
 
 class FileOutlet:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from agent.histogram import BOUNDS, Histogram
 
@@ -24,7 +22,6 @@ def test_a_bound_belongs_to_its_own_bucket_and_more_than_all_to_the_last() -> No
     assert histogram.counts[:2] == [2, 1]
     assert histogram.counts[-1] == 1
     assert histogram.count == 4
-    assert histogram.most == 1e9
     assert histogram.total == pytest.approx(1e9, rel=1e-6)
 
 
@@ -35,27 +32,5 @@ def test_counts_of_others_are_added_by_bucket() -> None:
     other[BOUNDS.index(0.005)] = 2
     histogram.merge(other, 0.007)
     assert (histogram.count, histogram.total) == (3, pytest.approx(0.008))
-    assert (histogram.quantile(0.3), histogram.quantile(1.0)) == (0.001, 0.005)
-
-
-def test_quantiles_are_bounds_of_buckets() -> None:
-    histogram = Histogram()
-    assert (histogram.quantile(0.5), histogram.mean) == (0.0, 0.0)
-    for seconds in (0.001, 0.0011, 0.0012, 0.4):
-        histogram.observe(seconds)
-    assert histogram.quantile(0.5) == 0.002
-    assert histogram.quantile(1.0) == 0.4
-    assert histogram.mean == pytest.approx(0.100825)
-
-
-@settings(deadline=None)
-@given(st.lists(st.floats(0, 100, allow_nan=False)), st.floats(0, 1))
-def test_no_quantile_is_above_the_longest_or_below_a_share_of_all(
-    durations: list[float], share: float
-) -> None:
-    histogram = Histogram()
-    for seconds in durations:
-        histogram.observe(seconds)
-    found = histogram.quantile(share)
-    assert found <= max(durations, default=0.0)
-    assert sum(seconds <= found for seconds in durations) >= share * len(durations) - 1e-9
+    other[BOUNDS.index(0.001)] += 1
+    assert histogram.counts == other

@@ -600,4 +600,4 @@ def test_what_waits_for_an_answer_is_told_with_how_long_it_waited():
     assert world.session.backlog == Backlog(0, 0, 1, 0)  # a label waits for its nexthop
     latency = world.session.counters.latency
     assert latency.count == asked + 2
-    assert latency.most == pytest.approx(0.3)
+    assert latency.total == pytest.approx(0.3, abs=0.05)
