@@ -521,31 +521,62 @@ def launch(queue, Py_ssize_t limit, writes):
     return records, messages
 
 
+cdef Py_ssize_t accepted_part(
+    const uint8_t *frame, Py_ssize_t left, bytes ack, uint32_t seq, bint *more
+):
+    """Bytes of the plain `ack` to frame `seq` that stands at `frame`; 0: it is something else."""
+    cdef Py_ssize_t size = 24 + PyBytes_GET_SIZE(ack)
+    cdef uint32_t length, number
+    cdef uint16_t kind, flags, said
+    if left < size:
+        return 0
+    memcpy(&length, frame, 4)
+    memcpy(&kind, frame + 4, 2)
+    memcpy(&flags, frame + 6, 2)
+    memcpy(&number, frame + 8, 4)
+    memcpy(&said, frame + 20, 2)
+    if kind <= 16 or number != seq or length > left:
+        return 0
+    if length != size and length != (size + 3) // 4 * 4:  # the kernel pads
+        return 0
+    if said != size - 24 and said != size - 20:
+        return 0
+    if memcmp(frame + 24, <const uint8_t *>PyBytes_AS_STRING(ack), size - 24):
+        return 0
+    more[0] = flags & 2 != 0
+    return length
+
+
+cdef Py_ssize_t accepted_end(const uint8_t *frame, Py_ssize_t left, uint32_t seq):
+    """Bytes of the kernel's DONE for frame `seq`; 0: it is something else."""
+    cdef uint32_t length, number
+    cdef uint16_t kind, flags
+    if left < 16:
+        return 0
+    memcpy(&length, frame, 4)
+    memcpy(&kind, frame + 4, 2)
+    memcpy(&flags, frame + 6, 2)
+    memcpy(&number, frame + 8, 4)
+    return 16 if length == 16 and kind == 3 and not flags & 2 and number == seq else 0
+
+
 def accepted(bytearray data not None, bytes ack not None, uint32_t seq, Py_ssize_t count):
     """How many bytes at the start of `data` say yes to all `count` requests of frame `seq`.
 
-    0 unless they all do, with one plain `ack` (a vr_response of code 0) a frame.
+    0 unless they all do, with one plain `ack` (a vr_response of code 0) a frame, and the
+    reply is whole: its last part says that no more comes, or the kernel's DONE does.
     """
-    cdef Py_ssize_t size = 24 + PyBytes_GET_SIZE(ack), index
-    cdef const uint8_t *frame = <const uint8_t *>PyByteArray_AS_STRING(data)
-    cdef const uint8_t *wanted = <const uint8_t *>PyBytes_AS_STRING(ack)
-    cdef uint32_t length, number
-    cdef uint16_t kind, flags, said
-    if count <= 0 or PyByteArray_GET_SIZE(data) // size < count:
+    cdef const uint8_t *start = <const uint8_t *>PyByteArray_AS_STRING(data)
+    cdef Py_ssize_t left = PyByteArray_GET_SIZE(data), used = 0, index, size
+    cdef bint more = False
+    if count <= 0:
         return 0
     for index in range(count):
-        memcpy(&length, frame, 4)
-        memcpy(&kind, frame + 4, 2)
-        memcpy(&flags, frame + 6, 2)
-        memcpy(&number, frame + 8, 4)
-        memcpy(&said, frame + 20, 2)
-        if length != size or kind <= 16 or number != seq:
+        size = accepted_part(start + used, left - used, ack, seq, &more)
+        if not size or (not more and index < count - 1):
             return 0
-        if (flags & 2 != 0) is (index == count - 1):
-            return 0
-        if said != size - 24 and said != size - 20:
-            return 0
-        if memcmp(frame + 24, wanted, size - 24):
-            return 0
-        frame += size
-    return count * size
+        used += size
+    if not more:
+        return used
+    size = accepted_end(start + used, left - used, seq)
+    return used + size if size else 0

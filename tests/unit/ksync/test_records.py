@@ -12,7 +12,7 @@ from agent._fast.records import Ledger, accepted, route_identity
 from agent.errors import BugError
 from agent.ksync.objects import masked
 from agent.objects import Desired, Identity, Key, Kind
-from agent.sandesh.framing import reply_frame
+from agent.sandesh.framing import kernel_reply_frames, reply_frame
 from agent.sandesh.vrouter import VrMplsReq, VrResponse, VrRouteReq
 
 ACK = VrResponse(h_op=4).encode()
@@ -74,6 +74,22 @@ def test_yes_to_all_is_recognised(count: int, seq: int, behind: bytes) -> None:
     assert accepted(data, ACK, seq + 1, count) == 0
     assert accepted(data, ACK, seq, count + 1) == 0
     assert accepted(data, ACK, seq, 0) == 0
+
+
+@given(st.integers(1, 20), st.integers(1, 0xFFFFFFFE), st.booleans(), st.binary(max_size=60))
+def test_the_kernels_yes_is_recognised(
+    count: int, seq: int, announced: bool, behind: bytes
+) -> None:
+    """Padded parts, and DONE after several or an announced one."""
+    frames = kernel_reply_frames([ACK] * count, family=32, seq=seq, pid=7, multi=announced)
+    data = bytearray(b"".join(frames))
+    assert accepted(data + behind, ACK, seq, count) == len(data)
+    assert accepted(data[:-1], ACK, seq, count) == 0
+    assert accepted(data, ACK, seq + 1, count) == 0
+    assert accepted(data, ACK, seq, count + 1) == 0
+    if len(frames) > count:
+        other_end = kernel_reply_frames([], family=32, seq=seq + 1, pid=7, multi=True)[0]
+        assert accepted(data[:-16] + other_end, ACK, seq, count) == 0
 
 
 @given(st.integers(1, 3), st.data())
