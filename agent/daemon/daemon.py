@@ -14,7 +14,6 @@ from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
 import structlog
-import uvloop
 
 from agent.daemon.backup import BackupShell
 from agent.daemon.configuration import Sources, parse
@@ -30,13 +29,14 @@ from agent.daemon.selfwatch import SelfWatch, Words
 from agent.errors import ConfigError
 from agent.flow.question import parse as parse_question
 from agent.inputs import HostSettings, Link
-from agent.io.datapath import datapath_address, in_kernel
+from agent.io.datapath import WINDOWS, datapath_address, in_kernel
 from agent.io.dhcp_relay import RelaySocket
 from agent.io.doors import introspect_door, port_api_door
 from agent.io.garbage import GarbageCollector
 from agent.io.ksync import KsyncConnection
 from agent.io.links import LinkMonitor
 from agent.io.logs import configure as configure_logs
+from agent.io.pipes import Pkt0Pipe
 from agent.io.pkt0 import Pkt0Socket, TrapLoop
 from agent.io.pkt0_channel import Pkt0Channel, Received
 from agent.io.pkt0_tap import Pkt0Tap
@@ -44,6 +44,7 @@ from agent.io.port_api import PortApi
 from agent.io.xmpp import ControlConnections, tls_context
 from agent.ksync import InSync, Lost, Session
 from agent.ksync.events import Event as DatapathEvent
+from agent.loop import run as run_loop
 from agent.services import Learned
 from agent.settings import Reload, Settings, differing
 from agent.telemetry.checks import watch_files
@@ -271,6 +272,8 @@ class Daemon:
 
 def _pkt0(platform: str, run_dir: Path) -> Callable[[Received], Pkt0Channel]:
     """What makes the channel of trapped packets of a datapath."""
+    if platform == WINDOWS:
+        return Pkt0Pipe
     return Pkt0Tap if in_kernel(platform) else partial(Pkt0Socket, run_dir)
 
 
@@ -302,7 +305,7 @@ def run(
     recorder: Recorder | None = None,
     follow: Sequence[Words] = (),
 ) -> None:
-    """Run an agent on a uvloop of its own until it is told to stop, without needless privileges.
+    """Run an agent on a loop of its own until it is told to stop, without needless privileges.
 
     `follow`: whose traces are logged, as `selfwatch.wanted` gives them.
     """
@@ -312,4 +315,4 @@ def run(
         give_up(settings)
         await daemon.run()
 
-    uvloop.run(main())
+    run_loop(main())

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-import uvloop
-
 from agent.errors import AgentError
 from agent.forwarder.netlink import FAMILY
 from agent.forwarder.process import Forwarder
 from agent.forwarder.sizes import Sizes
+from agent.loop import run as run_loop
 from agent.sandesh.framing import GENL_ID_CTRL
 
 _SIZE_OPTIONS = {
@@ -102,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         forwarder = Forwarder(
             options.run_dir.absolute(), sizes, options.fabric, options.netlink, options.group
         )
-        uvloop.run(forwarder.run())
+        run_loop(forwarder.run())
     except AgentError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,7 +1,8 @@
 """Where this host's datapath is, and how to connect to it.
 
 Every connection is a pair of asyncio's transport and protocol, whatever is beneath: a Unix
-stream socket (DPDK, the embedded forwarder) or generic netlink (the kernel's module).
+stream socket (DPDK, the embedded forwarder), generic netlink (the kernel's module) or a named
+pipe (Windows' Forwarding Extension).
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from typing import Protocol, TypeVar
 from agent.errors import WireError
 from agent.io.netlink import PROBE_SECONDS, RECEIVE_BUFFER, NetlinkCounters, NetlinkTransport
 from agent.io.netlink_sockets import KERNEL, PORT_FILE, port_in
+from agent.io.pipes import PipeAddress
 from agent.sandesh.genetlink import FAMILY_NAME
 
 SOCKET = "dpdk_netlink"
 PKT0_TAP = "pkt0"
 """The interface of trapped packets where the datapath is the kernel's."""
 _ON_A_SOCKET = {"dpdk", "nic"}
+WINDOWS = "windows"
+"""The [DEFAULT] platform whose datapath has named pipes."""
 _IN_THE_KERNEL = {"kernel", "host"}
 
 P = TypeVar("P", bound=asyncio.Protocol)
@@ -126,11 +130,13 @@ def is_served(run_dir: Path) -> bool:
 def datapath_address(platform: str, run_dir: Path) -> Address:
     """Where the datapath of [DEFAULT] platform is.
 
-    `dpdk` and `nic`: the socket in the run directory. `kernel` and `host`: a forwarder's
-    netlink there, else the kernel's module. Anything else: the socket, else a forwarder's
-    netlink.
+    `windows`: the pipe of the Forwarding Extension. `dpdk` and `nic`: the socket in the run
+    directory. `kernel` and `host`: a forwarder's netlink there, else the kernel's module.
+    Anything else: the socket, else a forwarder's netlink.
     """
     stream, process = StreamAddress(run_dir / SOCKET), NetlinkAddress(run_dir / PORT_FILE)
+    if platform == WINDOWS:
+        return PipeAddress()
     if platform in _ON_A_SOCKET:
         return stream
     if in_kernel(platform):

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from agent._fast.packet import FrameBatch, disconnect, send_frames
 from agent.errors import ConfigError
-from agent.io.pkt0_channel import BATCH, Pkt0Channel, Received
+from agent.io.pkt0_channel import BATCH, DescriptorChannel, Pkt0Channel, Received
 from agent.services import Learned, TrappedPackets
 
 AGENT_SOCKET = "agent_pkt0"
@@ -33,7 +33,7 @@ _RECEIVE_BUFFER = 1 << 22
 _NOBODY_THERE = frozenset({errno.ENOENT, errno.ECONNREFUSED, errno.EPERM, errno.ENOTDIR})
 
 
-class Pkt0Socket(Pkt0Channel):
+class Pkt0Socket(DescriptorChannel):
     """The agent's end of a userspace datapath's pkt0."""
 
     def __init__(self, run_dir: Path, received: Received) -> None:

@@ -52,7 +52,7 @@ class Pkt0Channel(ABC):
     def start(self) -> None:
         """Deliver batches on the running loop."""
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._descriptor(), self._readable)
+        self._begin(self._loop)
 
     @abstractmethod
     def pair(self) -> None:
@@ -63,12 +63,10 @@ class Pkt0Channel(ABC):
         """The datapath is lost."""
 
     def close(self) -> None:
-        """Free the descriptor; what waits is dropped."""
+        """Stop for good; what waits is dropped."""
         if self._retry is not None:
             self._retry.cancel()
-        if self._loop is not None:
-            self._loop.remove_reader(self._descriptor())
-        self._free()
+        self._end()
 
     def send(self, frames: Iterable[bytes]) -> None:
         """Send now what the datapath takes, the rest as soon as it does."""
@@ -81,10 +79,12 @@ class Pkt0Channel(ABC):
             self._flush()
 
     @abstractmethod
-    def _descriptor(self) -> int: ...
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have `_readable` called whenever something has come."""
 
     @abstractmethod
-    def _free(self) -> None: ...
+    def _end(self) -> None:
+        """Free what was opened."""
 
     @abstractmethod
     def _read(self) -> bool:
@@ -118,3 +118,21 @@ class Pkt0Channel(ABC):
         """The datapath's queue is full: neither a datagram socket nor a tap can be waited for."""
         loop = self._loop or asyncio.get_running_loop()
         self._retry = loop.call_later(_RETRY_SECONDS, self._flush)
+
+
+class DescriptorChannel(Pkt0Channel):
+    """A channel that the loop watches by its descriptor."""
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.add_reader(self._descriptor(), self._readable)
+
+    def _end(self) -> None:
+        if self._loop is not None:
+            self._loop.remove_reader(self._descriptor())
+        self._free()
+
+    @abstractmethod
+    def _descriptor(self) -> int: ...
+
+    @abstractmethod
+    def _free(self) -> None: ...

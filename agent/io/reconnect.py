@@ -51,10 +51,16 @@ class Reconnector(Generic[C]):
 
     async def close(self) -> None:
         """End for good."""
+        task = self._task
+        self.stop()
+        if task is not None:
+            await asyncio.gather(task, return_exceptions=True)
+
+    def stop(self) -> None:
+        """End for good, soon."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

@@ -30,6 +30,7 @@ MAX_FRAME = 1 << 17
 _NETLINK = struct.Struct("=IHHII")
 _FRAME = struct.Struct("=IHHIIBBHHH")
 _ATTRIBUTE_LENGTH = struct.Struct("=H")
+_LENGTH = struct.Struct("=I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,18 @@ def _frame(payload: bytes, nla_len: int, family: int, flags: int, seq: int, pid:
         NL_ATTR_VR_MESSAGE_PROTOCOL,
     )
     return head + payload
+
+
+def whole_frames(data: bytes) -> list[bytes]:
+    """The request frames that `data` consists of, with their headers. WireError."""
+    frames, offset = [], 0
+    while offset < len(data):
+        (size,) = _LENGTH.unpack_from(data, offset) if len(data) - offset >= 4 else (0,)
+        if not HEADER_SIZE <= size <= len(data) - offset:
+            raise WireError(f"{len(data) - offset} bytes are no whole request")
+        frames.append(data[offset : offset + size])
+        offset += size
+    return frames
 
 
 class FrameReader:

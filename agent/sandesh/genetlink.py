@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from agent.errors import WireError
 from agent.sandesh.framing import (
     GENL_ID_CTRL,
-    HEADER_SIZE,
     NLM_F_REQUEST,
     NLMSG_ERROR,
     SANDESH_REQUEST,
+    whole_frames,
 )
 
 FAMILY_NAME = "vrouter"
@@ -146,15 +146,7 @@ def split_requests(data: bytes | memoryview, family: int) -> list[bytes]:
     A stream datapath takes any family number; the kernel's is known only on connecting.
     """
     number = _SHORT.pack(family)
-    frames, offset = [], 0
-    while offset < len(data):
-        (size,) = _LONG.unpack_from(data, offset) if len(data) - offset >= 4 else (0,)
-        if not HEADER_SIZE <= size <= len(data) - offset:
-            raise WireError(f"{len(data) - offset} bytes are no whole request")
-        frame = data[offset : offset + size]
-        frames.append(b"".join((frame[:4], number, frame[6:])))
-        offset += size
-    return frames
+    return [b"".join((frame[:4], number, frame[6:])) for frame in whole_frames(bytes(data))]
 
 
 def split_datagram(data: bytes) -> list[bytes]:

@@ -134,7 +134,7 @@ _DEFAULT = section(
         "platform",
         TEXT,
         "",
-        "where the datapath is: dpdk or nic, kernel or host; else it is looked for",
+        "where the datapath is: dpdk or nic, kernel or host, windows; else it is looked for",
     ),
     fixed("rest_ip", LISTEN_ADDRESS, "127.0.0.1", "where the port API listens", ours=True),
     fixed("rest_port", PORT, "9091", "port of the port API"),
