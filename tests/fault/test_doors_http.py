@@ -232,6 +232,22 @@ def test_old_tls_is_refused(ca: Authority, server_files: TlsFiles) -> None:
         context.wrap_socket(client, server_hostname="127.0.0.1")
 
 
+def test_new_certificates_and_tokens_are_taken_over(
+    ca: Authority, server_files: TlsFiles, tmp_path: Path
+) -> None:
+    next_ca = Authority(tmp_path, "next")
+    next_files = next_ca.files(next_ca.issue("renewed", names=("127.0.0.1",)))
+    door = Door(context=tls(server_files, optional=True), token=TOKEN.encode())
+    with introspect(door) as port:
+        assert ask_tls(port, ca, Authorization=f"Bearer {TOKEN}") == 200
+        door.renew(Door(context=tls(next_files, optional=True), token=b"another-token-for-us"))
+        with pytest.raises(ssl.SSLCertVerificationError):
+            ask_tls(port, ca)
+        assert ask_tls(port, next_ca, Authorization=f"Bearer {TOKEN}") == 401
+        assert ask_tls(port, next_ca, Authorization="Bearer another-token-for-us") == 200
+        assert ask_tls(port, next_ca, next_ca.issue("client")) == 200
+
+
 # Floods
 
 
