@@ -54,7 +54,7 @@ def test_every_request_is_served() -> None:
 
 @given(data=st.data())
 @settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -68,12 +68,12 @@ async def get(api: IntrospectApi, path: str) -> tuple[dict[str, str], bytes]:
 
 
 def unchunked(body: bytes) -> bytes:
-    found = bytearray()
-    while body:
-        size, _, rest = body.partition(b"\r\n")
-        length = int(size, 16)
-        found += rest[:length]
-        body = rest[length + 2 :]
+    found, at = bytearray(), 0
+    while at < len(body):
+        start = body.index(b"\r\n", at) + 2
+        end = start + int(body[at : start - 2], 16)
+        found += body[start:end]
+        at = end + 2
     return bytes(found)
 
 

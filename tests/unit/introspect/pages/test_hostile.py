@@ -43,7 +43,7 @@ def ask(world: PageWorld, path: str) -> Answered:
     return asyncio.run(world.get(path))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(sorted(PAGES)),
     st.lists(values, min_size=2, max_size=2),
