@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
+from types import ModuleType
 
 _COMMANDS = {
     "check-config": "agent.daemon.check_config",
@@ -20,9 +22,19 @@ def main(words: list[str] | None = None) -> int:
     """Run the command that the first word names, or the agent itself; its exit code."""
     words = sys.argv[1:] if words is None else words
     name = _COMMANDS.get(words[0]) if words else None
-    module = importlib.import_module(name or _AGENT)
+    module = _loaded(name or _AGENT)
     code: int = module.main(words[1:] if name else words)
     return code
+
+
+def _loaded(name: str) -> ModuleType:
+    """Import it. Modules stay, so the garbage collector need not walk them, now or later."""
+    gc.disable()
+    try:
+        return importlib.import_module(name)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 if __name__ == "__main__":
