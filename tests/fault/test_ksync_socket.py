@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -14,41 +13,11 @@ from structlog.testing import capture_logs
 
 from agent.errors import BugError
 from agent.io.datapath import StreamAddress
-from agent.io.ksync import KsyncConnection
-from agent.ksync import Dumped, InSync, Lost, Session
+from agent.ksync import InSync, Lost
 from agent.sandesh.vrouter import SandeshOp
 from tests.fake.datapath import FakeDatapath
+from tests.fault.ksync_owner import Owner
 from tests.unit.ksync import world as w
-
-
-class Owner:
-    """What the daemon will be: applies its objects once the datapath is known."""
-
-    def __init__(self, path: Path, objects: list[Any], **options: Any) -> None:
-        self.objects = objects
-        self.session = Session(pid=1, **options)
-        address = StreamAddress(path)
-        self.connection = KsyncConnection(address, self.session, self.on_events, jitter=lambda: 0.0)
-        self.events: list[Any] = []
-        self._changed = asyncio.Event()
-
-    def on_events(self, events: Any) -> None:
-        self.events += events
-        if any(isinstance(event, Dumped) for event in events):
-            now = asyncio.get_running_loop().time()
-            self.session.apply(self.objects, [], now)
-            self.session.complete(now)
-        self._changed.set()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for events until `condition` holds."""
-        async with asyncio.timeout(20):
-            while not condition():
-                self._changed.clear()
-                await self._changed.wait()
-
-    def count(self, kind: type) -> int:
-        return sum(isinstance(event, kind) for event in self.events)
 
 
 @pytest.fixture
@@ -58,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest_asyncio.fixture
 async def owner(path: Path) -> AsyncIterator[Owner]:
-    made = Owner(path, w.port())
+    made = Owner(StreamAddress(path), w.port())
     yield made
     await made.connection.close()
 
@@ -125,7 +94,7 @@ async def test_closes_and_reconnects_after_nonsense(owner: Owner, path: Path, ho
 
 
 async def test_a_reply_that_never_comes_is_noticed(path: Path) -> None:
-    owner = Owner(path, w.port(), reply_timeout=0.2)
+    owner = Owner(StreamAddress(path), w.port(), reply_timeout=0.2)
     async with FakeDatapath().served(path) as datapath:
         datapath.lose_replies(1)
         owner.connection.start()
@@ -147,7 +116,7 @@ async def test_refused_objects_are_tried_again_by_the_timer(owner: Owner, path: 
 async def test_many_objects_pass_a_slow_reader(path: Path) -> None:
     """More bytes than socket buffers hold: the transport pauses and resumes the session."""
     objects = [w.vif(i) for i in range(4000)]
-    owner = Owner(path, objects, window=100_000)
+    owner = Owner(StreamAddress(path), objects, window=100_000)
     async with FakeDatapath().served(path) as datapath:
         owner.connection.start()
         await owner.until(lambda: owner.count(InSync) == 1)
@@ -172,7 +141,7 @@ async def test_starting_twice_is_a_bug(owner: Owner, path: Path) -> None:
 
 def test_runs_on_uvloop(path: Path) -> None:
     async def live() -> None:
-        owner = Owner(path, w.port())
+        owner = Owner(StreamAddress(path), w.port())
         async with FakeDatapath().served(path) as datapath:
             owner.connection.start()
             await owner.until(lambda: owner.count(InSync) == 1)

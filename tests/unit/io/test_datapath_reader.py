@@ -24,7 +24,7 @@ from agent.sandesh.vrouter import (
     VrouterOps,
     VrResponse,
 )
-from tests.unit.io.forwarders import forwarder
+from tests.unit.io.forwarders import forwarder, reading
 
 LIMITS = VrouterOps(h_op=SandeshOp.GET)
 
@@ -33,25 +33,11 @@ def nexthops(last: VrNexthopReq | None) -> VrNexthopReq:
     return VrNexthopReq(h_op=SandeshOp.DUMP, nhr_marker=-1 if last is None else last.nhr_id)
 
 
-@asynccontextmanager
-async def reading(path: Path, timeout: float = 5.0) -> AsyncIterator[DatapathReader]:
-    """A reader that is connected."""
-    reader = DatapathReader(StreamAddress(path), timeout=timeout, jitter=lambda: 0.0)
-    reader.start()
-    try:
-        async with asyncio.timeout(10):
-            while not reader.connected:
-                await asyncio.sleep(0.005)
-        yield reader
-    finally:
-        await reader.close()
-
-
 # --- a real datapath
 
 
 async def test_a_forwarder_answers_gets_dumps_over_pages_and_refusals(tmp_path: Path) -> None:
-    async with forwarder(tmp_path), reading(tmp_path / "dpdk_netlink") as reader:
+    async with forwarder(tmp_path), reading(StreamAddress(tmp_path / "dpdk_netlink")) as reader:
         limits, drops = await asyncio.gather(
             reader.get(LIMITS, VrouterOps),
             reader.get(VrDropStatsReq(h_op=SandeshOp.GET), VrDropStatsReq),
@@ -136,7 +122,7 @@ async def misbehaving(
 
     server = await asyncio.start_unix_server(serve, path)
     try:
-        async with reading(path, timeout=timeout) as reader:
+        async with reading(StreamAddress(path), timeout=timeout) as reader:
             yield reader
     finally:
         server.close()
@@ -250,7 +236,7 @@ async def test_a_stream_that_has_lost_its_step_is_closed(tmp_path: Path) -> None
         writer.write(b"\xff" * 64)
 
     server = await asyncio.start_unix_server(serve, tmp_path / "s")
-    async with reading(tmp_path / "s") as reader:
+    async with reading(StreamAddress(tmp_path / "s")) as reader:
         with pytest.raises(WireError, match="says it has"):
             await reader.get(LIMITS, VrouterOps)
     server.close()
@@ -267,7 +253,7 @@ async def test_a_request_that_the_datapath_cannot_read(tmp_path: Path) -> None:
         return [frame.seq for frame in frames]
 
     server = await asyncio.start_unix_server(serve, tmp_path / "s")
-    async with reading(tmp_path / "s") as reader:
+    async with reading(StreamAddress(tmp_path / "s")) as reader:
         with pytest.raises(WireError, match="could not read the request"):
             await reader.get(LIMITS, VrouterOps)
     server.close()

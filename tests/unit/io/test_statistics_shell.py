@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 from agent.errors import DatapathError, WireError
 from agent.io import process
 from agent.io.datapath import StreamAddress
-from agent.io.datapath_reader import DatapathReader
 from agent.io.statistics import StatisticsShell
 from agent.sandesh.vrouter import (
     Message,
@@ -24,7 +22,7 @@ from agent.sandesh.vrouter import (
 )
 from agent.settings import parse
 from agent.telemetry import Datapath
-from tests.unit.io.forwarders import forwarder
+from tests.unit.io.forwarders import forwarder, reading
 from tests.unit.telemetry.node_world import NodeWorld
 
 VIFS = 23
@@ -149,21 +147,8 @@ async def test_a_dump_that_repeats_itself_is_not_taken() -> None:
     assert list(rig.statistics.vifs()) == []
 
 
-@asynccontextmanager
-async def connected(path: Path) -> AsyncIterator[DatapathReader]:
-    reader = DatapathReader(StreamAddress(path))
-    reader.start()
-    try:
-        async with asyncio.timeout(10):
-            while not reader.connected:
-                await asyncio.sleep(0.005)
-        yield reader
-    finally:
-        await reader.close()
-
-
 async def test_samples_of_a_real_forwarder(tmp_path: Path) -> None:
-    async with forwarder(tmp_path), connected(tmp_path / "dpdk_netlink") as reader:
+    async with forwarder(tmp_path), reading(StreamAddress(tmp_path / "dpdk_netlink")) as reader:
         for index in range(1, VIFS + 1):
             add = VrInterfaceReq(
                 h_op=SandeshOp.ADD,
