@@ -15,7 +15,7 @@ import uvloop
 from agent.cli import genetlink
 from agent.cli.datapath_client import DatapathClient
 from agent.errors import WireError
-from agent.io.datapath import Address, NetlinkAddress
+from agent.io.datapath import Address, Made, NetlinkAddress, P
 from agent.io.datapath_reader import DatapathReader
 from agent.io.flow_channel import FlowChannel
 from agent.io.ksync import KsyncConnection
@@ -146,19 +146,40 @@ async def test_an_agent_that_begins_anew_writes_nothing(tmp_path: Path) -> None:
             assert second.session.counters.adopted == len(w.port())
 
 
+class Watched:
+    """An address that remembers the transport of its last connection."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.transport: asyncio.Transport | None = None
+
+    async def connect(self, made: Made[P]) -> tuple[asyncio.Transport, P]:
+        self.transport, protocol = await self.address.connect(made)
+        return self.transport, protocol
+
+
 async def test_answers_that_find_no_room_are_made_up_for(tmp_path: Path) -> None:
     """The datapath has executed what it could not answer to; the next dump shows it."""
-    objects = [w.discard(i) for i in range(1, 1500)]
-    address = at(tmp_path, receive_buffer=8192)
+    wanted = set(range(600))
+    address = Watched(at(tmp_path, receive_buffer=8192))
+    loop = asyncio.get_running_loop()
     async with (
         forwarder(tmp_path, "--netlink"),
-        owning(address, objects, reply_timeout=0.5) as owner,
+        owning(address, [w.discard(i) for i in range(1, 600)], reply_timeout=2.0) as owner,
     ):
+        await owner.until(lambda: owner.count(Dumped) == 1)
+        transport = address.transport
+        assert isinstance(transport, NetlinkTransport)
+        loop.remove_reader(transport._socket)  # nothing was written before this
+        async with asyncio.timeout(30):
+            while (await programmed(tmp_path))[1] != wanted:
+                pass
+        if not transport.is_closing():
+            loop.add_reader(transport._socket, transport._readable)
         await owner.until(lambda: owner.count(InSync) == 1)
         assert owner.count(Lost) >= 1
         assert owner.session.counters.resyncs >= 1
-        _, found = await programmed(tmp_path)
-        assert found == set(range(1500))
+        assert (await programmed(tmp_path))[1] == wanted
 
 
 async def test_an_overrun_that_the_kernel_tells_of_is_made_up_for(
