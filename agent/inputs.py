@@ -167,6 +167,14 @@ class DropNewFlows:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkTold:
+    """Learned: the datapath says that what is behind a vif is up, or down."""
+
+    vif_index: int
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DhcpSnooped:
     """Learned: a DHCP server of the fabric gave `ip` to the VM with `mac` behind a vif."""
 

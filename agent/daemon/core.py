@@ -21,9 +21,16 @@ from agent.daemon.joined import JoinedNetworks
 from agent.daemon.kept import KeptNumbers
 from agent.flow import FlowEngine
 from agent.ifmap.from_topology import Objects, objects
-from agent.inputs import ContainerPort, DropNewFlows, Link, PluggedPort, SimpleGateway
+from agent.inputs import (
+    ContainerPort,
+    DropNewFlows,
+    Link,
+    LinkTold,
+    PluggedPort,
+    SimpleGateway,
+)
 from agent.io.datapath import in_kernel
-from agent.ksync import Dumped, InSync, Lost, Opening, Refused, Released, Session
+from agent.ksync import Dumped, InSync, LinkChanged, Lost, Opening, Refused, Released, Session
 from agent.ksync.events import Event as DatapathEvent
 from agent.ksync.session import REPLY_TIMEOUT
 from agent.objects import Desired, Key, Kind, Numbered
@@ -195,6 +202,8 @@ class Core:
                     refused.setdefault(event.errno, []).append(event)
                 case InSync():
                     self._report_sync()
+                case LinkChanged(vif_index=vif, up=up):
+                    self.compiler.learned(LinkTold(vif, up))
                 case Lost():
                     log.warning("datapath lost", reason=event.reason)
         for number, same in refused.items():
@@ -209,6 +218,7 @@ class Core:
             neighbours = self.compiler.seed(event.messages)
             self.trapped.arp.adopt(neighbours, now)
             self._held = self.compiler.holding
+        self.compiler.forget_links()
         self._reported = False
         log.info("datapath read", objects=len(event.messages))
 

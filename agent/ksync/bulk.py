@@ -19,6 +19,7 @@ from agent.errors import WireError
 from agent.histogram import Histogram
 from agent.objects import DatapathMessage
 from agent.sandesh.framing import (
+    GENL_ID_CTRL,
     MAX_PAYLOAD,
     NLMSG_DONE,
     NLMSG_ERROR,
@@ -36,6 +37,7 @@ WINDOW = 200
 """Outstanding frames above which sending pauses (facts sandesh-ksync.md 3.6)."""
 
 _SEQ_END = 0xFFFFFFFF
+_UNASKED = 0
 
 # The one answer that comes a hundred thousand times: vr_response up to its code.
 _ACCEPTED = VrResponse(h_op=4).encode()
@@ -58,6 +60,12 @@ class Accepted(NamedTuple, Generic[T]):
     """All requests of a frame succeeded, and nothing else was said."""
 
     tokens: Sequence[T]
+
+
+class Told(NamedTuple):
+    """What the datapath says unasked, under the sequence number 0 that no request has."""
+
+    objects: tuple[DatapathMessage, ...]
 
 
 class Packed(NamedTuple, Generic[T]):
@@ -155,12 +163,15 @@ class Channel(Generic[T]):
         self._outstanding.append(_Context(self._seq, tokens, now))
         return request_frame(payload, family=self._family, seq=self._seq, pid=self._pid)
 
-    def receive(self, data: bytes, now: float) -> Iterator[Result[T] | Accepted[T]]:
+    def receive(self, data: bytes, now: float) -> Iterator[Result[T] | Accepted[T] | Told]:
         """Yield the results that `data` completes, in order. Raises WireError (Desync)."""
         self._reader.feed(data)
         yield from self._accepted(now)
         while frame := self._reader.next_frame():
-            yield from self._part(frame, now)
+            if frame.seq == _UNASKED and frame.type > GENL_ID_CTRL:
+                yield _told(frame.payload)
+            else:
+                yield from self._part(frame, now)
             yield from self._accepted(now)
 
     def _part(self, frame: Frame, now: float) -> Iterator[Result[T]]:
@@ -235,3 +246,9 @@ class Channel(Generic[T]):
             objects = tuple(context.objects)
             context.objects = []
         return Result(context.tokens[context.next - 1], context.code, objects)
+
+
+def _told(payload: bytes) -> Told:
+    """The objects of an announcement, without the vr_response that may lead it. WireError."""
+    found = decode_messages(payload)
+    return Told(tuple(one for one in found if not isinstance(one, VrResponse)))

@@ -45,10 +45,18 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkChanged:
+    """What is behind the vif of this index came up or went down (vhost-user sockets, DPDK)."""
+
+    vif_index: int
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """The connection is gone or useless; what the datapath holds is unknown until a dump."""
 
     reason: str
 
 
-Event = Dumped | InSync | Refused | Released | Lost
+Event = Dumped | InSync | Refused | Released | LinkChanged | Lost

@@ -14,14 +14,15 @@ from typing import Protocol, cast
 
 from agent._fast.records import Record
 from agent.errors import DatapathError, WireError
-from agent.ksync.bulk import MESSAGES_PER_FRAME, WINDOW, Accepted, Channel, Result, pack
+from agent.ksync.bulk import MESSAGES_PER_FRAME, WINDOW, Accepted, Channel, Result, Told, pack
 from agent.ksync.counters import Backlog, Counters
 from agent.ksync.dump import Answer, Opening, Questions, open_datapath
-from agent.ksync.events import Dumped, Event, InSync, Lost
+from agent.ksync.events import Dumped, Event, InSync, LinkChanged, Lost
 from agent.ksync.reconciler import Reconciler
 from agent.ksync.record import RecordView
 from agent.objects import DatapathMessage, Desired, Identity, Key
 from agent.sandesh.framing import FAMILY_AGENT
+from agent.sandesh.vrouter import VrInterfaceReq
 
 REPLY_TIMEOUT = 45.0
 """Seconds without any reply; adding the agent vif may stall a DPDK datapath for 31
@@ -287,8 +288,16 @@ class Session:
             if packed.refused:
                 self._events += self._reconciler.events()
 
-    def _replied(self, result: Result[Record | None] | Accepted[Record | None], now: float) -> None:
-        if isinstance(result, Result):
+    def _replied(
+        self, result: Result[Record | None] | Accepted[Record | None] | Told, now: float
+    ) -> None:
+        if isinstance(result, Told):
+            self._events += [
+                LinkChanged(one.vifr_idx, one.vifr_intf_status != 0)
+                for one in result.objects
+                if isinstance(one, VrInterfaceReq)
+            ]
+        elif isinstance(result, Result):
             if result.token is None:
                 self._answered(result)
             else:

@@ -16,6 +16,7 @@ from agent.inputs import (
     DropNewFlows,
     HostSettings,
     Link,
+    LinkTold,
     PluggedPort,
     SimpleGateway,
     TrafficSeen,
@@ -165,7 +166,7 @@ class Compiler:
         self._links.drop(name)
 
     def learned(
-        self, fact: ArpResolved | ArpLost | TrafficSeen | DhcpSnooped | DropNewFlows
+        self, fact: ArpResolved | ArpLost | TrafficSeen | DhcpSnooped | DropNewFlows | LinkTold
     ) -> None:
         """What services and flows learned from packets. Of unknown vifs it is ignored."""
         if isinstance(fact, ArpResolved):
@@ -176,8 +177,14 @@ class Compiler:
             self._rows.leased(fact)
         elif isinstance(fact, DropNewFlows):
             self._rows.full(fact)
+        elif isinstance(fact, LinkTold):
+            self._rows.link(fact)
         else:
             self._rows.heard(fact)
+
+    def forget_links(self) -> None:
+        """What the datapath said of links counts no more."""
+        self._rows.forget_links()
 
     # Routes of controllers
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, ip_address
 from uuid import UUID
 
-from agent.inputs import DhcpSnooped, DropNewFlows, TrafficSeen
+from agent.inputs import DhcpSnooped, DropNewFlows, LinkTold, TrafficSeen
 from agent.oper.datapath import inet_key
 from agent.oper.incremental import Engine
 from agent.oper.preference import SEQUENCE
@@ -15,7 +15,7 @@ from agent.oper.remote import RemoteRoutes
 from agent.oper.rows import Vmi
 from agent.oper.table import Table
 from agent.oper.vmi import NO_VIF
-from agent.oper.world import DROPPING, SNOOPED, TRAFFIC
+from agent.oper.world import DROPPING, SNOOPED, TOLD_DOWN, TRAFFIC
 from agent.routes import InetKey, RouteAttributes
 from agent.values import Address, Mac, prefix
 
@@ -39,6 +39,7 @@ class PortRows:
         self._sequences: Table[tuple[int, Address], int] = Table(engine, SEQUENCE)
         self._leases: Table[int, DhcpSnooped] = Table(engine, SNOOPED)
         self._full: Table[int, DropNewFlows] = Table(engine, DROPPING)
+        self._down: Table[int, LinkTold] = Table(engine, TOLD_DOWN)
         # Ports by VRF and address; normally one.
         self._holders: dict[tuple[str, InetKey], dict[int, None]] = {}
         self._touched: dict[tuple[str, InetKey], None] = {}
@@ -70,6 +71,7 @@ class PortRows:
             del self._by_vif[old.vif_index]
         self._leases.drop(old.vif_index)
         self._full.drop(old.vif_index)
+        self._down.drop(old.vif_index)
         for table in (self._traffic, self._sequences):
             for key in [key for key in table.rows if key[0] == old.vif_index]:
                 table.drop(key)
@@ -133,6 +135,18 @@ class PortRows:
             self._full.drop(fact.vif_index)
         elif fact.vif_index in self._by_vif:
             self._full.put(fact.vif_index, fact)
+
+    def link(self, fact: LinkTold) -> None:
+        """Whether something is behind a vhost-user socket. Unknown vifs are ignored."""
+        if fact.up:
+            self._down.drop(fact.vif_index)
+        elif fact.vif_index in self._by_vif:
+            self._down.put(fact.vif_index, fact)
+
+    def forget_links(self) -> None:
+        """Another datapath, or a new connection to it: it will say what is down."""
+        for vif_index in list(self._down.rows):
+            self._down.drop(vif_index)
 
     def give_way(self, router_id: IPv4Address | None) -> None:
         """Ports whose address is now elsewhere, with a higher sequence number, wait again."""

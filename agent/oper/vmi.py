@@ -26,6 +26,7 @@ from agent.oper.world import (
     HOST,
     LINK,
     SNOOPED,
+    TOLD_DOWN,
     BadConfig,
     address,
     enabled,
@@ -167,7 +168,7 @@ def vmi(view: View, uuid: UUID) -> Vmi | None:
     if relay:
         found = replace(found, ip=_snooped(view, number, found.mac or attached.mac))
     network = view(vn, found.network) if found.network else None
-    reason = _reason(view, attached, found, network, link)
+    reason = _reason(view, attached, found, network, link, number)
     row = _joined(view, attached, found, network, reason, number, link)
     return replace(row, dhcp_relay=True) if relay else row
 
@@ -202,7 +203,12 @@ def _unconfigured(attached: Attachment, number: int, link: Link | None, reason: 
 
 
 def _reason(
-    view: View, attached: Attachment, found: Config, network: Vn | None, link: Link | None
+    view: View,
+    attached: Attachment,
+    found: Config,
+    network: Vn | None,
+    link: Link | None,
+    number: int,
 ) -> str:
     """The first condition of facts oper-db.md 1.3.1 that does not hold, or ""."""
     if found.problem:
@@ -218,6 +224,8 @@ def _reason(
         return "no MAC address"
     if own in view(reserved_macs):
         return f"MAC address {own} is the vRouter's own"
+    if attached.transport == Transport.PMD and view.read(TOLD_DOWN, number) is not None:
+        return "the datapath says that the vhost-user socket is not connected"
     return _device_reason(attached, link) or _address_reason(found, network)
 
 

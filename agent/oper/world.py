@@ -17,6 +17,7 @@ from agent.inputs import (
     GraphNode,
     HostSettings,
     Link,
+    LinkTold,
     PluggedPort,
     SimpleGateway,
     TrafficSeen,
@@ -39,6 +40,8 @@ ARPS: Source[None, tuple[tuple[int, IPv4Address], ...]] = Source("arps")
 SNOOPED: Source[int, DhcpSnooped | None] = Source("snooped")
 DROPPING: Source[int, DropNewFlows | None] = Source("dropping")
 """By vif index: whether the datapath drops what would be a new flow."""
+TOLD_DOWN: Source[int, LinkTold | None] = Source("told down")
+"""By vif index: the datapath says that nothing is behind a vhost-user socket."""
 TRAFFIC: Source[tuple[int, Address], TrafficSeen | None] = Source("traffic")
 
 

@@ -7,7 +7,7 @@ import errno
 from agent._fast.packet import Packet
 from agent._fast.records import Record
 from agent.inputs import ContainerPort, PluggedPort
-from agent.ksync import Dumped, InSync, Lost, Refused
+from agent.ksync import Dumped, InSync, LinkChanged, Lost, Refused
 from agent.ksync.events import Event as DatapathEvent
 from agent.objects import DatapathMessage, Desired
 from agent.oper.rows import Vmi
@@ -82,6 +82,8 @@ def datapath(event: DatapathEvent) -> str:
             return f"lost: {event.reason}"
         case Refused():
             return f"refused: {event.key or event.identity} ({_error(event.errno)})"
+        case LinkChanged():
+            return f"vif {event.vif_index} is {'up' if event.up else 'down'}"
         case _:
             return ""
 

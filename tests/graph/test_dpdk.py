@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent.inputs import Link
+from agent.inputs import Link, LinkTold
+from agent.ksync import same
 from agent.objects import Key, Kind
-from agent.values import Mac
+from agent.sandesh.framing import read_frames
+from agent.sandesh.vrouter import VrInterfaceReq, decode_messages
+from agent.values import VRRP_MAC, Mac
 from tests.graph.worlds import (
     HOST_LINKS,
     NIC,
@@ -22,6 +27,7 @@ from tests.graph.worlds import (
     worked,
 )
 
+CAPTURES = Path(__file__).parents[1] / "vectors" / "ksync-captures.jsonl"
 TOPOLOGY = worked()
 [VM] = TOPOLOGY.vms.values()
 [PORT] = ports_of(TOPOLOGY)
@@ -84,6 +90,45 @@ def test_a_network_interface_of_its_name_changes_nothing() -> None:
 
 def test_a_port_whose_link_is_disabled_is_in_no_vrf() -> None:
     assert vifs(DPDK, replace(PORT, link_state=False))[VIF].vifr_vrf == 0xFFFF
+
+
+def test_a_port_whose_socket_is_not_connected_is_in_no_vrf() -> None:
+    compiler, datapath = run([config_of(TOPOLOGY) | [DPDK, PORT]])
+    number = compiler.desired()[VIF].message.vifr_idx
+
+    def vrf_after(up: bool) -> int:
+        compiler.learned(LinkTold(number, up))
+        datapath.apply(compiler.commit())
+        return datapath.objects[VIF].message.vifr_vrf
+
+    assert [vrf_after(up) for up in (False, False, True, False)] == [0xFFFF, 0xFFFF, 2, 0xFFFF]
+    [row] = compiler.vmis()
+    assert row.reason == "the datapath says that the vhost-user socket is not connected"
+    compiler.remove_port(PORT.uuid)
+    datapath.apply(compiler.commit())
+    compiler.put_port(PORT)
+    datapath.apply(compiler.commit())
+    assert datapath.objects[VIF].message.vifr_vrf == 2
+
+
+def test_what_is_told_of_a_tap_counts_nothing() -> None:
+    world = config_of(TOPOLOGY) | [SETTINGS, *HOST_LINKS, PORT, *taps_of(TOPOLOGY)]
+    compiler, _ = run([world])
+    compiler.learned(LinkTold(compiler.desired()[VIF].message.vifr_idx, False))
+    assert not compiler.commit().changed
+
+
+def test_what_a_recorded_datapath_held_is_what_is_wanted() -> None:
+    """The vif of a VM, as a real DPDK datapath showed it (ksync-captures.jsonl, vifget3)."""
+    lines = map(json.loads, CAPTURES.read_text().splitlines())
+    frames = [bytes.fromhex(one["hex"]) for one in lines if one["conversation"] == "vifget3"]
+    [frame] = read_frames(frames[-1])
+    [dumped] = [one for one in decode_messages(frame.payload) if isinstance(one, VrInterfaceReq)]
+    wanted = vifs(DPDK, PORT)[VIF]
+    own = ("vifr_name", "vifr_nh_id", "vifr_ip", "vifr_ip6_u", "vifr_ip6_l", "vifr_qos_map_index")
+    alike = wanted.replace(**{name: getattr(dumped, name) for name in (*own, "vifr_flags")})
+    assert (dumped.vifr_transport, dumped.vifr_os_idx, dumped.vifr_mac) == (2, 0, bytes(VRRP_MAC))
+    assert same(dumped, alike)
 
 
 def test_a_namespace_has_a_network_interface_on_every_platform() -> None:

@@ -16,7 +16,7 @@ from agent.daemon.core import Core
 from agent.errors import ConfigError
 from agent.ifmap.from_topology import network_name, vrf_name
 from agent.inputs import Link, PluggedPort
-from agent.ksync.events import Dumped
+from agent.ksync.events import Dumped, LinkChanged
 from agent.objects import DatapathMessage, Kind
 from agent.oper.compiler import ROUTES_A_BATCH
 from agent.rest.files import Stamp
@@ -68,6 +68,27 @@ def read(made: Core, messages: Iterable[DatapathMessage] = ()) -> None:
     made.session.connected(0.0)
     made.datapath_said([Dumped(tuple(messages), LIMITS, None, None)], 0.0)
     made.turn(0.0)
+
+
+def test_a_dpdk_port_follows_what_the_datapath_says_of_its_socket() -> None:
+    made = core(HOST + "[DEFAULT]\nplatform = dpdk\n", TOPOLOGY, "red1")
+    read(made)
+    [row] = made.compiler.vmis()
+
+    def forwards() -> bool:
+        made.turn(2.0)
+        [now] = made.compiler.vmis()
+        return now.active
+
+    assert forwards()
+    made.datapath_said([LinkChanged(row.vif_index, False), LinkChanged(999, False)], 1.0)
+    assert not forwards()
+    made.datapath_said([LinkChanged(row.vif_index, True)], 1.0)
+    assert forwards()
+    made.datapath_said([LinkChanged(row.vif_index, False)], 1.0)
+    assert not forwards()
+    made.datapath_said([Dumped((), LIMITS, None, None)], 1.0)
+    assert forwards()
 
 
 def running() -> Core:

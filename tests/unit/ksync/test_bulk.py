@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from agent.errors import WireError
-from agent.ksync.bulk import MAX_PAYLOAD, Accepted, Channel, Desync, Result, pack
+from agent.ksync.bulk import MAX_PAYLOAD, Accepted, Channel, Desync, Result, Told, pack
 from agent.sandesh.framing import read_frames, reply_frame
 from agent.sandesh.vrouter import (
+    VrInterfaceReq,
     VrMplsReq,
     VrNexthopReq,
     VrResponse,
@@ -140,6 +141,23 @@ def test_what_does_not_fit_is_an_error(data):
 def test_an_unawaited_reply_is_an_error():
     with pytest.raises(Desync, match="not awaited"):
         results(channel(), reply(1, 0))
+
+
+def test_what_is_told_unasked_may_come_in_the_midst_of_a_reply():
+    one, vif = channel(), VrInterfaceReq(vifr_idx=3, vifr_intf_status=1)
+    seq = sent(one, "a", "b")
+    part = reply_frame(VrResponse(h_op=4).encode(), family=24, seq=seq, more=True)
+    told = reply_frame(encode_many([VrResponse(h_op=4), vif]), family=24, seq=0, more=False)
+    given = list(one.receive(told + part + told + reply(seq, 0) + told, 1.0))
+    assert [each for each in given if isinstance(each, Told)] == [Told((vif,))] * 3
+    assert [each.token for each in given if isinstance(each, Result)] == ["a", "b"]
+    assert len(one) == 0
+
+
+def test_a_refusal_under_no_requests_number_is_an_error():
+    refused = b"\x24\0\0\0\2\0\0\0" + bytes(8) + (-22 & 0xFFFFFFFF).to_bytes(4, "little")
+    with pytest.raises(Desync, match="not awaited"):
+        results(channel(), refused + bytes(16))
 
 
 def test_kernel_done_ends_a_reply():

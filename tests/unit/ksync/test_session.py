@@ -6,8 +6,19 @@ import errno
 
 import pytest
 
-from agent.ksync import Backlog, Dumped, InSync, Lost, Opening, Released, State, identity_of
+from agent.ksync import (
+    Backlog,
+    Dumped,
+    InSync,
+    LinkChanged,
+    Lost,
+    Opening,
+    Released,
+    State,
+    identity_of,
+)
 from agent.objects import Identity, Kind
+from agent.sandesh.framing import reply_frame
 from agent.sandesh.vrouter import (
     SandeshOp,
     VrFcMapReq,
@@ -32,6 +43,22 @@ def programmed(*objects):
     before.datapath.writes.clear()
     before.datapath.log.clear()
     return before.datapath
+
+
+# ---- what is told unasked
+
+
+@pytest.mark.parametrize(("status", "up"), [(0, False), (1, True)])
+def test_a_link_that_changes_is_told_and_costs_nothing(status, up):
+    world = w.World()
+    world.up(*w.port())
+    writes = world.writes()
+    vif = VrInterfaceReq(vifr_idx=3, vifr_intf_status=status).encode()
+    world.session.receive(reply_frame(vif, family=24, seq=0, more=False), world.now)
+    assert world.session.events() == [LinkChanged(3, up)]
+    world.run()
+    assert world.session.in_sync
+    assert world.writes() == writes
 
 
 # ---- opening
