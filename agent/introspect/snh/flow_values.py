@@ -67,7 +67,7 @@ def both(node: Node, found: Pair) -> list[Values]:
 
 def flow_data(node: Node, found: Pair, side: str) -> Values:
     """SandeshFlowData of one direction."""
-    data, at, key = found.data, found.data[side], flow_key(found.data, side)
+    data, at = found.data, found.data[side]
     drops, short = at["action"] == _DROP, found.short
     reverse = side == "reverse"
     policy, group = data["forward"]["rules"]
@@ -75,12 +75,7 @@ def flow_data(node: Node, found: Pair, side: str) -> Values:
         **_ends(node, found, reverse=reverse),
         "gen_id": at["gen_id"],
         "flow_handle": -1 if at["index"] is None else at["index"],
-        "nh": key.nh_id,
-        "sip": key.source,
-        "dip": key.destination,
-        "src_port": key.sport,
-        "dst_port": key.dport,
-        "protocol": key.proto,
+        **key_values(flow_key(data, side)),
         "vrf": at["vrf"],
         "dest_vrf": at["dvrf"] or at["vrf"],
         "action": at["action"],

@@ -66,7 +66,7 @@ def _load(node: Node) -> Samples:
         yield (minutes,), load
 
 
-def _groups() -> Iterator[Group]:
+def _state() -> Iterator[Group]:
     yield gauge(
         "vrouter_agent_info", "1, with the host's name and the version", _info, ("host", "version")
     )
@@ -92,6 +92,9 @@ def _groups() -> Iterator[Group]:
         "Objects that could not be made for an error of the agent",
         one(lambda node: len(node.compiler.failures())),
     )
+
+
+def _work() -> Iterator[Group]:
     yield histogram(
         "vrouter_agent_loop_lag_seconds",
         "How late timers of the event loop fired",
@@ -128,14 +131,6 @@ def _groups() -> Iterator[Group]:
         "Threads of the agent",
         one(lambda node: node.statistics.process.threads),
     )
-    yield gauge("vrouter_host_load", "Load average of the host", _load, ("minutes",))
-    yield gauge(
-        "vrouter_host_memory_bytes",
-        "Memory of the host",
-        _memory,
-        ("state",),
-    )
-    yield from _process()
 
 
 def _memory(node: Node) -> Samples:
@@ -144,6 +139,11 @@ def _memory(node: Node) -> Samples:
     yield ("free",), machine.free
     yield ("buffers",), machine.buffers
     yield ("cached",), machine.cached
+
+
+def _host() -> Iterator[Group]:
+    yield gauge("vrouter_host_load", "Load average of the host", _load, ("minutes",))
+    yield gauge("vrouter_host_memory_bytes", "Memory of the host", _memory, ("state",))
 
 
 def _process() -> Iterator[Group]:
@@ -180,4 +180,4 @@ def _process() -> Iterator[Group]:
     )
 
 
-GROUPS = tuple(_groups())
+GROUPS = (*_state(), *_work(), *_host(), *_process())

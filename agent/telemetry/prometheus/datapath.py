@@ -119,6 +119,11 @@ def _ksync() -> Iterator[Group]:
         "1 while the datapath is as it should be, else 0",
         one(lambda node: +node.session.in_sync),
     )
+    yield from _written()
+    yield from _worked()
+
+
+def _written() -> Iterator[Group]:
     yield counter(
         "vrouter_ksync_writes_total",
         "Objects written to the datapath",
@@ -141,6 +146,9 @@ def _ksync() -> Iterator[Group]:
         "Objects that the datapath refuses now; they are tried again",
         one(lambda node: node.session.refused(0)[1]),
     )
+
+
+def _worked() -> Iterator[Group]:
     for name, text in _EVENTS.items():
         yield counter(
             f"vrouter_ksync_{name}_total",

@@ -122,27 +122,14 @@ class Maker:
         logged: bool,
     ) -> Session:
         passes = ACTIONS[row.action] in _PASSES
+        forward, reverse = self._directions(row)
         return Session(
             endpoint=self._endpoint(row, port, other, ends, vif),
             aggregate=Aggregate(ends.local, ends.service_port, row.forward[1]),
             remote=ends.remote,
             port=ends.client_port,
-            forward=Direction(
-                flow_uuid(self._run, row.serial, 0),
-                row.forward_bytes,
-                row.forward_packets,
-                row.forward_total_bytes,
-                row.forward_total_packets,
-                row.forward_tcp_flags,
-            ),
-            reverse=Direction(
-                flow_uuid(self._run, row.serial, 1),
-                row.reverse_bytes,
-                row.reverse_packets,
-                row.reverse_total_bytes,
-                row.reverse_total_packets,
-                row.reverse_tcp_flags,
-            ),
+            forward=forward,
+            reverse=reverse,
             started=row.started / 1000 + offset,
             ended=row.ended / 1000 + offset if row.over else None,
             why=ENDS[row.end] if row.over else "",
@@ -158,6 +145,26 @@ class Maker:
             scale=row.scale,
             logged=logged,
         )
+
+    def _directions(self, row: Row) -> tuple[Direction, Direction]:
+        """Forward and reverse."""
+        forward = Direction(
+            flow_uuid(self._run, row.serial, 0),
+            row.forward_bytes,
+            row.forward_packets,
+            row.forward_total_bytes,
+            row.forward_total_packets,
+            row.forward_tcp_flags,
+        )
+        reverse = Direction(
+            flow_uuid(self._run, row.serial, 1),
+            row.reverse_bytes,
+            row.reverse_packets,
+            row.reverse_total_bytes,
+            row.reverse_total_packets,
+            row.reverse_tcp_flags,
+        )
+        return forward, reverse
 
     def _endpoint(self, row: Row, port: Port, other: Port | None, ends: Ends, vif: int) -> Endpoint:
         """Sessions of a port mostly have a few endpoints, so these are kept."""
