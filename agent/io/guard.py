@@ -151,11 +151,10 @@ async def _answer(send: Send, refusal: Refusal) -> None:
     headers = [
         (b"content-type", b"application/json; charset=UTF-8"),
         (b"content-length", b"%d" % len(body)),
-        (b"connection", b"close"),
     ]
     if refusal is _UNKNOWN:
         headers.append((b"www-authenticate", b"Bearer"))
     elif refusal is _TOO_MANY:
-        headers.append((b"retry-after", b"1"))
+        headers += [(b"retry-after", b"1"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -159,6 +159,14 @@ def test_a_token_is_wanted_of_everybody(tmp_path: Path) -> None:
         assert server.request("POST", "/port", PORT, headers=right).status == 200
 
 
+def test_who_is_not_let_in_is_told_so_after_a_long_request_too(tmp_path: Path) -> None:
+    with rest_server(tmp_path, door=Door(token=TOKEN.encode())) as server:
+        answer = server.request("POST", "/port", [PORT] * 10_000)
+        assert answer.status == 401
+        assert "bearer token" in answer.text
+        assert server.on_loop(server.api.store.ports) == []
+
+
 def test_introspect_tells_nothing_without_its_token() -> None:
     with introspect(Door(token=TOKEN.encode())) as port:
         for path in ("/", "/metrics", "/Snh_ItfReq", "/status", "/trace?prefix=10.0.0.0/8"):
