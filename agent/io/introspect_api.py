@@ -7,7 +7,6 @@ of the agent's start.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import time
 from collections.abc import Callable
 
@@ -37,10 +36,9 @@ class Turns:
 
 
 class _Loaded:
-    """The application that `make` gives, once its package is loaded."""
+    """The application that `make` loads and gives, with the first request."""
 
-    def __init__(self, package: str, make: Callable[[], AsgiApp]) -> None:
-        self._package = package
+    def __init__(self, make: Callable[[], AsgiApp]) -> None:
         self._make = make
         self._lock = asyncio.Lock()
         self._app: AsgiApp | None = None
@@ -48,8 +46,7 @@ class _Loaded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._lock:
             if self._app is None:
-                await asyncio.to_thread(importlib.import_module, self._package)
-                self._app = self._make()
+                self._app = await asyncio.to_thread(self._make)
         await self._app(scope, receive, send)
 
 
@@ -57,7 +54,7 @@ class IntrospectApi:
     """Serves `node` on the port 8085, or whichever the configuration file names."""
 
     def __init__(self, node: Node, door: Door) -> None:
-        self._server = HttpServer(_Loaded("agent.introspect.app", self._app), door, _LIMITS)
+        self._server = HttpServer(_Loaded(self._app), door, _LIMITS)
         self._node = node
         self._door = door
 
