@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,8 @@ from agent.errors import WireError
 from agent.io.datapath import Address, Made, NetlinkAddress, P
 from agent.io.datapath_reader import DatapathReader
 from agent.io.flow_channel import FlowChannel
-from agent.io.ksync import KsyncConnection
 from agent.io.netlink import NetlinkTransport
-from agent.ksync import Dumped, InSync, Lost, Session
+from agent.ksync import Dumped, InSync, Lost
 from agent.sandesh.vrouter import (
     SandeshOp,
     VrHugepageConfig,
@@ -31,8 +30,9 @@ from agent.sandesh.vrouter import (
 )
 from agent.shm import FlowTable
 from agent.shm.flow import FlowKey
+from tests.fault.ksync_owner import Owner
 from tests.fault.test_flow_channel import Flows, hold_by, talks, trap
-from tests.unit.io.forwarders import forwarder
+from tests.unit.io.forwarders import forwarder, reading
 from tests.unit.io.netlink_peer import FAMILY, needs_netlink_between_processes
 from tests.unit.ksync import world as w
 
@@ -46,34 +46,6 @@ def at(run_dir: Path, **options: Any) -> NetlinkAddress:
     return NetlinkAddress(run_dir / "netlink_port", **options)
 
 
-class Owner:
-    """What the daemon is: applies its objects once the datapath is read."""
-
-    def __init__(self, address: Address, objects: list[Any], **options: Any) -> None:
-        self.objects = objects
-        self.session = Session(pid=1, **options)
-        self.connection = KsyncConnection(address, self.session, self.on_events, jitter=lambda: 0.0)
-        self.events: list[Any] = []
-        self._changed = asyncio.Event()
-
-    def on_events(self, events: Any) -> None:
-        self.events += events
-        if any(isinstance(event, Dumped) for event in events):
-            now = asyncio.get_running_loop().time()
-            self.session.apply(self.objects, [], now)
-            self.session.complete(now)
-        self._changed.set()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
-            while not condition():
-                self._changed.clear()
-                await self._changed.wait()
-
-    def count(self, kind: type) -> int:
-        return sum(isinstance(event, kind) for event in self.events)
-
-
 @asynccontextmanager
 async def owning(address: Address, objects: list[Any], **options: Any) -> AsyncIterator[Owner]:
     owner = Owner(address, objects, **options)
@@ -82,19 +54,6 @@ async def owning(address: Address, objects: list[Any], **options: Any) -> AsyncI
         yield owner
     finally:
         await owner.connection.close()
-
-
-@asynccontextmanager
-async def reading(run_dir: Path) -> AsyncIterator[DatapathReader]:
-    reader = DatapathReader(at(run_dir), jitter=lambda: 0.0)
-    reader.start()
-    try:
-        async with asyncio.timeout(10):
-            while not reader.connected:
-                await asyncio.sleep(0.005)
-        yield reader
-    finally:
-        await reader.close()
 
 
 def labels(last: VrMplsReq | None) -> VrMplsReq:
@@ -107,7 +66,7 @@ def nexthops(last: VrNexthopReq | None) -> VrNexthopReq:
 
 async def programmed(run_dir: Path) -> tuple[set[int], set[int]]:
     """Labels and nexthops that are there, by a connection of its own."""
-    async with reading(run_dir) as reader:
+    async with reading(at(run_dir)) as reader:
         return (
             {row.mr_label async for row in reader.dump(labels, VrMplsReq)},
             {row.nhr_id async for row in reader.dump(nexthops, VrNexthopReq)},
@@ -223,7 +182,7 @@ async def test_a_request_without_an_answer_does_not_stop_the_rest(tmp_path: Path
 async def test_dumps_over_pages(tmp_path: Path) -> None:
     async with forwarder(tmp_path, "--netlink"), owning(at(tmp_path), w.port()) as owner:
         await owner.until(lambda: owner.count(InSync) == 1)
-        async with reading(tmp_path) as reader:
+        async with reading(at(tmp_path)) as reader:
             row = await reader.get(VrInterfaceReq(h_op=SandeshOp.GET, vifr_idx=3), VrInterfaceReq)
             assert row.vifr_nh_id == 14
 
