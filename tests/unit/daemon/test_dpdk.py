@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -82,6 +84,16 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def shown(path: str) -> str:
+    """What introspect answers."""
+
+    def ask() -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:8085{path}", timeout=10) as answer:
+            return bytes(answer.read())
+
+    return (await asyncio.to_thread(ask)).decode()
+
+
 async def plug(vm: Vm, mode: int) -> None:
     port = {
         "id": str(vm.port),
@@ -125,6 +137,11 @@ def test_vhost_user_ports(
                 await plug(host.vm, 1)
                 await forwards(1)
                 await until(lambda: daemon.session.in_sync)
+                told = await shown(f"/Snh_ItfReq?name={tap}")
+                assert re.search(r"<transport [^>]*>PMD</transport>", told)
+                assert re.search(r"<vhostuser_mode [^>]*>1</vhostuser_mode>", told)
+                page = await shown(f"/ports/{host.vm.port}")
+                assert f"vhost-user socket uvh_vif_{tap}, of which the datapath is the" in page
             async with host.agent() as daemon:
                 assert daemon.session.counters.adopted > 20
                 assert daemon.session.counters.writes.total() == 0
