@@ -9,6 +9,7 @@ from types import ModuleType
 
 _COMMANDS = {
     "check-config": "agent.daemon.check_config",
+    "check-upgrade": "agent.daemon.check_upgrade",
     "explain": "agent.daemon.explain",
     "log-level": "agent.cli.log_level",
     "replay": "agent.daemon.replay",

@@ -36,7 +36,8 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
         "variable VROUTER_AGENT_SECTION_OPTION. Commands, each with its own --help: "
         "`vrouter-agent status` says how an agent is, `trace` follows a port, prefix or flow, "
         "`log-level` changes what is logged, `explain` says what becomes of a flow, `replay FILE` "
-        "plays a recording again, `check-config FILE` says what is wrong in a file.",
+        "plays a recording again, `check-config FILE` says what is wrong in a file, "
+        "`check-upgrade FILE` what becomes of a host of the reference agent.",
     )
     parser.add_argument(
         "--config",

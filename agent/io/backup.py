@@ -6,7 +6,6 @@ before. Those that are damaged or of someone else are told of and left where the
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,11 +14,13 @@ import structlog
 
 from agent.backup import FAMILY, REFERENCE, checked, decode, encode, family, file_name, restored
 from agent.errors import WireError
+from agent.io.safe_files import read_file, replace_file
 from agent.objects import Numbered
 
 log = structlog.get_logger(__name__)
 
-_MAX_FILE = 64 << 20
+MAX_FILE = 64 << 20
+"""The bytes of a backup at most."""
 _MAX_FILES = 1024
 
 
@@ -56,7 +57,7 @@ class BackupDirectory:
         path = self._path / file_name(content)
         try:
             self._path.mkdir(parents=True, exist_ok=True)
-            _write(path, content)
+            replace_file(path, content, path.with_name(f".{path.name}.tmp"), 0o600, sync=True)
             self._rotate(path)
         except OSError as error:
             self.failures += 1
@@ -100,10 +101,9 @@ class BackupDirectory:
 def read_backup(path: Path) -> bytes | None:
     """The content of a file if it is whole; None, told in the log, if not."""
     try:
-        with open(path, "rb") as file:
-            content = file.read(_MAX_FILE + 1)
-        if len(content) > _MAX_FILE:
-            raise WireError(f"larger than {_MAX_FILE} bytes")
+        content = read_file(path, MAX_FILE + 1)
+        if len(content) > MAX_FILE:
+            raise WireError(f"larger than {MAX_FILE} bytes")
         checked(path.name, content)
     except OSError as error:
         log.warning("backup is not used", path=str(path), reason=error.strerror)
@@ -130,22 +130,3 @@ def _age(path: Path) -> int:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
-
-
-def _write(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(draft, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        raise

@@ -66,6 +66,10 @@ class PortFiles:
         """Finish what was begun and end the worker."""
         self._worker.shutdown()
 
+    def stored(self) -> list[StoredFile]:
+        """What `load` would read, without making a directory. OSError if there is none."""
+        return [file for path in self._paths() if (file := self._read(path))]
+
     def _load(self) -> list[StoredFile]:
         try:
             (self._directory / _CONTAINERS).mkdir(parents=True, exist_ok=True)
@@ -74,7 +78,7 @@ class PortFiles:
                     "everybody may write to the port directory, and so plug ports; chmod o-w",
                     directory=str(self._directory),
                 )
-            return [file for path in self._paths() if (file := self._read(path))]
+            return self.stored()
         except OSError as error:
             raise ConfigError(
                 f"port directory {self._directory}: {error.strerror}; it must be a directory "
@@ -83,8 +87,9 @@ class PortFiles:
 
     def _paths(self) -> Iterator[str]:
         yield from (path for path in self._uuid_files(self._directory, "") if path != _NIL)
-        for name in sorted(os.listdir(self._directory / _CONTAINERS)):
-            folder = self._directory / _CONTAINERS / name
+        containers = self._directory / _CONTAINERS
+        for name in sorted(os.listdir(containers)) if containers.is_dir() else ():
+            folder = containers / name
             if folder.is_dir() and not folder.is_symlink():
                 yield from self._uuid_files(folder, f"{_CONTAINERS}/{name}/")
 

@@ -10,20 +10,36 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def replace_file(path: Path, content: bytes, draft: Path, mode: int = 0o644) -> None:
+def replace_file(
+    path: Path, content: bytes, draft: Path, mode: int = 0o644, *, sync: bool = False
+) -> None:
     """Give `path` this content, whole or not at all; `draft` lies in the same directory.
 
-    A link at either name is replaced, never followed. OSError.
+    A link at either name is replaced, never followed. `sync`: it is on the disk when this
+    returns, and whole after a crash. OSError.
     """
     draft.unlink(missing_ok=True)
     try:
         with open(os.open(draft, _NEW, mode), "wb") as file:
             file.write(content)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         draft.replace(path)
+        if sync:
+            _sync_folder(path.parent)
     except OSError:
         with contextlib.suppress(OSError):
             draft.unlink()
         raise
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def read_file(path: Path, most: int) -> bytes:

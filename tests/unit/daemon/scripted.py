@@ -14,7 +14,7 @@ from agent.daemon.configuration import parse
 from agent.daemon.core import Core
 from agent.daemon.state import digest
 from agent.daemon.taps import Taps
-from agent.inputs import Link
+from agent.inputs import Link, PluggedPort
 from agent.lab.plan import port_request
 from agent.record import events
 from agent.record.events import Event
@@ -34,14 +34,14 @@ NOBODY = Stamp("test", 0.0)
 class Life:
     """The core, and `calls`: what was recorded of it."""
 
-    def __init__(self) -> None:
-        settings, topology = parse(TEXTS)
+    def __init__(self, texts: events.Sources = TEXTS, datapath: FakeDatapath | None = None) -> None:
+        settings, topology = parse(texts)
         assert topology is not None
         self.vms = topology.vms
         self.calls: list[tuple[Event, float]] = []
         self._times = count(1)
-        self._link = FakeDatapath().connect()
-        started = events.Started("test", 0.0, TEXTS, 7, 42)
+        self._link = (datapath or FakeDatapath()).connect()
+        started = events.Started("test", 0.0, texts, 7, 42)
         self._record(started, 0.5)
         self.core = Core(settings, topology, pid=7, seed=42, now=0.5)
         self._taps = Taps(self.core, self._record, self.now)
@@ -67,12 +67,15 @@ class Life:
             self._link.feed(sent)
             session.receive(self._link.take(), self.now())
 
-    def plug(self, name: str) -> None:
-        """Plug the port of a VM."""
+    def port(self, name: str) -> list[PluggedPort]:
+        """The port of a VM, as one is plugged."""
         vm = self.vms[name]
         network = str(uuid_of("virtual-network", vm.network))
-        ports = plugged_ports(json.dumps(port_request(vm, network)).encode())
-        self.core.store.plug(ports, NOBODY)
+        return plugged_ports(json.dumps(port_request(vm, network)).encode())
+
+    def plug(self, name: str) -> None:
+        """Plug the port of a VM."""
+        self.core.store.plug(self.port(name), NOBODY)
         self.turn()
 
     def unplug(self, name: str) -> None:
