@@ -21,33 +21,31 @@ _MOST_KEYS = 10_000
 _NO_VIF = -1
 
 
-class Subject(Protocol):
-    """Says of everything that happens whether it is about the subject."""
-
-    def __str__(self) -> str: ...
+class Subject:
+    """Says of everything that happens whether it is about the subject; of itself, nothing is."""
 
     def port(self, change: Change) -> bool:
         """A change of the port API."""
-        ...
+        return False
 
     def vmi(self, row: Vmi) -> bool:
         """A port as it is after a change."""
-        ...
+        return False
 
     def vif(self, index: int) -> bool:
         """A packet of this interface of the datapath."""
-        ...
+        return False
 
     def object(self, key: Key, refs: Sequence[Key]) -> bool:
         """A desired object and what it refers to."""
-        ...
+        return False
 
     def route(self, vrf: str, family: RouteFamily, key: RouteKey) -> bool:
         """A route of a controller, or one of ours."""
-        ...
+        return False
 
 
-class PortSubject:
+class PortSubject(Subject):
     """A port by its UUID: its objects, and routes to its addresses in its VRF.
 
     `row`: the port as it is when one begins to follow it, if it is there.
@@ -103,7 +101,7 @@ class PortSubject:
         return vrf == self._vrf and _address(key) in self._addresses
 
 
-class PrefixSubject:
+class PrefixSubject(Subject):
     """A prefix, in one VRF or in all."""
 
     def __init__(self, prefix: Prefix, vrf: str = "") -> None:
@@ -113,15 +111,6 @@ class PrefixSubject:
 
     def __str__(self) -> str:
         return f"prefix {self._prefix}" + (f" of {self._vrf}" if self._vrf else "")
-
-    def port(self, change: Change) -> bool:
-        return False
-
-    def vmi(self, row: Vmi) -> bool:
-        return False
-
-    def vif(self, index: int) -> bool:
-        return False
 
     def object(self, key: Key, refs: Sequence[Key]) -> bool:
         if key.kind is not Kind.INET_ROUTE or not isinstance(key.name, tuple):
@@ -137,7 +126,7 @@ class PrefixSubject:
         return key == self._key
 
 
-class FlowSubject:
+class FlowSubject(Subject):
     """A flow by its first packet; `agent.telemetry.trace_flow` looks at it from time to time."""
 
     def __init__(self, question: Question) -> None:
@@ -149,21 +138,6 @@ class FlowSubject:
             f"flow {one.source}:{one.source_port} to {one.destination}:{one.destination_port}, "
             f"protocol {one.protocol}"
         )
-
-    def port(self, change: Change) -> bool:
-        return False
-
-    def vmi(self, row: Vmi) -> bool:
-        return False
-
-    def vif(self, index: int) -> bool:
-        return False
-
-    def object(self, key: Key, refs: Sequence[Key]) -> bool:
-        return False
-
-    def route(self, vrf: str, family: RouteFamily, key: RouteKey) -> bool:
-        return False
 
 
 class Ports(Protocol):
