@@ -106,7 +106,7 @@ class Guard:
         if not self._door.guarded and not self._own_name(host):
             return _OTHER_NAME
         origin = _text(headers, b"origin")
-        if origin and urlsplit(origin).netloc.lower() != host:
+        if origin and _netloc(origin) != host:
             return _OTHER_SITE
         if _text(headers, b"sec-fetch-site") not in _OWN_SITE:
             followed = _text(headers, b"sec-fetch-dest") == "document"

@@ -14,6 +14,7 @@ import pytest
 
 from agent.errors import ConfigError
 from agent.forwarder import rundir
+from agent.forwarder.__main__ import main as forwarder_main
 from agent.forwarder.opening import Opener, Transport, VifType, Wanted
 from agent.forwarder.replies import Replies
 from agent.forwarder.server import ControlServer
@@ -201,6 +202,13 @@ def test_a_directory_that_others_may_write_is_not_used(
     with pytest.raises(ConfigError, match=f"belongs to user {NOBODY}"):
         make(tmp_path)
     os.chown(tmp_path, 0, -1)
+
+
+def test_a_group_that_is_none_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        forwarder_main(["--group", "no-such-group"])
+    assert ended.value.code == 2
+    assert "there is no group no-such-group" in capsys.readouterr().err
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:

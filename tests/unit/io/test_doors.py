@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.errors import ConfigError
 from agent.io.doors import Door, introspect_door, port_api_door
@@ -95,6 +98,24 @@ def test_tls_files_are_named_when_they_cannot_be_used(tmp_path: Path) -> None:
     rest = f"[DEFAULT]\nrest_ssl_enable = 1\nrest_ssl_ca_cert = {ca.path}\n"
     with pytest.raises(ConfigError, match=r"\[DEFAULT\] rest_ssl_certfile = .*/none.pem"):
         port_api_door(parse(f"{rest}rest_ssl_certfile = {tmp_path}/none.pem\n"))
+
+
+def test_a_key_with_a_password_is_refused_and_not_asked_for(tmp_path: Path) -> None:
+    ca = Authority(tmp_path, "lab")
+    ours = ca.issue("ours")
+    key = serialization.load_pem_private_key(ours.key.read_bytes(), None)
+    closed = serialization.BestAvailableEncryption(b"hunter2")
+    ours.key.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, closed)
+    )
+    with pytest.raises(ConfigError, match=r"\[SANDESH\] sandesh_certfile.*sandesh_keyfile = "):
+        introspect_door(
+            parse(
+                "[SANDESH]\nintrospect_ssl_enable = 1\n"
+                f"sandesh_certfile = {ours.certificate}\nsandesh_keyfile = {ours.key}\n"
+                f"sandesh_ca_cert = {ca.path}\n"
+            )
+        )
 
 
 # The file of a token
@@ -258,6 +279,29 @@ def test_wrong_tokens_are_refused(given: str | None) -> None:
     assert asked.headers[b"www-authenticate"] == b"Bearer"
     assert asked.reached == 0
     assert TOKEN not in repr(asked.refused)
+
+
+@given(
+    headers=st.dictionaries(
+        st.sampled_from(
+            ["host", "origin", "referer", "sec_fetch_site", "sec_fetch_dest", "authorization"]
+        ),
+        st.one_of(
+            st.text(st.characters(max_codepoint=255), max_size=40),
+            st.text("[]:/@?#%.http127localhost", max_size=40).map("http://".__add__),
+        ),
+    ),
+    peer=st.sampled_from(["", "127.0.0.1", "::1", "fe80::1%eth0", AWAY, "?"]),
+    method=st.sampled_from(["GET", "POST"]),
+    token=st.sampled_from([b"", TOKEN.encode()]),
+)
+def test_no_header_brings_the_guard_down(
+    headers: dict[str, str], peer: str, method: str, token: bytes
+) -> None:
+    asked = Asked(Door(token=token, rate=5))
+    status = asked.ask(method=method, peer=peer, **headers)
+    assert status in ((401,) if token else (200, 403))
+    assert asked.reached == (status == 200)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
