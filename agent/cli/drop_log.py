@@ -9,9 +9,10 @@ from typing import Any
 
 from agent._fast.forwarding import DROP_REASONS
 from agent.cli import tool
+from agent.cli.changes import order
 from agent.cli.datapath_client import DatapathClient
 from agent.cli.render_stats import DEBUG, DROPS
-from agent.errors import DatapathError, WireError
+from agent.errors import WireError
 from agent.sandesh.drop_log import DropNote, counter, decode_notes
 from agent.sandesh.vrouter import SandeshOp, VrPktDropLogReq
 
@@ -126,12 +127,12 @@ def as_json(note: DropNote) -> dict[str, Any]:
 
 def clear(client: DatapathClient, options: argparse.Namespace) -> None:
     """`--clear-drop-log`."""
-    _send(client, VrPktDropLogReq(h_op=SandeshOp.RESET))
+    order(client, VrPktDropLogReq(h_op=SandeshOp.RESET))
 
 
 def choose(client: DatapathClient, options: argparse.Namespace) -> None:
     """`--drop-type TYPE`: log packets with this reason alone."""
-    _send(
+    order(
         client,
         VrPktDropLogReq(
             h_op=SandeshOp.ADD,
@@ -143,7 +144,7 @@ def choose(client: DatapathClient, options: argparse.Namespace) -> None:
 
 def shorten(client: DatapathClient, options: argparse.Namespace) -> None:
     """`--min-log 1`: note reason and interface alone; 0: look into the packet too."""
-    _send(
+    order(
         client,
         VrPktDropLogReq(
             h_op=SandeshOp.ADD,
@@ -151,9 +152,3 @@ def shorten(client: DatapathClient, options: argparse.Namespace) -> None:
             vdl_pkt_droplog_min_sysctl_en=options.min_log,
         ),
     )
-
-
-def _send(client: DatapathClient, request: VrPktDropLogReq) -> None:
-    code, _ = client.request(request.encode())
-    if code < 0:
-        raise DatapathError(-code, request.NAME)

@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Sequence
 
 from agent.cli import drop_log, tool
+from agent.cli.changes import order
 from agent.cli.datapath_client import DatapathClient
 from agent.cli.render_stats import debug_lines, drop_json, drop_lines
-from agent.errors import DatapathError
 from agent.sandesh.vrouter import SandeshOp, VrDropStatsReq
 
 _OF_NICS = -1
@@ -54,10 +54,7 @@ def _core(options: argparse.Namespace) -> int:
 
 
 def _clear(client: DatapathClient, options: argparse.Namespace) -> None:
-    request = VrDropStatsReq(h_op=SandeshOp.RESET, vds_core=_core(options))
-    code, _ = client.request(request.encode())
-    if code < 0:
-        raise DatapathError(-code, "dropstats --clear")
+    order(client, VrDropStatsReq(h_op=SandeshOp.RESET, vds_core=_core(options)))
 
 
 def _show(client: DatapathClient, options: argparse.Namespace) -> None:

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from agent.cli import dcb, netlink, render_qos, tool
+from agent.cli.changes import order
 from agent.cli.datapath_client import DatapathClient
 from agent.cli.render_qos import classes
 from agent.errors import DatapathError, UsageError
-from agent.sandesh.vrouter import Message, SandeshOp, VrFcMapReq, VrQosMapReq
+from agent.sandesh.vrouter import SandeshOp, VrFcMapReq, VrQosMapReq
 
 _MISUSE = 22
 _MOST = {"dscp": 63, "mpls_qos": 7, "dotonep": 7, "queue": 255, "fc": 255}
@@ -168,7 +169,7 @@ def _set_class(client: DatapathClient, options: argparse.Namespace) -> None:
     named = (options.dscp, options.mpls_qos, options.dotonep, options.queue)
     values = [new if new is not None else old for old, new in zip(now[1:], named, strict=True)]
     dscp, exp, dotonep, queue = map(_byte, values)
-    _change(
+    order(
         client,
         VrFcMapReq(
             h_op=SandeshOp.ADD, fmr_id=(number,), fmr_dscp=dscp, fmr_mpls_qos=exp,
@@ -184,21 +185,15 @@ def _set_map(client: DatapathClient, options: argparse.Namespace) -> None:
         if value is not None:
             fields[f"qmr_{name}"] = _byte(value)
             fields[f"qmr_{name}_fc_id"] = _byte(options.fc)
-    _change(client, VrQosMapReq(h_op=SandeshOp.ADD, qmr_id=options.set_qos, **fields))
+    order(client, VrQosMapReq(h_op=SandeshOp.ADD, qmr_id=options.set_qos, **fields))
 
 
 def _delete_map(client: DatapathClient, options: argparse.Namespace) -> None:
-    _change(client, VrQosMapReq(h_op=SandeshOp.DEL, qmr_id=options.delete_qos))
+    order(client, VrQosMapReq(h_op=SandeshOp.DEL, qmr_id=options.delete_qos))
 
 
 def _byte(value: int) -> bytes:
     return bytes((value,))
-
-
-def _change(client: DatapathClient, request: Message) -> None:
-    code, _ = client.request(request.encode())
-    if code < 0:
-        raise DatapathError(-code, request.NAME)
 
 
 @contextmanager

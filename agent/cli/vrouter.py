@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from agent.cli import render_info, tool
+from agent.cli.changes import order
 from agent.cli.datapath_client import DatapathClient
-from agent.errors import DatapathError
 from agent.sandesh.vrouter import SandeshOp, VrouterOps
 
 PROGRAM = "vrouter"
@@ -102,9 +102,7 @@ def _set(client: DatapathClient, options: argparse.Namespace) -> None:
     unchanged: dict[str, Any] = {f"vo_{name}": UNCHANGED for name in SETTINGS}
     unchanged |= {name: getattr(now, name) for name in _BYTES}
     request = VrouterOps(h_op=SandeshOp.ADD, vo_memory_alloc_checks=UNCHANGED).replace(**unchanged)
-    code, _ = client.request(request.replace(**_changes(options)).encode())
-    if code < 0:
-        raise DatapathError(-code, PROGRAM)
+    order(client, request.replace(**_changes(options)))
     if options.info:
         _info(client, options)
 
