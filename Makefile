@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 PY := $(VENV)/bin/python
+PACKAGING := build/packaging-venv
 PIP := $(PY) -m pip --disable-pip-version-check --no-cache-dir
 PYTEST := tools/scratch $(PY) -m pytest
 # Shows what a command printed only if it failed.
@@ -24,14 +25,19 @@ help:
 	@echo 'make bench-compare  the ratios to the peers against the committed baseline'
 	@echo 'make asan           unit and fuzz tests with sanitized kernels'
 	@echo 'make share          man pages and shell completions of the commands, in share/'
-	@echo 'make dist           sdist and wheel, installed once into a fresh venv'
+	@echo 'make dist           sdist and wheel, tried in a fresh venv, with a host of a lab'
+	@echo 'make wheels         wheels for every supported Python (needs docker or podman)'
+	@echo 'make deb            Debian package for this machine'"'"'s release and processor'
+	@echo 'make sbom           what a package brings: CycloneDX, and licences'
+	@echo 'make audit          known vulnerabilities of what is pinned'
+	@echo 'make requirements   pin requirements/ again (UPGRADE=1: to the newest)'
 	@echo 'make build          .venv with the package and its tools'
 	@echo 'make clean          remove what the targets made, except .venv'
 
 # --- Set-up ---------------------------------------------------------------------------
 
-.PHONY: build packages-build packages-lab packages-page packages-test
-packages-build packages-lab packages-page packages-test: packages-%: | build/
+.PHONY: build packages-build packages-deb packages-lab packages-page packages-test
+packages-build packages-deb packages-lab packages-page packages-test: packages-%: | build/
 	@tools/system-packages $*
 
 build/:
@@ -42,11 +48,9 @@ $(PY): | packages-build
 	@"$$(tools/find-python)" -m venv $(VENV)
 
 # The build requirements come first so that the kernels are compiled in place, once.
-$(VENV)/.installed: pyproject.toml | $(PY)
+$(VENV)/.installed: pyproject.toml requirements/build.txt | $(PY)
 	@echo 'installing the package and its tools'
-	@$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
-		> build/build-requires.txt
-	@$(QUIETLY) $(PIP) install -r build/build-requires.txt
+	@$(QUIETLY) $(PIP) install --require-hashes -r requirements/build.txt
 	@$(QUIETLY) $(PIP) install --no-build-isolation --editable '.[dev]'
 	@touch $@
 
@@ -85,7 +89,8 @@ ASAN_TESTS := tests/unit tests/fuzz
 asan: build
 	@mkdir -p $(ASAN)
 	@find $(ASAN) \( -name '*.py' -o -name '*.pyx' \) -delete
-	@tar -c --exclude='*.so' --exclude='__pycache__' agent bench tests tools setup.py pyproject.toml README.md \
+	@tar -c --exclude='*.so' --exclude='__pycache__' agent contrail_vrouter_api \
+		bench debian deploy docs requirements tests tools setup.py pyproject.toml README.md \
 		| tar -x -C $(ASAN)
 	@cd $(ASAN) && VROUTER_SANITIZE=1 $(CURDIR)/$(QUIETLY) $(CURDIR)/$(PY) setup.py \
 		build_ext --inplace --parallel $$(nproc)
@@ -118,18 +123,58 @@ share: build
 	@$(PY) -m tools.share share
 	@echo 'share/: man pages, and completions for bash, zsh and fish'
 
-.PHONY: dist clean
-dist: build share
-	@rm -rf dist build/dist-venv
+.PHONY: sdist dist wheels deb
+sdist: build share
+	@rm -rf dist
 	@mkdir -p dist
 	@$(QUIETLY) $(PY) -c 'from setuptools import build_meta; build_meta.build_sdist("dist")'
+
+dist: sdist packages-lab
+	@rm -rf build/dist-venv
 	@$(QUIETLY) $(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
 	@$(PY) -m venv build/dist-venv
-	@$(QUIETLY) build/dist-venv/bin/python -m pip --disable-pip-version-check --no-cache-dir install dist/*.whl
+	@$(QUIETLY) build/dist-venv/bin/python -m pip --disable-pip-version-check --no-cache-dir install \
+		--require-hashes -r requirements/run.txt
+	@$(QUIETLY) build/dist-venv/bin/python -m pip --disable-pip-version-check install --no-deps dist/*.whl
 	@tools/smoke build/dist-venv
+	@tools/smoke-lab build/dist-venv
 	@rm -rf build/dist-venv
 	@ls -1 dist
 
+# Of other processors only where the kernel runs their programs (binfmt_misc with QEMU).
+WHEEL_ARCHS := native
+wheels: sdist $(PACKAGING)/.installed
+	@engine=$$(tools/container-engine) && CIBW_CONTAINER_ENGINE=$$engine \
+		$(PACKAGING)/bin/cibuildwheel --platform linux --archs $(WHEEL_ARCHS) --output-dir dist dist/*.tar.gz
+
+deb: sdist packages-deb
+	@tools/build-deb dist/*.tar.gz
+
+# --- What packages are made of --------------------------------------------------------
+
+.PHONY: requirements sbom audit check-deploy
+$(PACKAGING)/.installed: requirements/packaging.txt | $(PY)
+	@echo 'installing the tools of packaging'
+	@$(PY) -m venv --clear $(PACKAGING)
+	@$(QUIETLY) $(PACKAGING)/bin/python -m pip --disable-pip-version-check --no-cache-dir install \
+		--require-hashes -r requirements/packaging.txt
+	@touch $@
+
+requirements: $(PACKAGING)/.installed
+	@tools/pin-requirements $(PACKAGING)/bin/uv $(if $(UPGRADE),--upgrade)
+
+sbom: $(PACKAGING)/.installed
+	@tools/sbom $(PACKAGING) dist
+
+audit: $(PACKAGING)/.installed
+	@for name in build run packaging; do echo "requirements/$$name.txt"; \
+		$(PACKAGING)/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+			-r requirements/$$name.txt || exit; done
+
+check-deploy: $(PACKAGING)/.installed
+	@$(PACKAGING)/bin/kubernetes-validate --strict deploy/kubernetes/*.yaml
+
+.PHONY: clean
 clean:
 	@rm -rf build dist share *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	@rm -rf $(VENV)/.kernels .vrouter-lab
