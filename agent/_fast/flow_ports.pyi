@@ -22,7 +22,8 @@ class PortWalk:
     def bitmaps(self, vif: int | None = None) -> tuple[tuple[int, ...], ...]:
         """Of one interface, or of all flows (None): TCP's source and destination ports, UDP's.
 
-        They are those of the last finished walk, all 0 before. IndexError for an interface that there are none of.
+        They are those of the last finished walk, all 0 before. IndexError for an
+        interface that there are none of.
         """
 
     def take_setups(self) -> tuple[list[int], float]:

@@ -121,9 +121,7 @@ def test_sizes_of_trace_buffers() -> None:
     settings = parse("[TRACEBUFFSIZE]\nXmpp = 50\nmy buffer = 7\n")
     assert settings.trace_sizes == {"Xmpp": 50, "my buffer": 7}
     assert parse("").trace_sizes == {}
-    with pytest.raises(
-        ConfigError, match=r"\[TRACEBUFFSIZE\] Xmpp = many: expected"
-    ):
+    with pytest.raises(ConfigError, match=r"\[TRACEBUFFSIZE\] Xmpp = many: expected"):
         parse("[TRACEBUFFSIZE]\nXmpp = many\n")
 
 

@@ -31,8 +31,8 @@ def test_a_message_has_the_form_that_clients_parse() -> None:
     assert text.startswith(
         '<MplsResp type="sandesh"><mpls_list type="list" identifier="1">'
         '<list type="struct" size="1"><MplsSandeshData><label type="i32" identifier="1">17</label>'
-        '<type type="string" identifier="2"></type><nh type="struct" identifier="3"><NhSandeshData><type type="string" identifier="1">'
-        "interface</type>"
+        '<type type="string" identifier="2"></type><nh type="struct" identifier="3"><NhSandeshData>'
+        '<type type="string" identifier="1">interface</type>'
     )
     assert text.endswith('<more type="bool" identifier="0">false</more></MplsResp>')
     assert parsed(text).findtext(".//itf") == "tap<1>"
