@@ -107,6 +107,31 @@ class Answered:
         return Links(self.text).links
 
 
+async def get(app: Any, path: str) -> Answered:
+    """Ask an app for an address, as a browser does."""
+    place, _, query = path.partition("#")[0].partition("?")
+    sent: list[dict[str, Any]] = []
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET",
+        "scheme": "http", "path": unquote(place), "raw_path": place.encode(),
+        "query_string": query.encode(), "root_path": "",
+        "headers": [(b"accept", BROWSER.encode())],
+        "server": ("127.0.0.1", 8085), "client": ("127.0.0.1", 1),
+    }  # fmt: skip
+    asked = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        return asked.pop() if asked else await asyncio.Event().wait()  # type: ignore[return-value]
+
+    async def send(event: dict[str, Any]) -> None:
+        sent.append(event)
+
+    await app(scope, receive, send)
+    headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    body = b"".join(event.get("body", b"") for event in sent[1:])
+    return Answered(sent[0]["status"], headers, body)
+
+
 class PageWorld(NodeWorld):
     """The four ports of one-host.yaml, a route to another host, and ten minutes of traffic."""
 
@@ -191,26 +216,7 @@ class PageWorld(NodeWorld):
 
     async def get(self, path: str) -> Answered:
         """Ask for an address; errors of ours are raised."""
-        place, _, query = path.partition("#")[0].partition("?")
-        sent: list[dict[str, Any]] = []
-        scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET",
-            "scheme": "http", "path": unquote(place), "raw_path": place.encode(),
-            "query_string": query.encode(), "root_path": "",
-            "headers": [(b"accept", BROWSER.encode())],
-            "server": ("127.0.0.1", 8085), "client": ("127.0.0.1", 1),
-        }  # fmt: skip
-        asked = [{"type": "http.request", "body": b"", "more_body": False}]
-
-        async def receive() -> dict[str, Any]:
-            return asked.pop() if asked else await asyncio.Event().wait()  # type: ignore[return-value]
-
-        async def send(event: dict[str, Any]) -> None:
-            sent.append(event)
-
-        await self.app(scope, receive, send)
+        answer = await get(self.app, path)
         if self.errors:
             raise self.errors.pop()
-        headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        body = b"".join(event.get("body", b"") for event in sent[1:])
-        return Answered(sent[0]["status"], headers, body)
+        return answer
