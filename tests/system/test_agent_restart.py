@@ -16,7 +16,7 @@ TABLES = (
     ("mpls", "--dump"),
     ("vxlan", "--dump"),
 )
-COUNTERS = {"rx", "tx", "drops", "ref"}
+COUNTERS = {"rx", "tx", "drops", "ref", "device", "port", "queue"}
 LIMIT = 10.0
 
 
