@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from agent.cli import log_level, trace
+from tests.unit.cli.http_agent import HttpAgent
 
 EINVAL = 22
 LINE = {"time": "2026-11-21T21:12:14.483+00:00", "part": "Port", "text": "plugged: port 1"}
 
 
-class Agent:
-    """Answers everything with `status` and `body`; `asked` is what it was asked."""
+class Agent(HttpAgent):
+    """Answers everything with `status` and `body`."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        super().__init__()
         self.status, self.body = 200, b"{}"
-        agent = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                agent.asked.append(f"{self.command} {self.path}")
-                self.send_response(agent.status)
-                self.end_headers()
-                self.wfile.write(agent.body)
-
-            do_POST = do_GET
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self.thread.start()
+    def answer(self) -> tuple[int, bytes]:
+        return self.status, self.body
 
     def says(self, *events: object) -> None:
         self.body = b"".join(f"data: {json.dumps(event)}\n\n".encode() for event in events)
@@ -48,9 +32,7 @@ class Agent:
 def agent() -> Iterator[Agent]:
     made = Agent()
     yield made
-    made.server.shutdown()
-    made.thread.join()
-    made.server.server_close()
+    made.close()
 
 
 def test_a_stream_is_printed_line_by_line(agent: Agent, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +14,25 @@ import pytest
 from agent.cli import status
 from agent.cli.status import DEGRADED, DOWN, OK, UNKNOWN, duration, look
 from agent.telemetry import Finding, Health, State
+from tests.unit.cli.http_agent import HttpAgent
 
 STARTED = 1_700_000_000.0
 
 
-class Agent:
-    """Answers /status with what a health made of these findings says."""
+class Agent(HttpAgent):
+    """Answers with what a health made of these findings says, unless `instead` is given."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.now = STARTED
         self.health = Health(
             host="compute-1", version="1.2", pid=4711, started=STARTED, wall=lambda: self.now
         )
-        self.answer: tuple[int, Any] | None = None
-        agent = self
+        self.instead: tuple[int, Any] | None = None
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                status, body = agent.answer or (200, agent.health.report().record())
-                data = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+    def answer(self) -> tuple[int, bytes]:
+        status, body = self.instead or (200, self.health.report().record())
+        return status, json.dumps(body).encode()
 
 
 @pytest.fixture
@@ -119,7 +100,7 @@ def test_a_question_without_sense(words: list[str]) -> None:
 
 
 def test_somebody_else_answers(agent: Agent, capsys: pytest.CaptureFixture[str]) -> None:
-    agent.answer = 404, {"error": "no such page"}
+    agent.instead = 404, {"error": "no such page"}
     assert status.main(["--agent", agent.url]) == UNKNOWN
     assert "answered 404: no such page" in capsys.readouterr().err
 
