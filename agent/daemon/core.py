@@ -224,7 +224,7 @@ class Core:
 
     def _report_sync(self) -> None:
         """Tell the first time after a dump only: later each change of a route comes to this."""
-        if self._reported:
+        if self._reported or self._due:  # the rest is still to be handed over
             return
         self._reported = True
         counters = self.session.counters
@@ -322,6 +322,8 @@ class Core:
         self.session.apply(filter(None, due.values()), removed, now)
         if self._listed and not self.pending and self._progress.complete(now):
             self.session.complete(now)
+        if self.session.in_sync:
+            self._report_sync()
 
     def _report_failures(self) -> None:
         """Log what is new: a failure stays until its cause goes."""
