@@ -147,7 +147,7 @@ def completed(share: Path, directory: Path, *words: str) -> set[str]:
         (["vrouter-port-control", "--op"], {"--oper"}),
         (["vrouter-forwarder", "--log-level", "d"], {"debug"}),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(sorted(value) if isinstance(value, set) else value),
 )
 def test_bash_offers(share: Path, tmp_path: Path, words: list[str], offered: set[str]) -> None:
     (tmp_path / "recording.1").touch()
