@@ -224,7 +224,7 @@ class Core:
 
     def _report_sync(self) -> None:
         """Tell the first time after a dump only: later each change of a route comes to this."""
-        if self._reported or self._due:  # the rest is still to be handed over
+        if self._reported or self._due or self.compiler.pending:  # there is more to hand over
             return
         self._reported = True
         counters = self.session.counters
