@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from tests import netns
+
+
+def pytest_configure() -> None:
+    """Programs that tests start end at Ctrl-C, and see terminals as they are.
+
+    Whoever starts tests in the background has them ignore SIGINT, which programs inherit; and
+    what one of the side-by-side processes knows of its own terminal the others inherit.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in ("LINES", "COLUMNS"):
+        os.environ.pop(name, None)
 
 
 @pytest.fixture
