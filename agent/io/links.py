@@ -1,6 +1,7 @@
 """The host's network interfaces, as rtnetlink reports them.
 
-A raw non-blocking socket on the loop; what it brings is taken apart by `rtnetlink`.
+A raw non-blocking socket on the loop: pyroute2's own asynchronous sockets do not run
+under uvloop (facts libraries.md 4), its message parser does.
 """
 
 from __future__ import annotations
@@ -8,29 +9,20 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import struct
 from collections.abc import Callable, Iterable
 
-import structlog
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
-from agent.errors import WireError
 from agent.inputs import Link
-from agent.io.rtnetlink import (
-    RTM_DELLINK,
-    RTM_NEWLINK,
-    RTMGRP_LINK,
-    LinkFields,
-    RouteMessage,
-    link_dump,
-    link_fields,
-    messages,
-)
 from agent.values import Mac
 
-log = structlog.get_logger(__name__)
-
+_RTMGRP_LINK = 1
+_RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
+_REQUEST_DUMP = 0x301
 _IFF_UP = 1
 _AF_BRIDGE = 7
-_MAC_SIZE = 6
 _RECEIVE_BUFFER = 1 << 20
 _READ_SIZE = 1 << 16
 
@@ -46,11 +38,12 @@ class LinkMonitor:
         self.listed = asyncio.Event()
         """Set once all links that exist at the start are known."""
         self._changed = changed
+        self._marshal = MarshalRtnl()
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
         )
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        self._socket.bind((0, RTMGRP_LINK))
+        self._socket.bind((0, _RTMGRP_LINK))
         self._sequence = 0
         self._seen: set[str] | None = None  # while a dump runs: the names in it
         self._again = False
@@ -74,7 +67,10 @@ class LinkMonitor:
             return
         self._sequence += 1
         self._seen = set()
-        self._socket.send(link_dump(self._sequence))
+        request = struct.pack(
+            "=IHHII16x", 32, _RTM_GETLINK, _REQUEST_DUMP, self._sequence, 0
+        )  # nlmsghdr and an empty ifinfomsg
+        self._socket.send(request)
 
     def _readable(self) -> None:
         try:
@@ -86,17 +82,15 @@ class LinkMonitor:
                 raise
             self._dump()  # the kernel dropped events: only a new dump tells what is there
             return
-        try:
-            self._apply(list(messages(data)))
-        except WireError as error:
-            log.error("links not understood", reason=str(error))
+        self._apply(self._marshal.parse(data))
 
-    def _apply(self, told: Iterable[RouteMessage]) -> None:
+    def _apply(self, messages: Iterable[ifinfmsg]) -> None:
         changed: dict[str, Link] = {}
         gone: dict[str, None] = {}
-        for message in told:
-            if message.type in (RTM_NEWLINK, RTM_DELLINK):
-                self._one(message, changed, gone)
+        for message in messages:
+            kind = message["header"]["type"]
+            if kind in (_RTM_NEWLINK, _RTM_DELLINK):
+                self._one(message, kind == _RTM_NEWLINK, changed, gone)
             elif self._answers(message):
                 self._dumped(changed, gone)
         if changed or gone:
@@ -104,11 +98,12 @@ class LinkMonitor:
         if self._seen is None:
             self.listed.set()
 
-    def _one(self, message: RouteMessage, changed: dict[str, Link], gone: dict[str, None]) -> None:
-        link = _link(link_fields(message.body))
+    def _one(
+        self, message: ifinfmsg, there: bool, changed: dict[str, Link], gone: dict[str, None]
+    ) -> None:
+        link = _link(message)
         if link is None:
             return
-        there = message.type == RTM_NEWLINK
         if self._seen is not None and there and self._answers(message):
             self._seen.add(link.name)
         for name in [old.name for old in self.links.values() if old.index == link.index]:
@@ -135,16 +130,20 @@ class LinkMonitor:
             self._again = False
             self._dump()
 
-    def _answers(self, message: RouteMessage) -> bool:
+    def _answers(self, message: ifinfmsg) -> bool:
         """Whether it belongs to our dump; an event that waited before it says nothing of it."""
-        return message.sequence == self._sequence
+        return bool(message["header"]["sequence_number"] == self._sequence)
 
 
-def _link(told: LinkFields) -> Link | None:
+def _link(message: ifinfmsg) -> Link | None:
     """A message as a Link; None for interfaces without an Ethernet address.
 
     None also for what tells that a link becomes or ceases to be a port of a bridge: it stays.
     """
-    if told.family == _AF_BRIDGE or not told.name or len(told.address) != _MAC_SIZE:
+    if message["family"] == _AF_BRIDGE:
         return None
-    return Link(told.name, told.number, Mac(told.address), bool(told.flags & _IFF_UP))
+    name = message.get_attr("IFLA_IFNAME")
+    address = message.get_attr("IFLA_ADDRESS")
+    if not isinstance(name, str) or not isinstance(address, str) or address.count(":") != 5:
+        return None
+    return Link(name, message["index"], Mac.parse(address), bool(message["flags"] & _IFF_UP))

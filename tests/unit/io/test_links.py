@@ -12,7 +12,6 @@ import uvloop
 
 from agent.inputs import Link
 from agent.io.links import LinkMonitor
-from agent.io.rtnetlink import messages
 from tests.netns import ip
 
 pytestmark = pytest.mark.system
@@ -40,7 +39,9 @@ def leaves_a_bridge(monitor: LinkMonitor, name: str) -> None:
     body = struct.pack("=BxHiII", 7, 1, socket.if_nametoindex(name), 3, 0)
     for number, value in ((3, name.encode() + b"\0"), (1, bytes.fromhex("020000000077"))):
         body += struct.pack("=HH", 4 + len(value), number) + value + bytes(-len(value) % 4)
-    monitor._apply(messages(struct.pack("=IHHII", 16 + len(body), 17, 0, 0, 0) + body))
+    monitor._apply(
+        monitor._marshal.parse(struct.pack("=IHHII", 16 + len(body), 17, 0, 0, 0) + body)
+    )
     assert name in monitor.links
 
 
