@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -93,13 +94,11 @@ def opened(path: Path, flags: int) -> Callable[[], object]:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
+def home() -> Iterator[Path]:
     """A directory that everybody can get to, with a run directory to be made in it."""
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o711)
-    yield tmp_path
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o700)
+    with tempfile.TemporaryDirectory(prefix="vrouter-doors.", dir="/tmp") as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
 
 
 class Served:
