@@ -10,18 +10,22 @@ from pathlib import Path
 from agent.daemon.core import Core
 from agent.io.backup import BackupDirectory
 from agent.settings import Settings
+from agent.telemetry.meters import FileMeter
 
 _MOST_IDLES = 6
 """Changes that never cease are written down after so many times the time without any."""
+_RETRY = 30.0
+"""Seconds until what could not be written is tried again."""
 
 
 class BackupShell:
     """Does nothing unless [RESTART] backup_enable is on; files are read and written in a worker.
 
-    `restore` before the first turn, `follow` after each, `close` at the end.
+    `restore` before the first turn, `follow` after each, `close` at the end. What could not be
+    written is told to `meter` and tried again.
     """
 
-    def __init__(self, core: Core, settings: Settings) -> None:
+    def __init__(self, core: Core, settings: Settings, meter: FileMeter | None = None) -> None:
         self._core = core
         self._enabled = settings.get("RESTART", "backup_enable", bool)
         self._restores = settings.get("RESTART", "restore_enable", bool)
@@ -29,6 +33,7 @@ class BackupShell:
         self._directory = BackupDirectory(
             Path(settings.get("RESTART", "backup_dir", str)),
             settings.get("RESTART", "backup_count", int),
+            meter,
         )
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="backup")
         self._seen = core.compiler.numberings
@@ -37,6 +42,12 @@ class BackupShell:
         self._latest = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Future[bool] | None = None
+        self._closed = False
+
+    @property
+    def enabled(self) -> bool:
+        """Whether numbers are written down at all."""
+        return self._enabled
 
     async def restore(self) -> None:
         """Let the core keep the numbers of the newest backup for the same objects."""
@@ -59,6 +70,7 @@ class BackupShell:
 
     async def close(self) -> None:
         """Write what is not written yet."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         if self._writing is not None:
@@ -86,4 +98,14 @@ class BackupShell:
         self._first = None
         rows, wall = self._core.compiler.numbered(), time.time_ns() // 1000
         loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self._worker, self._directory.write, rows, wall)
+        writing = loop.run_in_executor(self._worker, self._directory.write, rows, wall)
+        writing.add_done_callback(self._written)
+        return writing
+
+    def _written(self, writing: asyncio.Future[bool]) -> None:
+        """A disk that was full may have room again: try later."""
+        if writing.cancelled() or writing.result() or self._first is not None:
+            return
+        self._first = self._latest = time.monotonic()
+        if not self._closed:
+            self._arm(max(self._idle, _RETRY))

@@ -48,6 +48,7 @@ from agent.loop import run as run_loop
 from agent.services import Learned
 from agent.settings import Reload, Settings, differing
 from agent.telemetry.checks import watch_files
+from agent.telemetry.wires import Wires
 from agent.topology import Topology
 from agent.xmpp import Event as ControlEvent
 from agent.xmpp import PeerView
@@ -74,7 +75,8 @@ class Daemon:
         if recorder is not None:
             recorder.started(core, pid=pid, seed=seed, now=now)
         platform = settings.get("DEFAULT", "platform", str)
-        datapath = datapath_address(platform, sources.run_dir)
+        wires = Wires()
+        datapath = datapath_address(platform, sources.run_dir, wires.netlink)
         self._ksync = KsyncConnection(datapath, core.session, self._datapath_said)
         self._control = ControlConnections(
             core.controllers,
@@ -87,10 +89,13 @@ class Daemon:
         self._pkt0 = TrapLoop(
             _pkt0(platform, sources.run_dir), core.trapped, self._learned, self._flows.traps
         )
+        wires.pkt0 = self._pkt0.socket.counters
         self._macs = MacShell(sources.run_dir, self._macs_unconfirmed)
         self._relay = _relay(host_settings(settings, topology), self._pkt0)
         self._links = LinkMonitor(self._links_changed)
-        self._backup = BackupShell(core, settings)
+        self._observers = Observers(core, settings, datapath, wires, pid=pid)
+        meters = self._observers.node.meters
+        self._backup = BackupShell(core, settings, meters.backup)
         self._ports = PortApi(
             core.store,
             Operational(core.compiler),
@@ -99,9 +104,9 @@ class Daemon:
             directory=Path(settings.get("DEFAULT", "agent_base_directory", str)) / "ports",
             door=port_api_door(settings),
             check_interfaces=platform != "dpdk",
+            meter=meters.ports,
         )
-        self._observers = Observers(core, settings, datapath, pid=pid)
-        watch_files(self._observers.node.health, lambda: self._ports.file_failures)
+        watch_files(self._observers.node.health, meters, backup=self._backup.enabled)
         self._selfwatch = SelfWatch(
             core, self._observers.node, sources.run_dir, lambda: parse(sources.read())[0], follow
         )

@@ -16,6 +16,7 @@ from agent.backup import FAMILY, REFERENCE, checked, decode, encode, family, fil
 from agent.errors import WireError
 from agent.io.safe_files import read_file, replace_file
 from agent.objects import Numbered
+from agent.telemetry.meters import FileMeter
 
 log = structlog.get_logger(__name__)
 
@@ -25,13 +26,12 @@ _MAX_FILES = 1024
 
 
 class BackupDirectory:
-    """At most `count` files of ours are kept. No call raises OSError: a log line tells it."""
+    """At most `count` files of ours are kept. No call raises OSError: log and `meter` tell it."""
 
-    def __init__(self, path: Path, count: int) -> None:
+    def __init__(self, path: Path, count: int, meter: FileMeter | None = None) -> None:
         self._path = path
         self._count = max(count, 1)
-        self.failures = 0
-        """How many writes failed."""
+        self._meter = meter or FileMeter()
 
     def read(self) -> list[Numbered]:
         """The numbers of the newest file that is whole; nothing where there is none.
@@ -60,21 +60,23 @@ class BackupDirectory:
             replace_file(path, content, path.with_name(f".{path.name}.tmp"), 0o600, sync=True)
             self._rotate(path)
         except OSError as error:
-            self.failures += 1
+            self._meter.failures += 1
+            self._meter.waiting, self._meter.reason = 1, f"{self._path}: {error.strerror}"
             log.error("backup not written", path=str(path), reason=error.strerror)
             return False
+        self._meter.waiting = 0
         return True
 
     def _files(self, wanted: str) -> list[Path]:
         """Those of ours or of the reference agent, the newest first."""
         try:
-            names = sorted(os.listdir(self._path))[:_MAX_FILES]
+            names = [name for name in os.listdir(self._path) if family(name) == wanted]
         except FileNotFoundError:
             return []
         except OSError as error:
             log.error("no backups read", path=str(self._path), reason=error.strerror)
             return []
-        found = [self._path / name for name in names if family(name) == wanted]
+        found = [self._path / name for name in sorted(names)[:_MAX_FILES]]
         return sorted(found, key=_age, reverse=True)
 
     def _reference(self, paths: Sequence[Path]) -> list[Numbered]:

@@ -17,6 +17,7 @@ from agent.io.http import HttpServer, Limits
 from agent.io.portfiles import PortFiles
 from agent.rest import FileAction, OperationalView, PortStore, build_app
 from agent.rest.files import Stamp
+from agent.telemetry.meters import FileMeter
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +36,7 @@ def interface_exists(name: str) -> bool:
 
 class PortApi:
     """The `Backend` of the resources. `changed` is called whenever `store.changes()` may have some,
-    `explain` for a question about a flow.
+    `explain` for a question about a flow. `meter` is told of files that cannot be written.
 
     With `check_interfaces`, stored ports whose interface is gone are not taken over at start.
     """
@@ -51,12 +52,13 @@ class PortApi:
         door: Door,
         check_interfaces: bool = True,
         limits: Limits | None = None,
+        meter: FileMeter | None = None,
     ) -> None:
         self.store = store
         self.view = view
         self._changed = changed
         self._explain = explain
-        self._files = PortFiles(directory)
+        self._files = PortFiles(directory, meter)
         self._server = HttpServer(Guard(build_app(self), door, _refused), door, limits)
         self._exists = interface_exists if check_interfaces else None
         self._door = door
@@ -67,11 +69,6 @@ class PortApi:
     def port(self) -> int:
         """The TCP port in use."""
         return self._server.port
-
-    @property
-    def file_failures(self) -> int:
-        """Files that could not be written or removed, since start."""
-        return self._files.failures
 
     async def start(self) -> None:
         """Open the socket, take over stored ports, then answer.

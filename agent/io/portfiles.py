@@ -17,6 +17,7 @@ import structlog
 from agent.errors import ConfigError
 from agent.io.safe_files import read_file, replace_file
 from agent.rest import FileAction, StoredFile, WriteFile
+from agent.telemetry.meters import FileMeter
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +26,8 @@ _NIL = str(UUID(int=0))
 """Names a container's port that waits for its interface, never a port of POST /port."""
 _MAX_FILE = 1 << 20
 _MAX_WAITING = 256
+_RETRY = 30.0
+"""Seconds until what failed is tried again."""
 
 
 def _is_uuid(name: str) -> bool:
@@ -37,13 +40,16 @@ def _is_uuid(name: str) -> bool:
 class PortFiles:
     """Carries out file actions in their order, one batch at a time, never on the loop.
 
-    At most `_MAX_WAITING` batches are queued; further callers wait. Failures are logged and
-    counted in `failures`: a port works without its file, until the agent restarts.
+    At most `_MAX_WAITING` batches are queued; further callers wait. What fails is logged, told to
+    `meter` and tried again: a port works without its file, until the agent restarts.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.failures = 0
+    def __init__(self, directory: Path, meter: FileMeter | None = None) -> None:
+        self._meter = meter or FileMeter()
         self._directory = directory
+        self._undone: dict[str, FileAction] = {}
+        """By path what is to be tried again; only the worker changes it."""
+        self._timer: asyncio.TimerHandle | None = None
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="port-files")
         self._waiting = asyncio.Semaphore(_MAX_WAITING)
 
@@ -61,9 +67,13 @@ class PortFiles:
         async with self._waiting:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._worker, self._carry_out, actions)
+            self._arm()
 
     def close(self) -> None:
-        """Finish what was begun and end the worker."""
+        """Finish what was begun, try once more what failed, and end the worker."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._worker.submit(self._carry_out_again)
         self._worker.shutdown()
 
     def stored(self) -> list[StoredFile]:
@@ -106,6 +116,19 @@ class PortFiles:
             return None
         return StoredFile(path, text)
 
+    def _arm(self) -> None:
+        if self._undone and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_RETRY, self._retry)
+
+    def _retry(self) -> None:
+        loop = asyncio.get_running_loop()
+        again = loop.run_in_executor(self._worker, self._carry_out_again)
+        self._timer = None
+        again.add_done_callback(lambda done: self._arm())
+
+    def _carry_out_again(self) -> None:
+        self._carry_out(list(self._undone.values()))
+
     def _carry_out(self, actions: Sequence[FileAction]) -> None:
         for action in actions:
             try:
@@ -114,12 +137,22 @@ class PortFiles:
                 else:
                     self._remove(action.path)
             except OSError as error:
-                self.failures += 1
-                log.error(
-                    "stored port cannot be changed; after a restart it will be as it was before",
-                    path=str(self._directory / action.path),
-                    reason=error.strerror,
-                )
+                self._failed(action, error)
+            else:
+                self._undone.pop(action.path, None)
+        self._meter.waiting = len(self._undone)
+
+    def _failed(self, action: FileAction, error: OSError) -> None:
+        path = str(self._directory / action.path)
+        self._meter.failures += 1
+        self._meter.reason = f"{path}: {error.strerror}"
+        if action.path not in self._undone:
+            log.error(
+                "stored port cannot be changed; after a restart it will be as it was before",
+                path=path,
+                reason=error.strerror,
+            )
+        self._undone[action.path] = action
 
     def _write(self, action: WriteFile) -> None:
         path = self._inside(action.path)

@@ -8,6 +8,8 @@
 | objects | the datapath refused some, or some could not be made | |
 | interfaces | plugged ones do not forward | |
 | flows | the flow table cannot be read | |
+| port API | files of ports could not be written | |
+| backup, where it is enabled | it could not be written | |
 | statistics | the counters of the datapath are old | |
 | table, each that has a limit | it is nearly full | it is full |
 
@@ -21,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from agent.ksync import RecordView
 from agent.telemetry.health import Finding, Health, State
+from agent.telemetry.meters import FileMeter, Meters
 from agent.telemetry.node import Node
 from agent.telemetry.statistics import Statistics
 from agent.telemetry.watermarks import Level
@@ -256,19 +259,17 @@ def tables(statistics: Statistics) -> Iterator[Finding]:
         yield Finding(_LEVELS[mark.level], reason, mark.name, numbers=numbers)
 
 
-def watch_files(health: Health, failures: Callable[[], int]) -> None:
-    """Judge the files of ports; `failures`: those that could not be written or removed."""
-    health.add("port API", PortFiles(failures).check)
+def watch_files(health: Health, meters: Meters, *, backup: bool) -> None:
+    """Judge the files of ports and, where there is such, the `backup` of numbers."""
+    health.add("port API", lambda: written(meters.ports, f"{meters.ports.waiting} files of ports"))
+    if backup:
+        health.add("backup", lambda: written(meters.backup, "the backup of numbers"))
 
 
-class PortFiles:
-    """Files of ports that could not be written: a restart would not know these ports."""
-
-    def __init__(self, failures: Callable[[], int]) -> None:
-        self._failures = failures
-
-    def check(self) -> Sequence[Finding]:
-        failed = self._failures()
-        reason = f"{failed} files of ports could not be written: see the log" if failed else ""
-        state = State.DEGRADED if failed else State.OK
-        return (Finding(state, reason, numbers={"failed files": failed}),)
+def written(meter: FileMeter, what: str) -> Sequence[Finding]:
+    """Whether files are as they should be: a restart would not know what is not written."""
+    numbers = {"failed files": meter.waiting, "failures": meter.failures}
+    if not meter.waiting:
+        return (Finding(State.OK, numbers=numbers),)
+    reason = f"{what} could not be written, which is tried again: {meter.reason}"
+    return (Finding(State.DEGRADED, reason, numbers=numbers),)

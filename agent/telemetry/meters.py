@@ -18,13 +18,27 @@ _MOST_HTTP = 256
 
 
 @dataclass(slots=True)
+class FileMeter:
+    """How it goes with files of one kind: written in a worker, read on the loop.
+
+    `failures`: tries that failed; `waiting`: files that are not as they should be and are tried
+    again; `reason`: why the latest try failed.
+    """
+
+    failures: int = 0
+    waiting: int = 0
+    reason: str = ""
+
+
+@dataclass(slots=True)
 class Meters:
     """Counters since the agent began, and durations in seconds.
 
     `loop_lag`: how late timers of the event loop fired. `turn`: one turn of the core.
     `statistics`: one round of asking the datapath for its counters. `scrape`: the working time
     of one answer to /metrics. `http`: answers by (surface, status), surface "introspect" or
-    "rest"; `http_time`: how long they took.
+    "rest"; `http_time`: how long they took. `ports` and `backup`: the files of ports and of
+    numbers.
     """
 
     loop_lag: Histogram = field(default_factory=Histogram)
@@ -34,6 +48,8 @@ class Meters:
     http_time: Histogram = field(default_factory=Histogram)
     http: Counter[tuple[str, int]] = field(default_factory=Counter)
     stalls: int = 0
+    ports: FileMeter = field(default_factory=FileMeter)
+    backup: FileMeter = field(default_factory=FileMeter)
 
     def lagged(self, seconds: float) -> None:
         """A timer of the event loop fired so much too late."""

@@ -22,6 +22,7 @@ from agent.io.http import Limits
 from agent.io.port_api import PortApi
 from agent.oper.rows import Subnet, Vmi, Vn
 from agent.rest import Change, PortStore, VmiConfig
+from agent.telemetry.meters import FileMeter
 from agent.values import Mac, prefix
 
 T = TypeVar("T")
@@ -119,6 +120,7 @@ class RestServer:
     loop: asyncio.AbstractEventLoop
     directory: Path
     told: list[Change] = field(default_factory=list)
+    meter: FileMeter = field(default_factory=FileMeter)
 
     @property
     def port(self) -> int:
@@ -175,6 +177,7 @@ def rest_server(
         store = PortStore(stale_timeout)
         view = ConfigView(store)
         told: list[Change] = []
+        meter = FileMeter()
         api = PortApi(
             store,
             view,
@@ -184,9 +187,10 @@ def rest_server(
             door=door or Door(),
             check_interfaces=check_interfaces,
             limits=limits,
+            meter=meter,
         )
         await api.start()
-        return RestServer(api, view, loop, directory, told)
+        return RestServer(api, view, loop, directory, told, meter)
 
     try:
         server = asyncio.run_coroutine_threadsafe(build(), loop).result(10)

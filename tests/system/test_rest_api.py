@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +24,7 @@ from hypothesis import strategies as st
 
 from agent.errors import ConfigError
 from agent.inputs import PluggedPort, SimpleGateway
+from agent.io import portfiles
 from agent.io.doors import Door
 from agent.io.http import HttpServer, Limits
 from agent.rest import Change
@@ -305,9 +307,34 @@ def test_a_port_whose_file_cannot_be_written_still_works(server: RestServer) -> 
     (server.directory / U / "in-the-way").touch()
     assert server.request("POST", "/port", PORT).status == 200
     assert len(server.told) == 1
-    assert server.api.file_failures == 1
+    assert (server.meter.failures, server.meter.waiting) == (1, 1)
+    assert server.meter.reason == f"{server.directory}/{U}: Is a directory"
     assert sorted(path.name for path in server.directory.iterdir()) == [U, "vm"]
     assert server.request("DELETE", f"/port/{U}").status == 200
+
+
+def test_a_file_that_could_not_be_written_is_so_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portfiles, "_RETRY", 0.01)
+    with rest_server(tmp_path) as server:
+        (tmp_path / U).mkdir()
+        assert server.request("POST", "/port", PORT).status == 200
+        assert server.meter.waiting == 1
+        (tmp_path / U).rmdir()
+        deadline = time.monotonic() + 10
+        while server.meter.waiting:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        assert server.stored(U)["system-name"] == PORT["system-name"]
+
+
+def test_the_end_writes_what_could_not_be_written(tmp_path: Path) -> None:
+    with rest_server(tmp_path) as server:
+        (tmp_path / U).mkdir()
+        assert server.request("POST", "/port", PORT).status == 200
+        (tmp_path / U).rmdir()
+    assert server.stored(U)["system-name"] == PORT["system-name"]
 
 
 def test_directory_that_cannot_be_made(tmp_path: Path) -> None:

@@ -61,6 +61,11 @@ def _http(node: Node) -> Samples:
         yield (surface, str(status)), count
 
 
+def _files(node: Node) -> Samples:
+    yield ("ports",), node.meters.ports.failures
+    yield ("backup",), node.meters.backup.failures
+
+
 def _load(node: Node) -> Samples:
     for minutes, load in zip(("1", "5", "15"), node.statistics.machine.load, strict=True):
         yield (minutes,), load
@@ -125,6 +130,12 @@ def _work() -> Iterator[Group]:
         "vrouter_agent_scrape_seconds",
         "Working time of earlier answers to /metrics",
         lambda node: [((), node.meters.scrape)],
+    )
+    yield counter(
+        "vrouter_agent_file_failures_total",
+        "Times that files of ports, or the backup of numbers, could not be written",
+        _files,
+        ("files",),
     )
     yield gauge(
         "vrouter_agent_threads",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.backup import decode, encode
+from agent.daemon import backup
 from agent.daemon.backup import BackupShell
 from agent.daemon.replay import replay
 from agent.inputs import Link
@@ -16,6 +17,7 @@ from agent.io.backup import BackupDirectory
 from agent.objects import Kind, Numbered
 from agent.record import MAGIC, Packer, Writer
 from agent.settings import parse
+from agent.telemetry.meters import FileMeter
 from agent.values import Mac
 from tests.unit.daemon.scripted import Life
 
@@ -95,9 +97,9 @@ def test_a_recording_has_them() -> None:
     assert (result.crashes, result.problem) == (0, None)
 
 
-def shell(agent: Life, folder: Path, idle: int) -> BackupShell:
+def shell(agent: Life, folder: Path, idle: int, meter: FileMeter | None = None) -> BackupShell:
     text = f"[RESTART]\nbackup_enable = 1\nbackup_dir = {folder}\nbackup_idle_timeout = {idle}\n"
-    return BackupShell(agent.core, parse(text))
+    return BackupShell(agent.core, parse(text), meter)
 
 
 async def test_they_are_written_when_nothing_changes_any_more(tmp_path: Path) -> None:
@@ -124,6 +126,41 @@ async def test_what_waits_is_written_at_the_end(tmp_path: Path) -> None:
     await two.restore()
     assert numbers(again) == numbers(agent)
     await two.close()
+
+
+async def test_what_could_not_be_written_is_told_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup, "_RETRY", 0.001)
+    meter, folder, agent = FileMeter(), tmp_path / "backup", begun()
+    folder.touch()
+    one = shell(agent, folder, 1, meter)
+    agent.plug("red1")
+    one.follow()
+    async with asyncio.timeout(10):
+        while meter.failures < 3:
+            await asyncio.sleep(0.001)
+        assert (meter.waiting, meter.reason) == (1, f"{folder}: File exists")
+        folder.unlink()
+        while meter.waiting:
+            await asyncio.sleep(0.001)
+    assert set(BackupDirectory(folder, 2).read()) == numbers(agent)
+    await one.close()
+
+
+async def test_the_end_tries_once_more(tmp_path: Path) -> None:
+    meter, folder, agent = FileMeter(), tmp_path / "backup", begun()
+    folder.touch()
+    one = shell(agent, folder, 1, meter)
+    agent.plug("red1")
+    one.follow()
+    async with asyncio.timeout(10):
+        while not meter.failures:
+            await asyncio.sleep(0.001)
+    folder.unlink()
+    await one.close()
+    assert set(BackupDirectory(folder, 2).read()) == numbers(agent)
+    assert meter.waiting == 0
 
 
 @pytest.mark.parametrize("text", ["", "[RESTART]\nrestore_enable = 0\n"])

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from agent.backup import FAMILY
 from agent.io.backup import BackupDirectory
 from agent.objects import Kind, Numbered
+from agent.telemetry.meters import FileMeter
 from tests.unit.backup import reference_files
 
 
@@ -86,10 +87,21 @@ def test_there_need_be_none(tmp_path: Path) -> None:
 
 def test_a_disk_that_refuses_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    directory = BackupDirectory(tmp_path / "file", 2)
+    meter = FileMeter()
+    directory = BackupDirectory(tmp_path / "file", 2, meter)
     with capture_logs() as told:
         assert not directory.write(rows("a"), 1)
-    assert (directory.failures, told[0]["event"]) == (1, "backup not written")
+    assert told[0]["event"] == "backup not written"
+    assert meter == FileMeter(1, 1, f"{tmp_path}/file: File exists")
+    (tmp_path / "file").unlink()
+    assert directory.write(rows("a"), 1)
+    assert (meter.failures, meter.waiting) == (1, 0)
+
+
+def test_a_crowd_of_other_files_hides_none(folder: Path) -> None:
+    for at in range(1100):
+        (folder / f"a{at}").touch()
+    assert read(folder) == sorted(rows("c"), key=str)
 
 
 def test_a_newer_backup_of_the_reference_agent_is_taken(folder: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from agent.settings import Server
 from agent.telemetry import Health, Part, Report, State, Statistics
-from agent.telemetry.checks import GRACE, PortFiles, fresh, tables, watch
+from agent.telemetry.checks import GRACE, fresh, tables, watch, watch_files
+from agent.telemetry.meters import FileMeter, Meters
 from agent.telemetry.sample import Sample, Use
 from tests.unit.telemetry.node_world import HOST, STARTED, NodeWorld
 
@@ -165,8 +166,26 @@ def test_full_tables_are_told() -> None:
 
 
 def test_files_that_cannot_be_written_are_told() -> None:
-    failures = [0]
-    check = PortFiles(lambda: failures[0]).check
-    assert check()[0].state is State.OK
-    failures[0] = 2
-    assert check()[0].reason.startswith("2 files of ports could not be written")
+    health = Health(host="h", version="1", pid=1, started=0.0, wall=lambda: 0.0)
+    meters = Meters()
+    watch_files(health, meters, backup=True)
+    assert health.report().state is State.OK
+    meters.ports = FileMeter(3, 2, "/p/ports/a: Read-only file system")
+    meters.backup = FileMeter(1, 1, "/p/backup: No space left on device")
+    report = health.report()
+    assert (report.state, report.ready) == (State.DEGRADED, True)
+    assert the(report, "port API").reason == (
+        "2 files of ports could not be written, which is tried again: "
+        "/p/ports/a: Read-only file system"
+    )
+    part = the(report, "backup")
+    assert part.reason.endswith("tried again: /p/backup: No space left on device")
+    assert part.numbers == {"failed files": 1, "failures": 1}
+    meters.ports.waiting = meters.backup.waiting = 0
+    assert health.report().state is State.OK
+
+
+def test_a_backup_that_is_switched_off_is_no_part() -> None:
+    health = Health(host="h", version="1", pid=1, started=0.0, wall=lambda: 0.0)
+    watch_files(health, Meters(), backup=False)
+    assert [part.name for part in health.report().parts] == ["port API"]
