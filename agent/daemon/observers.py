@@ -27,16 +27,22 @@ from agent.telemetry.sessions import Sessions, life
 from agent.telemetry.statistics import Statistics
 from agent.telemetry.traces import Traces
 from agent.telemetry.uve import Identity, Uves, build, collector
+from agent.telemetry.wire_checks import pkt0
+from agent.telemetry.wires import Wires
 
 
 class Observers:
     """They read the core and never change it, but for what a user asks of introspect."""
 
-    def __init__(self, core: Core, settings: Settings, datapath: Address, *, pid: int) -> None:
+    def __init__(
+        self, core: Core, settings: Settings, datapath: Address, wires: Wires, *, pid: int
+    ) -> None:
         self._reader = DatapathReader(datapath)
-        self.node = node = _node(core, settings, self._reader, pid)
+        wires.questions = self._reader.counters
+        self.node = node = _node(core, settings, self._reader, wires, pid)
         watch(node.health, node, lambda: core.configured)
         self._statistics = StatisticsShell(node)
+        node.health.add("pkt0", lambda: pkt0(wires.pkt0))
         watch_statistics(node.health, node, node.statistics, lambda: node.statistics.interval)
         node.health.add("collector", lambda: collector(node.uves.generator))
         self._collector = CollectorConnection(node, node.uves)
@@ -77,7 +83,7 @@ class Observers:
         return int(address.ip) if address else self.node.pid
 
 
-def _node(core: Core, settings: Settings, reader: DatapathReader, pid: int) -> Node:
+def _node(core: Core, settings: Settings, reader: DatapathReader, wires: Wires, pid: int) -> Node:
     host, started = host_name(settings), time.time()
     return Node(
         host=host,
@@ -108,6 +114,7 @@ def _node(core: Core, settings: Settings, reader: DatapathReader, pid: int) -> N
             run=life(host, pid, started),
             seed=secrets.randbits(64),
         ),
+        wires=wires,
     )
 
 

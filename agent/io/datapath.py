@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from agent.errors import WireError
-from agent.io.netlink import PROBE_SECONDS, RECEIVE_BUFFER, NetlinkCounters, NetlinkTransport
+from agent.io.netlink import PROBE_SECONDS, RECEIVE_BUFFER, NetlinkTransport
 from agent.io.netlink_sockets import KERNEL, PORT_FILE, port_in
 from agent.io.pipes import PipeAddress
 from agent.sandesh.genetlink import FAMILY_NAME
+from agent.telemetry.wires import NetlinkCounters
 
 SOCKET = "dpdk_netlink"
 PKT0_TAP = "pkt0"
@@ -127,18 +128,22 @@ def is_served(run_dir: Path) -> bool:
     return (run_dir / SOCKET).exists() or (run_dir / PORT_FILE).exists()
 
 
-def datapath_address(platform: str, run_dir: Path) -> Address:
-    """Where the datapath of [DEFAULT] platform is.
+def datapath_address(
+    platform: str, run_dir: Path, counters: NetlinkCounters | None = None
+) -> Address:
+    """Where the datapath of [DEFAULT] platform is; `counters` are those of all its connections.
 
     `windows`: the pipe of the Forwarding Extension. `dpdk` and `nic`: the socket in the run
     directory. `kernel` and `host`: a forwarder's netlink there, else the kernel's module.
     Anything else: the socket, else a forwarder's netlink.
     """
-    stream, process = StreamAddress(run_dir / SOCKET), NetlinkAddress(run_dir / PORT_FILE)
+    counters = counters or NetlinkCounters()
+    stream = StreamAddress(run_dir / SOCKET)
+    process = NetlinkAddress(run_dir / PORT_FILE, counters=counters)
     if platform == WINDOWS:
         return PipeAddress()
     if platform in _ON_A_SOCKET:
         return stream
     if in_kernel(platform):
-        return FirstAddress((process, NetlinkAddress()))
+        return FirstAddress((process, NetlinkAddress(counters=counters)))
     return FirstAddress((stream, process))

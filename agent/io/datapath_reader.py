@@ -26,6 +26,7 @@ from agent.sandesh.framing import (
     request_frame,
 )
 from agent.sandesh.vrouter import Message, VrResponse, decode_messages
+from agent.telemetry.wires import QuestionCounters
 
 TIMEOUT = 5.0
 """Seconds for the answer to one question, its turn included."""
@@ -114,11 +115,7 @@ class _Wire(asyncio.Protocol):
 
 
 class DatapathReader:
-    """`agent.telemetry.Datapath` at `address`.
-
-    `late`: questions that were not answered in time; `refused`: those for which there was no
-    room to wait.
-    """
+    """`agent.telemetry.Datapath` at `address`."""
 
     def __init__(
         self,
@@ -137,9 +134,7 @@ class DatapathReader:
         self._waiting = 0
         self._sequence = 0
         self.connects = 0
-        self.questions = 0
-        self.late = 0
-        self.refused = 0
+        self.counters = QuestionCounters()
 
     @property
     def connected(self) -> bool:
@@ -202,14 +197,14 @@ class DatapathReader:
     async def _answer(self, request: Message) -> tuple[int, list[Message]]:
         """The response code and the objects after it."""
         if self._waiting >= QUEUE:
-            self.refused += 1
+            self.counters.refused += 1
             raise WireError(f"{QUEUE} questions to the datapath wait already")
         self._waiting += 1
         try:
             async with asyncio.timeout(self._timeout) as limit, self._turn:
                 payloads = await self._exchange(request, limit)
         except TimeoutError:
-            self.late += 1
+            self.counters.late += 1
             raise WireError(f"the datapath did not answer within {self._timeout:g} s") from None
         finally:
             self._waiting -= 1
@@ -221,7 +216,7 @@ class DatapathReader:
         if wire is None:
             raise WireError(f"there is no datapath at {self._address}")
         self._sequence = self._sequence % _LAST_SEQUENCE + 1
-        self.questions += 1
+        self.counters.asked += 1
         answer = _Answer(self._sequence)
         frame = request_frame(request.encode(), family=FAMILY_TOOL, seq=self._sequence, pid=0)
         wire.ask(answer, frame)

@@ -17,7 +17,6 @@ import asyncio
 import errno
 import sys
 from collections import deque
-from dataclasses import dataclass
 from typing import Any
 
 from agent.errors import WireError
@@ -32,6 +31,7 @@ from agent.sandesh.genetlink import (
     split_datagram,
     split_requests,
 )
+from agent.telemetry.wires import NetlinkCounters
 
 RECEIVE_BUFFER = 4 << 20
 """Bytes; the answers to a whole window of requests fit, each of which costs the kernel 768."""
@@ -44,17 +44,6 @@ _HIGH = 1 << 18
 _NLMSG_NOOP = 1
 _CAP_ACK = 10
 _SOL_NETLINK = 270
-
-
-@dataclass(slots=True)
-class NetlinkCounters:
-    """What became of netlink connections, over all of them.
-
-    `overruns`: answers were lost for want of room; `waits`: the peer's own buffer was full.
-    """
-
-    overruns: int = 0
-    waits: int = 0
 
 
 class NetlinkTransport(asyncio.Transport):

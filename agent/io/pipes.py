@@ -266,12 +266,14 @@ class Pkt0Pipe(Pkt0Channel):
         await lost.wait()
 
     def _absent(self, reason: str) -> None:
+        self.counters.fault = reason
         log.warning("no packet channel", pipe=self._path, reason=reason, hint=_ABSENT_HINT)
 
     # Owner
 
     def opened(self) -> None:
         self._pipe = self._next
+        self.counters.fault = ""
 
     def message(self, data: bytes) -> None:
         if len(data) > MAX_FRAME:
@@ -288,6 +290,7 @@ class Pkt0Pipe(Pkt0Channel):
     def lost(self, problem: Exception | None) -> None:
         if problem is not None:
             log.warning("packet channel failed", pipe=self._path, reason=reason_of(problem))
+        self.counters.fault = "the pipe was closed" if problem is None else reason_of(problem)
         self._pipe = None
         self._lost.set()
 

@@ -6,10 +6,10 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import islice
 
 from agent._fast.packet import FrameBatch
+from agent.telemetry.wires import Pkt0Counters
 
 BATCH = 256
 _SEND_QUEUE = 4096
@@ -20,22 +20,6 @@ until they are read, and in its own queue then."""
 
 Received = Callable[[FrameBatch], bool]
 """Takes a batch and says whether it cost little: more is read at once."""
-
-
-@dataclass(slots=True)
-class Pkt0Counters:
-    """Frames by what became of them.
-
-    `not_connected`: the datapath was not there. `foreign`: what another than the datapath
-    sent, the host's own stack on a tap.
-    """
-
-    received: int = 0
-    sent: int = 0
-    not_connected: int = 0
-    queue_full: int = 0
-    send_errors: int = 0
-    foreign: int = 0
 
 
 class Pkt0Channel(ABC):
@@ -98,6 +82,7 @@ class Pkt0Channel(ABC):
         for _ in range(_READS):
             more = self._read()
             self.counters.received += len(self._batch)
+            self.counters.batches += len(self._batch) > 0
             if len(self._batch) and not self._received(self._batch):
                 return
             if not more:

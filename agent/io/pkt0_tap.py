@@ -98,6 +98,7 @@ class Pkt0Tap(DescriptorChannel):
     def _gone(self, error: OSError) -> None:
         """Somebody deleted the interface."""
         log.error("pkt0 is gone", interface=self._name, reason=error.strerror)
+        self.counters.fault = f"the interface {self._name} is gone: {error.strerror}"
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._tap)
         os.close(self._tap)
@@ -109,10 +110,13 @@ class Pkt0Tap(DescriptorChannel):
         try:
             self._tap = make(self._name)
         except OSError as error:
-            log.error(_explained(self._name, error))
+            self.counters.fault = _explained(self._name, error)
+            log.error(self.counters.fault)
             self._again = loop.call_later(_AGAIN_SECONDS, self._make_again)
             return
         self._again = None
+        self.counters.remade += 1
+        self.counters.fault = ""
         loop.add_reader(self._tap, self._readable)
         log.info("pkt0 made again", interface=self._name)
 

@@ -20,6 +20,7 @@ from agent.telemetry.sessions import Sessions
 from agent.telemetry.statistics import Statistics
 from agent.telemetry.traces import Traces
 from agent.telemetry.uve import Uves
+from agent.telemetry.wires import Wires
 from agent.xmpp import Controllers
 
 
@@ -53,3 +54,4 @@ class Node:
     uves: Uves
     sessions: Sessions
     recent: Recent = field(default_factory=Recent)
+    wires: Wires = field(default_factory=Wires)

@@ -175,7 +175,7 @@ async def test_a_request_without_an_answer_does_not_stop_the_rest(tmp_path: Path
                 await asyncio.sleep(0.005)
             limits = await reader.get(VrouterOps(h_op=SandeshOp.GET), VrouterOps)
         assert limits.vo_flow_entries == 1024
-        assert reader.late == 1
+        assert reader.counters.late == 1
         await reader.close()
 
 

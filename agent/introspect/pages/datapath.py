@@ -32,6 +32,7 @@ async def show(node: Node, asked: Asked) -> Shown:
         [
             Section("state", "State", [_session(node)]),
             Section("kinds", "Objects", [_kinds(counts)]),
+            Section("wires", "Connections", [_wires(node)]),
             Section("open", "Not in sync", [await _open(node, identities)]),
             Section("drops", "Dropped packets by reason", [drops.of_all(node)]),
         ],
@@ -64,6 +65,25 @@ def _session(node: Node) -> Facts:
             ("Read anew after a fault", counters.resyncs),
             ("Taken over from an earlier agent", counters.adopted),
             ("Leftovers removed", counters.swept),
+        )
+    )
+
+
+def _wires(node: Node) -> Facts:
+    """What is counted below ksync; see `agent.telemetry.wires`."""
+    pkt0, netlink, questions = node.wires.pkt0, node.wires.netlink, node.wires.questions
+    lost = pkt0.not_connected + pkt0.queue_full + pkt0.send_errors
+    return Facts(
+        (
+            ("pkt0", Text(pkt0.fault, tone=Tone.BAD) if pkt0.fault else "in place"),
+            ("Packets from pkt0", f"{pkt0.received:,} in {pkt0.batches:,} batches"),
+            ("Packets to pkt0", pkt0.sent),
+            ("Lost on the way to pkt0", lost),
+            ("Foreign frames on pkt0", pkt0.foreign),
+            ("Netlink answers lost for want of room", netlink.overruns),
+            ("Netlink requests that waited for room", netlink.waits),
+            ("Questions for counters and tables", questions.asked),
+            ("Questions without an answer", questions.late + questions.refused),
         )
     )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.telemetry.node import Node
-from agent.telemetry.prometheus import agent, control, datapath, export, flows, ports
+from agent.telemetry.prometheus import agent, control, datapath, export, flows, ports, wires
 from agent.telemetry.prometheus.family import Family, Group, Kind
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -21,6 +21,7 @@ PIECE = 16 << 10
 GROUPS: tuple[Group, ...] = (
     *agent.GROUPS,
     *datapath.GROUPS,
+    *wires.GROUPS,
     *flows.GROUPS,
     *control.GROUPS,
     *export.GROUPS,

@@ -82,6 +82,7 @@ async def scene() -> None:
         assert await inbox.until(600) == many
         assert tap.counters.foreign == len(READ) - len(TRAPS) + 2
         assert tap.counters.received == len(TRAPS) + 600
+        assert tap.counters.batches < 100  # not one by one
 
         replies = [WRITTEN + number.to_bytes(2) for number in range(100)]
         tap.send(replies)
@@ -106,6 +107,7 @@ async def scene() -> None:
                 tap.send([WRITTEN])  # nowhere to go, or soon there
                 await asyncio.sleep(0.01)
     assert await inbox.until(1) == [TRAPS[0]]
+    assert (tap.counters.remade, tap.counters.fault) == (1, "")
     tap.close()
     assert "pkt0" not in [name for _, name in socket.if_nameindex()]
 

@@ -158,7 +158,7 @@ async def test_silence_ends_in_an_error_and_a_new_connection(tmp_path: Path) -> 
     async with misbehaving(tmp_path / "s", silent, honest, timeout=0.2) as reader:
         with pytest.raises(WireError, match=r"did not answer within 0\.2 s"):
             await reader.get(LIMITS, VrouterOps)
-        assert reader.late == 1
+        assert reader.counters.late == 1
         assert await again(reader)
         assert reader.connects == 2
 
@@ -172,7 +172,7 @@ async def test_an_answer_for_one_who_has_gone_is_not_another_ones(tmp_path: Path
 
     async with misbehaving(tmp_path / "s", late, honest) as reader:
         gone = asyncio.ensure_future(reader.get(LIMITS, VrouterOps))
-        while reader.questions == 0:
+        while reader.counters.asked == 0:
             await asyncio.sleep(0)
         gone.cancel()
         await asyncio.gather(gone, return_exceptions=True)
@@ -194,7 +194,7 @@ async def test_more_questions_than_may_wait_are_refused_at_once(tmp_path: Path) 
             await asyncio.sleep(0)
         with pytest.raises(WireError, match="wait already"):
             await reader.get(LIMITS, VrouterOps)
-        assert reader.refused == 1
+        assert reader.counters.refused == 1
         release.set()
         assert all(await asyncio.gather(*asked))
 
@@ -274,7 +274,7 @@ async def test_dumps_that_do_not_advance_or_hold_nothing_end(tmp_path: Path) -> 
     async with misbehaving(tmp_path / "s", stuck) as reader:
         with pytest.raises(WireError, match="does not advance"):
             _ = [row async for row in reader.dump(nexthops, VrNexthopReq)]
-        assert reader.questions == 2
+        assert reader.counters.asked == 2
     async with misbehaving(tmp_path / "t", empty) as reader:
         with pytest.raises(WireError, match="sent none"):
             _ = [row async for row in reader.dump(nexthops, VrNexthopReq)]
@@ -296,7 +296,7 @@ async def test_a_dump_of_several_kinds_gives_them_in_order(tmp_path: Path) -> No
 async def test_closing_fails_what_waits(tmp_path: Path) -> None:
     async with misbehaving(tmp_path / "s", silent) as reader:
         asked = asyncio.ensure_future(answers(reader))
-        while reader.questions == 0:
+        while reader.counters.asked == 0:
             await asyncio.sleep(0)
         await reader.close()
         with pytest.raises(WireError, match="the agent ends"):

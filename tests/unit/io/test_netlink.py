@@ -19,10 +19,11 @@ from agent.io.datapath import (
     in_kernel,
     is_served,
 )
-from agent.io.netlink import NetlinkCounters, NetlinkTransport
+from agent.io.netlink import NetlinkTransport
 from agent.io.netlink_family import module_is_there
 from agent.sandesh.framing import kernel_reply_frames, request_frame
 from agent.sandesh.genetlink import family_request
+from agent.telemetry.wires import NetlinkCounters
 from tests.unit.io.netlink_peer import FAMILY, Peer, needs_netlink_between_processes
 
 
