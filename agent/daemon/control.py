@@ -94,6 +94,8 @@ class ControlPlane:
     def join(self) -> None:
         """Ask for the routes of the VRFs in use, and of no others."""
         wanted = self._compiler.subscriptions()
+        if wanted.items() - self._joined.items():
+            self.progress.joined()
         for name in [name for name in self._joined if name not in wanted]:
             self.controllers.unsubscribe_vrf(name)
         for name, index in wanted.items():

@@ -273,6 +273,7 @@ class Core:
 
     def turn(self, now: float) -> list[bytes]:
         """Follow all inputs since the last turn; the frames that services send."""
+        self._progress.turn(now)
         for change in self.store.changes():
             self._port_changed(change)
         if not self._seeded:

@@ -8,6 +8,9 @@ from enum import Enum, auto
 from agent.settings import Server
 
 _MOST_QUIETS = 4
+_MOST_QUIETS_TO_SWEEP = 24
+_PAUSE = 0.05
+"""Seconds between the two looks at a time that is over."""
 
 
 class _Is(Enum):
@@ -21,13 +24,36 @@ class _Is(Enum):
     """Several attempts to connect failed: nobody waits for it."""
 
 
+class _Look:
+    """Whether a time is over. Found so twice: what came during a long turn is read in between."""
+
+    def __init__(self) -> None:
+        self._first = float("-inf")
+
+    def over(self, at: float | None, now: float) -> bool:
+        """Look; to be asked again at `deadline`."""
+        if at is None or now < at:
+            return False
+        if self._first < at:
+            self._first = now
+        return now >= self._first + _PAUSE
+
+    def deadline(self, at: float | None, now: float) -> float | None:
+        """When to look (again), if that is still to come."""
+        if at is None:
+            return None
+        wanted = at if self._first < at else self._first + _PAUSE
+        return wanted if wanted > now else None
+
+
 class Progress:
     """Watches configuration and routes become whole for the first time. `now`: monotonic seconds.
 
     An end-of-RIB marker may come before we joined the VRFs that only the configuration
     tells. So routes count as settled when none came for `quiet` seconds since the
-    configuration was complete and all controllers were heard of; four times as long is the
-    most, as routes may never cease to come.
+    configuration was complete, VRFs were joined, and all controllers were heard of; four
+    times as long is the most before anything is written, as routes may never cease to come.
+    To sweep, silence is waited for longer.
     """
 
     def __init__(self, quiet: float) -> None:
@@ -35,6 +61,9 @@ class Progress:
         self._standalone = False
         self._configured_at: float | None = None
         self._routes_at = 0.0
+        self._joining = False
+        self._joined_at = 0.0
+        self._write, self._sweep = _Look(), _Look()
         self._controllers: dict[Server, _Is] = {}
 
     # What happens
@@ -70,6 +99,15 @@ class Progress:
         """Some came."""
         self._routes_at = now
 
+    def joined(self) -> None:
+        """VRFs are joined with what leaves after this turn: their routes come then."""
+        self._joining = True
+
+    def turn(self, now: float) -> None:
+        """A turn begins: all that the one before said has left, however long that one took."""
+        if self._joining:
+            self._joined_at, self._joining = now, False
+
     def whole(self, server: Server) -> None:
         """The controller has sent all its routes."""
         self._put(server, _Is.WHOLE)
@@ -87,25 +125,36 @@ class Progress:
 
     def settled(self, now: float) -> bool:
         """Whether what is desired now is worth writing over what an agent before wrote."""
-        at = self._settled_at()
-        return self._standalone or (at is not None and now >= at)
+        return self._standalone or self._write.over(self._quiet_at(_MOST_QUIETS), now)
 
     def complete(self, now: float) -> bool:
         """Whether leftovers may be swept: some controller has sent all, none still has to."""
+        if self._standalone:
+            return True
         states = set(self._controllers.values())
         whole = _Is.WHOLE in states and states <= {_Is.WHOLE, _Is.SILENT}
-        return self._standalone or (whole and self.settled(now))
+        settled = self.settled(now)
+        quiet = self._sweep.over(self._quiet_at(_MOST_QUIETS_TO_SWEEP), now)
+        return whole and settled and quiet
 
     def deadline(self, now: float) -> float | None:
         """When time alone changes an answer, if it does."""
-        at = self._settled_at()
-        return at if not self._standalone and at is not None and at > now else None
-
-    def _settled_at(self) -> float | None:
-        since = self._configured_at
-        if since is None:
+        if self._standalone:
             return None
-        latest = since + _MOST_QUIETS * self._quiet
+        if self._joining:
+            return now
+        times = (
+            self._write.deadline(self._quiet_at(_MOST_QUIETS), now),
+            self._sweep.deadline(self._quiet_at(_MOST_QUIETS_TO_SWEEP), now),
+        )
+        return min((one for one in times if one is not None), default=None)
+
+    def _quiet_at(self, most: int) -> float | None:
+        """When it was quiet for long enough, or that has been waited for `most` times as long."""
+        if self._configured_at is None or self._joining:
+            return None
+        since = max(self._configured_at, self._joined_at)
+        latest = since + most * self._quiet
         if _Is.EXPECTED in self._controllers.values():
             return latest
         return min(max(since, self._routes_at) + self._quiet, latest)

@@ -218,7 +218,7 @@ class Controllers:
         for server, peer in list(self._peers.items()):
             peer.channel.tick(now, unread=server in unread)
         self._follow(now)
-        self._tick_config(now)
+        self._tick_config(now, unread)
         for due in self._deadlines.due(now):
             self._timer(due, now)
 
@@ -359,8 +359,10 @@ class Controllers:
         self._watch.seen(now)
         self._events.append(ConfigUpdate(self._config_sequence, stanza))
 
-    def _tick_config(self, now: float) -> None:
+    def _tick_config(self, now: float, unread: Collection[Server]) -> None:
         quiet = self._patience.config_quiet
+        if self._watch and self._config and self._config.server in unread:
+            self._watch.seen(now)  # it was we who were busy, not the server that was silent
         match self._watch.tick(now, quiet) if self._watch else None:
             case Step.SWEEP:
                 self._events.append(SweepConfig(self._config_sequence))

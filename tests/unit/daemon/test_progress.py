@@ -13,6 +13,21 @@ ONE, TWO, THREE = (Server(IPv4Address(f"192.0.2.{number}"), 5269) for number in 
 QUIET = 2.5
 
 
+SOON = 0.1
+"""Later than the second look, which makes sure."""
+
+
+def settles(progress: Progress, now: float) -> bool:
+    """Whether it is settled by two looks shortly after each other."""
+    progress.settled(now)
+    return progress.settled(now + SOON)
+
+
+def completes(progress: Progress, now: float) -> bool:
+    progress.complete(now)
+    return progress.complete(now + SOON)
+
+
 @pytest.fixture
 def progress() -> Progress:
     made = Progress(QUIET)
@@ -43,13 +58,13 @@ def test_both_must_have_told_all(progress: Progress) -> None:
     progress.configuration_complete(5)
     assert progress.deadline(5) == 5 + QUIET
     progress.routes(6)
-    assert not progress.settled(6 + QUIET - 0.1)
-    assert progress.settled(6 + QUIET)
-    assert not progress.complete(20)
+    assert not settles(progress, 6 + QUIET - SOON - 0.01)
+    assert settles(progress, 6 + QUIET)
+    assert not completes(progress, 20)
     progress.whole(ONE)
-    assert not progress.complete(20)
+    assert not completes(progress, 20)
     progress.whole(TWO)
-    assert progress.complete(20)
+    assert completes(progress, 20)
 
 
 def test_an_early_end_marker_is_not_enough(progress: Progress) -> None:
@@ -59,27 +74,66 @@ def test_an_early_end_marker_is_not_enough(progress: Progress) -> None:
         progress.whole(server)
     assert not progress.complete(4)
     progress.configuration_complete(5)
-    assert not progress.complete(5)
-    assert progress.complete(5 + QUIET)
+    assert not completes(progress, 5)
+    assert completes(progress, 5 + QUIET)
+
+
+def test_a_long_turn_is_no_silence(progress: Progress) -> None:
+    """What came while the agent was busy is read before the second look."""
+    for server in (ONE, TWO):
+        progress.up(server, 0)
+        progress.whole(server)
+    progress.configuration_complete(5)
+    busy_until = 5 + 3 * QUIET
+    assert not progress.settled(busy_until)
+    assert not progress.complete(busy_until)
+    assert progress.deadline(busy_until) == pytest.approx(busy_until + 0.05)
+    progress.routes(busy_until)
+    assert not progress.complete(busy_until + SOON), "they had been waiting in the socket"
+    assert completes(progress, busy_until + QUIET)
+    assert progress.deadline(busy_until + QUIET + SOON) is None
+
+
+def test_routes_are_waited_for_from_when_vrfs_were_joined(progress: Progress) -> None:
+    """The turn that joins may take longer than silence lasts."""
+    for server in (ONE, TWO):
+        progress.up(server, 0)
+        progress.whole(server)
+    progress.configuration_complete(5)
+    progress.joined()
+    assert not settles(progress, 100)
+    assert progress.deadline(5.5) == 5.5
+    told = 5 + 3 * QUIET
+    progress.turn(told)
+    assert not settles(progress, told)
+    assert progress.deadline(told + SOON) == told + QUIET
+    assert settles(progress, told + QUIET)
+    assert completes(progress, told + QUIET)
 
 
 def test_routes_without_end_are_not_waited_for(progress: Progress) -> None:
     progress.up(ONE, 0)
     progress.up(TWO, 0)
     progress.configuration_complete(0)
+    progress.whole(ONE)
+    progress.whole(TWO)
     progress.routes(4 * QUIET - 0.1)
-    assert progress.settled(4 * QUIET)
+    assert settles(progress, 4 * QUIET)
+    assert not completes(progress, 4 * QUIET), "nothing is dropped while routes come"
+    for tenth in range(int(24 * QUIET * 10)):
+        progress.routes(tenth / 10)
+    assert completes(progress, 24 * QUIET)
 
 
 def test_the_other_is_waited_for_until_it_proves_silent(progress: Progress) -> None:
     progress.up(ONE, 0)
     progress.whole(ONE)
     progress.configuration_complete(1)
-    assert not progress.settled(1 + QUIET), "the other one may still be connecting"
-    assert progress.settled(1 + 4 * QUIET)
-    assert not progress.complete(100)
+    assert not settles(progress, 1 + QUIET), "the other one may still be connecting"
+    assert settles(progress, 1 + 4 * QUIET)
+    assert not completes(progress, 100)
     progress.silent(TWO)
-    assert progress.complete(100)
+    assert completes(progress, 100)
 
 
 def test_one_that_is_lost_meanwhile_is_waited_for(progress: Progress) -> None:
@@ -88,13 +142,13 @@ def test_one_that_is_lost_meanwhile_is_waited_for(progress: Progress) -> None:
         progress.whole(server)
     progress.configuration_complete(0)
     progress.down(TWO)
-    assert not progress.complete(100)
+    assert not completes(progress, 100)
     progress.use([ONE, THREE])
-    assert not progress.complete(100), "the one in its place has told nothing yet"
+    assert not completes(progress, 100), "the one in its place has told nothing yet"
     progress.use([ONE])
-    assert progress.complete(100)
+    assert completes(progress, 100)
     progress.down(TWO)  # of no concern any more
-    assert progress.complete(100)
+    assert completes(progress, 100)
 
 
 def test_with_all_lost_nothing_completes(progress: Progress) -> None:
@@ -104,4 +158,4 @@ def test_with_all_lost_nothing_completes(progress: Progress) -> None:
         progress.whole(server)
         progress.down(server)
         progress.silent(server)
-    assert not progress.complete(100)
+    assert not completes(progress, 100)

@@ -147,6 +147,17 @@ def test_without_graceful_restart_a_quiet_poll_is_enough() -> None:
     assert ConfigComplete(1) in world.after(5)
 
 
+def test_configuration_that_waits_to_be_read_is_no_silence() -> None:
+    world = World(S1, graceful=False)
+    world.up(S1)
+    world.hears(S1, config())
+    world.now += 6
+    world.controllers.tick(world.now, {S1})
+    assert ConfigComplete(1) not in world.controllers.events()
+    world.hears(S1, config())
+    assert ConfigComplete(1) in world.after(6)
+
+
 def test_the_configuration_itself_may_ask_for_more_patience() -> None:
     world = World(S1, graceful=False)
     world.up(S1)
