@@ -4,3 +4,8 @@ In: bytes and events of the outside world. Out: the same, handed to the sans-I/O
 and the core's bytes handed to the world. Never: a decision about the datapath's state,
 a blocking call on the loop, or a queue without a bound.
 """
+
+from agent.io.packages import in_parts
+
+in_parts("pyroute2")  # `links` wants its messages about links
+in_parts("uvicorn")  # `http` wants its server, and no command line

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, cast
 
-import uvicorn
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import Server
 
 from agent.errors import ConfigError
 from agent.io.acceptor import Acceptor
@@ -44,7 +45,7 @@ class Limits:
     max_request: int = 64 << 20
 
 
-class _Config(uvicorn.Config):
+class _Config(Config):
     """uvicorn's configuration with our limits, where the protocol finds them."""
 
     limits = Limits()
@@ -146,7 +147,7 @@ class _Protocol(HttpToolsProtocol):
         self.transport.abort()
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """uvicorn's server without its hold on SIGINT and SIGTERM."""
 
     def __init__(self, config: _Config) -> None:

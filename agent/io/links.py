@@ -10,10 +10,11 @@ import asyncio
 import errno
 import socket
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar
 
+from pyroute2.netlink.marshal import Marshal
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
 from agent.inputs import Link
 from agent.values import Mac
@@ -30,6 +31,15 @@ Changed = Callable[[list[Link], list[str]], None]
 """Called with the links that are new or different, and the names of those gone."""
 
 
+class _Marshal(Marshal):  # type: ignore[misc]
+    """Reads messages about links, which are all that the socket gets."""
+
+    msg_map: ClassVar[Mapping[int, type[ifinfmsg]]] = {
+        _RTM_NEWLINK: ifinfmsg,
+        _RTM_DELLINK: ifinfmsg,
+    }
+
+
 class LinkMonitor:
     """Keeps `links` (by name) equal to the kernel's and reports each difference."""
 
@@ -38,7 +48,7 @@ class LinkMonitor:
         self.listed = asyncio.Event()
         """Set once all links that exist at the start are known."""
         self._changed = changed
-        self._marshal = MarshalRtnl()
+        self._marshal = _Marshal()
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
         )
