@@ -191,8 +191,7 @@ def content(message: DatapathMessage) -> Content:
 def same(dumped: DatapathMessage, desired: DatapathMessage) -> bool:
     """True if the dumped object needs no write to become the desired one.
 
-    A dump lists at most 16 members of a composite nexthop while its count tells the real
-    number: such a nexthop is never known to be right.
+    A composite nexthop that shows fewer members than it counts is never known to be right.
     """
     if isinstance(dumped, VrNexthopReq) and dumped.nhr_nh_count > len(dumped.nhr_nh_list):
         return False

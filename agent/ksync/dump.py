@@ -99,7 +99,18 @@ def _nexthops() -> Questions[list[VrNexthopReq]]:
     def after(marker: int) -> VrNexthopReq:
         return VrNexthopReq(h_op=_DUMP, nhr_marker=marker)
 
-    return (yield from _dump(after(-1), lambda last: after(last.nhr_id)))
+    found = yield from _dump(after(-1), lambda last: after(last.nhr_id))
+    return (yield from _whole(found))
+
+
+def _whole(found: list[VrNexthopReq]) -> Questions[list[VrNexthopReq]]:
+    """Composite nexthops with all their members: a dump shows 16, a GET all of them."""
+    for at, one in enumerate(found):
+        if one.nhr_nh_count > len(one.nhr_nh_list):
+            whole = yield from _get(VrNexthopReq(h_op=_GET, nhr_id=one.nhr_id))
+            if whole is not None and whole.nhr_id == one.nhr_id:
+                found[at] = whole
+    return found
 
 
 def _labels() -> Questions[list[VrMplsReq]]:

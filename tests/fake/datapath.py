@@ -268,7 +268,9 @@ class FakeDatapath:
         """The object that a GET asks for by its number."""
         kind, number = _NUMBERED[type(message)]
         found = self.objects[kind].get(getattr(message, number))
-        return (-errno.ENOENT, []) if found is None else (0, [found])
+        if found is None:
+            return -errno.ENOENT, []
+        return 0, [_shown_nexthop(found) if kind == "nexthop" else found]
 
     @staticmethod
     def _op(message: Any) -> SandeshOp:
@@ -458,14 +460,19 @@ def _nexthop(dp: FakeDatapath, m: Any, op: SandeshOp) -> Answer:
 _DELETE_NEXTHOP = _simple("nexthop", lambda m: m.nhr_id, "nhr_marker", errno.EINVAL)
 
 
-def _dumped_nexthop(nh: Any) -> Any:
+def _shown_nexthop(nh: Any) -> Any:
     return nh.replace(
+        h_op=DUMP,
         nhr_ref_cnt=3,
         nhr_encap_len=len(nh.nhr_encap),
         nhr_encap_family=0x0800,
-        nhr_nh_list=nh.nhr_nh_list[:16],
-        nhr_label_list=nh.nhr_label_list[:16],
         nhr_nh_count=len(nh.nhr_nh_list),
+    )
+
+
+def _dumped_nexthop(nh: Any) -> Any:
+    return _shown_nexthop(nh).replace(
+        nhr_nh_list=nh.nhr_nh_list[:16], nhr_label_list=nh.nhr_label_list[:16]
     )
 
 
