@@ -17,6 +17,7 @@ from agent.inputs import GraphNode, PluggedPort
 from agent.oper.compiler import Compiler
 from agent.oper.export import Exported
 from agent.rest.ports import Change
+from agent.routes import RouteFamily
 from agent.settings import Server, Settings
 from agent.xmpp import (
     ConfigComplete,
@@ -98,7 +99,7 @@ class ControlPlane:
             self.progress.joined()
         for name in [name for name in self._joined if name not in wanted]:
             self.controllers.unsubscribe_vrf(name)
-        for name, index in wanted.items():
+        for name, index in sorted(wanted.items(), key=lambda one: one[1]):
             if self._joined.get(name) != index:
                 self.controllers.subscribe_vrf(name, index)
         self._joined = wanted
@@ -108,7 +109,12 @@ class ControlPlane:
         exported = self._compiler.published()
         for route in exported.withdrawn:
             self.controllers.withdraw(route.family, route.vrf, route.key)
+        trees = [one for one in exported.changed if one.family is RouteFamily.ERMVPN]
         for route in exported.changed:
+            if route.family is not RouteFamily.ERMVPN:
+                self.controllers.publish(route)
+        # Labels are given to trees as they come: after a restart the same ones.
+        for route in sorted(trees, key=lambda one: self._joined.get(one.vrf, 0)):
             self.controllers.publish(route)
         return exported
 

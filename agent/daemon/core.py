@@ -218,6 +218,8 @@ class Core:
             neighbours = self.compiler.seed(event.messages)
             self.trapped.arp.adopt(neighbours, now)
             self._held = self.compiler.holding
+            if self._held:
+                self.controllers.leave_trees_to(self.compiler.built_before)
         self.compiler.forget_links()
         self._reported = False
         log.info("datapath read", objects=len(event.messages))
@@ -283,6 +285,7 @@ class Core:
             self._kept.follow(now)
         if self._held and self._listed and self._progress.settled(now):
             self._held = False
+            self.controllers.leave_trees_to(None)
         delta = self.compiler.commit()
         if self.trace is not None:
             self.trace.delta(delta)

@@ -44,7 +44,7 @@ from agent.oper.session_port import SessionPort
 from agent.oper.session_state import SessionState
 from agent.oper.table import Table
 from agent.oper.territory import Local
-from agent.oper.tree_labels import local_labels, tree_labels, tree_space
+from agent.oper.tree_labels import builder_of, local_labels, tree_labels, tree_space
 from agent.oper.vn import GLOBAL, vn
 from agent.oper.wanted import Wanted
 from agent.rib import Rib
@@ -99,6 +99,8 @@ class Compiler:
         )
         self._limits = {kind: LIMITS[kind] for kind in (Kind.LABEL, Kind.VRF)}
         self._tree_slot: int | None = None
+        self.built_before: int | None = None
+        """The slot of the controller that built the trees of the agent before, if it had any."""
         self._attach()
         self._holding = False
 
@@ -271,6 +273,7 @@ class Compiler:
         for lease in dump.leases():
             self._rows.leased(lease)
         self._holding = dump.has_ports
+        self.built_before = builder_of(dump.labels(), *self._room())
         return neighbours
 
     def restore(self, rows: Iterable[Numbered]) -> None:

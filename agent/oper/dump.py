@@ -104,6 +104,10 @@ class Dump:
         """Whether VMs of an agent before are connected."""
         return any(vif.vifr_type == VifType.VIRTUAL for vif in self._vifs)
 
+    def labels(self) -> list[int]:
+        """The MPLS labels in use."""
+        return [one.mr_label for one in self._labels]
+
     def seeds(self) -> Iterator[Seed]:
         """Every number in use, lowest first within a kind."""
         for vif in sorted(self._vifs, key=lambda one: one.vifr_idx):

@@ -5,6 +5,9 @@ Facts xmpp-ifmap.md 6.3: each of the two controllers has a range of its own ther
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 _LOCAL = 4098
 _CONTROLLERS = 2
 
@@ -21,6 +24,16 @@ def tree_labels(slot: int, labels: int, vrfs: int) -> tuple[int, int] | None:
     if not size:
         return None
     return labels - (slot + 1) * size, labels - slot * size - 1
+
+
+def builder_of(used: Iterable[int], labels: int, vrfs: int) -> int | None:
+    """The slot of the controller whose labels are in use, of both the one with more of them."""
+    found: Counter[int] = Counter()
+    size = _size(labels, vrfs)
+    for label in used:
+        if size and local_labels(labels, vrfs) <= label < labels:
+            found[(labels - 1 - label) // size] += 1
+    return max(found, key=lambda slot: (found[slot], -slot), default=None)
 
 
 def local_labels(labels: int, vrfs: int) -> int:

@@ -100,6 +100,8 @@ class Controllers:
         self._watch: ConfigWatch | None = None
         self._builder: Peer | None = None
         self._builder_sequence = 0
+        self._trees_of: int | None = None
+        """The slot that the trees are left to, if a controller of it comes."""
         self._deadlines: Deadlines[_Due] = Deadlines()
         self._events: list[Event] = []
         self.counters: Counter[str] = Counter()
@@ -124,6 +126,17 @@ class Controllers:
         self._hold_time = seconds
         for peer in self._peers.values():
             peer.channel.hold(seconds, now)
+
+    def leave_trees_to(self, slot: int | None) -> None:
+        """Whoever is in this slot builds the trees, as before; None: no matter who.
+
+        Each slot has labels of its own, so that another builder means new labels. Until the
+        one that is wanted is there, the first one builds.
+        """
+        self._trees_of = slot
+        peer = next((one for one in self._peers.values() if one.slot == slot and one.ready), None)
+        if peer is not None and peer is not self._builder:
+            self._build_trees(peer)
 
     # What controllers are to be told
 
@@ -306,7 +319,7 @@ class Controllers:
             self._serve_config(peer, now)
         else:
             peer.farewell = Farewell.DUE
-        if self._builder is None:
+        if self._builder is None or peer.slot == self._trees_of:
             self._build_trees(peer)
         self._arm(_Timer.END_OF_RIB_RECEIVED, now + self._patience.end_of_rib, peer)
 

@@ -236,6 +236,24 @@ def test_trees_come_from_the_builder_only() -> None:
     assert world.controllers.counters == {"trees of another server": 1}
 
 
+def test_trees_are_left_to_who_built_them_before() -> None:
+    world = World(S1, S2)
+    world.up(S1)
+    world.happened()
+    world.controllers.leave_trees_to(1)
+    assert TreeBuilder(S1, 0, 1) in world.log
+    assert world.happened() == [], "it may still come"
+    world.up(S2)
+    assert world.log[-1] == TreeBuilder(S2, 1, 2)
+    world.down(S2)
+    assert world.log[-1] == TreeBuilder(S1, 0, 3)
+    world.controllers.leave_trees_to(None)
+    world.up(S2)
+    assert world.log[-1] == PeerUp(S2, 2), "later it does not matter any more"
+    world.controllers.leave_trees_to(1)
+    assert world.happened() == [TreeBuilder(S2, 1, 4)], "it is there already"
+
+
 def test_reconnect_within_graceful_restart_sweeps_only_when_complete() -> None:
     world = both()
     world.down(S2)
