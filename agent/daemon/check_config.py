@@ -14,10 +14,11 @@ from pathlib import Path
 from agent.daemon.host import host_settings
 from agent.errors import ConfigError, UsageError
 from agent.io.doors import introspect_door, port_api_door
-from agent.io.files import read_text, read_topology
+from agent.io.files import read_topology
 from agent.io.logs import known
 from agent.io.peers import TlsFiles, tls_client
 from agent.io.syslog import FACILITIES
+from agent.io.texts import read_text
 from agent.settings import (
     Finding,
     Override,

@@ -21,9 +21,9 @@ from agent.backup import FAMILY, REFERENCE, checked, decode, family, restored
 from agent.daemon.check_config import DEFAULT, check
 from agent.errors import ConfigError, WireError
 from agent.io.backup import MAX_FILE
-from agent.io.files import read_text
 from agent.io.portfiles import PortFiles
 from agent.io.safe_files import read_file
+from agent.io.texts import read_text
 from agent.objects import Numbered
 from agent.rest import PortStore
 from agent.settings import Finding, Override, Settings, Severity, examine, of_environment, of_words

@@ -5,14 +5,17 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent import settings
-from agent.io.datapath import is_served
-from agent.io.files import parse_topology, read_text
 from agent.io.netlink_family import module_is_there
+from agent.io.platforms import is_served
+from agent.io.texts import read_text
 from agent.record.events import Sources as Texts
 from agent.settings import Override, Settings
-from agent.topology import Topology
+
+if TYPE_CHECKING:
+    from agent.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ def parse(texts: Texts) -> tuple[Settings, Topology | None]:
     found = settings.parse(texts.settings, texts.name, overrides).named(texts.host)
     if texts.topology is None:
         return found, None
+    from agent.io.files import parse_topology  # with all that a topology may name
+
     return found, parse_topology(texts.topology, _topology_name(found))
 
 

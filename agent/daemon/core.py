@@ -29,7 +29,7 @@ from agent.inputs import (
     PluggedPort,
     SimpleGateway,
 )
-from agent.io.datapath import in_kernel
+from agent.io.platforms import in_kernel
 from agent.ksync import Dumped, InSync, LinkChanged, Lost, Opening, Refused, Released, Session
 from agent.ksync.events import Event as DatapathEvent
 from agent.ksync.session import REPLY_TIMEOUT

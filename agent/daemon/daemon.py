@@ -29,7 +29,7 @@ from agent.daemon.selfwatch import SelfWatch, Words
 from agent.errors import ConfigError
 from agent.flow.question import parse as parse_question
 from agent.inputs import HostSettings, Link
-from agent.io.datapath import WINDOWS, datapath_address, in_kernel
+from agent.io.datapath import datapath_address
 from agent.io.dhcp_relay import RelaySocket
 from agent.io.doors import introspect_door, port_api_door
 from agent.io.garbage import GarbageCollector
@@ -40,6 +40,7 @@ from agent.io.pipes import Pkt0Pipe
 from agent.io.pkt0 import Pkt0Socket, TrapLoop
 from agent.io.pkt0_channel import Pkt0Channel, Received
 from agent.io.pkt0_tap import Pkt0Tap
+from agent.io.platforms import WINDOWS, in_kernel
 from agent.io.port_api import PortApi
 from agent.io.xmpp import ControlConnections, tls_context
 from agent.ksync import InSync, Lost, Session

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
+from typing import TYPE_CHECKING
 
 from agent.errors import ConfigError
 from agent.inputs import HostSettings
-from agent.io.datapath import PKT0_TAP, WINDOWS, in_kernel
+from agent.io.platforms import DPDK, PKT0_TAP, WINDOWS, in_kernel
 from agent.settings import PciDevice, Settings
-from agent.topology import Host, Topology
 from agent.values import Mac
+
+if TYPE_CHECKING:
+    from agent.topology import Host, Topology
 
 _ETHERNET = 1
 """vifr_transport of a vif that is a network interface."""
 _PMD = 2
 """That of one that DPDK drives, or of a vhost-user socket."""
-DPDK = "dpdk"
-"""The [DEFAULT] platform where the kernel knows neither the fabric interface nor those of VMs."""
 _ALL = ("MPLSoUDP", "MPLSoGRE", "VXLAN")
 
 

@@ -10,7 +10,7 @@ import structlog
 
 from agent.errors import ConfigError
 from agent.io import privileges
-from agent.io.datapath import in_kernel
+from agent.io.platforms import in_kernel
 from agent.settings import Settings
 
 NEEDED = ("NET_ADMIN", "NET_RAW")

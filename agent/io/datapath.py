@@ -18,16 +18,9 @@ from agent.errors import WireError
 from agent.io.netlink import PROBE_SECONDS, RECEIVE_BUFFER, NetlinkTransport
 from agent.io.netlink_sockets import KERNEL, PORT_FILE, port_in
 from agent.io.pipes import PipeAddress
+from agent.io.platforms import SOCKET, WINDOWS, in_kernel, on_a_socket
 from agent.sandesh.genetlink import FAMILY_NAME
 from agent.telemetry.wires import NetlinkCounters
-
-SOCKET = "dpdk_netlink"
-PKT0_TAP = "pkt0"
-"""The interface of trapped packets where the datapath is the kernel's."""
-_ON_A_SOCKET = {"dpdk", "nic"}
-WINDOWS = "windows"
-"""The [DEFAULT] platform whose datapath has named pipes."""
-_IN_THE_KERNEL = {"kernel", "host"}
 
 P = TypeVar("P", bound=asyncio.Protocol)
 Made = Callable[[], P]
@@ -118,16 +111,6 @@ class FirstAddress:
         return " or ".join(map(str, self._places))
 
 
-def in_kernel(platform: str) -> bool:
-    """Whether the datapath of [DEFAULT] platform is the kernel's."""
-    return platform in _IN_THE_KERNEL
-
-
-def is_served(run_dir: Path) -> bool:
-    """Whether a process serves a datapath in the run directory, or did."""
-    return (run_dir / SOCKET).exists() or (run_dir / PORT_FILE).exists()
-
-
 def datapath_address(
     platform: str, run_dir: Path, counters: NetlinkCounters | None = None
 ) -> Address:
@@ -142,7 +125,7 @@ def datapath_address(
     process = NetlinkAddress(run_dir / PORT_FILE, counters=counters)
     if platform == WINDOWS:
         return PipeAddress()
-    if platform in _ON_A_SOCKET:
+    if on_a_socket(platform):
         return stream
     if in_kernel(platform):
         return FirstAddress((process, NetlinkAddress(counters=counters)))

@@ -1,4 +1,4 @@
-"""Configuration and topology files, read whole."""
+"""Topology files, read and checked whole."""
 
 from __future__ import annotations
 
@@ -9,23 +9,10 @@ import yaml
 
 from agent import topology
 from agent.errors import ConfigError
+from agent.io.texts import read_text
 from agent.oper.rows import DhcpOption
 from agent.services.dhcp4_options import encoded
 from agent.topology import Topology, TopologyError
-
-_MAX_FILE = 16 << 20
-
-
-def read_text(path: Path) -> str:
-    """The text of a file; ConfigError with its path if it cannot be read."""
-    try:
-        if path.stat().st_size > _MAX_FILE:
-            raise ConfigError(f"{path}: larger than {_MAX_FILE} bytes")
-        return path.read_text()
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not UTF-8 text") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
 
 
 class _Loader(yaml.SafeLoader):

@@ -21,8 +21,8 @@ import structlog
 
 from agent._fast.packet import MAX_FRAME, write_frames
 from agent.errors import ConfigError
-from agent.io.datapath import PKT0_TAP
 from agent.io.pkt0_channel import BATCH, DescriptorChannel, Received
+from agent.io.platforms import PKT0_TAP
 from agent.values import VRRP_MAC
 
 _TUNSETIFF = 0x400454CA

@@ -16,11 +16,10 @@ from agent.io.datapath import (
     NetlinkAddress,
     StreamAddress,
     datapath_address,
-    in_kernel,
-    is_served,
 )
 from agent.io.netlink import NetlinkTransport
 from agent.io.netlink_family import module_is_there
+from agent.io.platforms import in_kernel, is_served
 from agent.sandesh.framing import kernel_reply_frames, request_frame
 from agent.sandesh.genetlink import family_request
 from agent.telemetry.wires import NetlinkCounters
