@@ -45,6 +45,7 @@ class Refusal:
 
 _TOO_MANY = Refusal(429, "Too many requests from this address")
 _UNKNOWN = Refusal(401, "This port wants a bearer token or a client certificate")
+_TWO_NAMES = Refusal(400, "A request names one host")
 _OTHER_NAME = Refusal(403, "This host is asked by a name that is not its own")
 _OTHER_SITE = Refusal(403, "Another web site may not ask this")
 
@@ -87,6 +88,8 @@ class Guard:
             if limited is not None:
                 limited.take(peer, now, _WRONG_COST - 1.0)
             return _UNKNOWN
+        if sum(name == b"host" for name, _ in scope["headers"]) > 1:
+            return _TWO_NAMES
         changes = scope["method"] not in _SAFE or self._changes(scope["path"])
         return self._foreign(headers, changes)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, cast
 
+from httptools import HttpParserError
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import Server
@@ -25,6 +26,8 @@ from agent.io.guard import CERTIFIED
 
 _BACKLOG = 256
 _GRACE = 2
+_FIELD = 32
+"""Bytes that a header counts more than it has."""
 _PEER_SHARE = 2
 """An address beyond this host has at most one of so many parts of all connections."""
 
@@ -34,8 +37,9 @@ class Limits:
     """Bounds of a server: seconds and bytes.
 
     `request` seconds may pass from a connection or a request's first byte to its last byte;
-    `idle` seconds between requests. `max_request` bytes cover a request with its headers.
-    `unread` seconds may pass while a client reads nothing of an answer that waits for it.
+    `idle` seconds between requests. `max_request` bytes cover a request with its headers,
+    `max_head` those before the body, and trailers after it. `unread` seconds may pass while a
+    client reads nothing of an answer that waits for it.
     """
 
     connections: int = 256
@@ -43,6 +47,7 @@ class Limits:
     idle: float = 75.0
     unread: float = 60.0
     max_request: int = 64 << 20
+    max_head: int = 64 << 10
 
 
 class _Config(Config):
@@ -59,6 +64,8 @@ class _Protocol(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
     _size = 0
+    _fields = 0
+    _in_body = False
     _certified = False
 
     def __init__(
@@ -97,15 +104,20 @@ class _Protocol(HttpToolsProtocol):
             self._unread = None
 
     def data_received(self, data: bytes) -> None:
+        limits = self.config.limits
+        # What came before: this piece may hold the end of the headers and much of the body.
+        endless = not self._in_body and self._size > limits.max_head
         self._size += len(data)
-        if self._size > self.config.limits.max_request:
+        if endless:
+            self._refuse(431, "The headers of the request are too long")
+        elif self._size > limits.max_request:
             self._refuse(413, "The request is too long")
         else:
             super().data_received(data)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """A client that closes its sending half still gets the answer to what it sent."""
-        if self.cycle is None or self.cycle.response_complete:
+        """A client that closes its sending half still gets the answer to what it sent, if whole."""
+        if self._in_body or self.cycle is None or self.cycle.response_complete:
             return False
         self.cycle.keep_alive = False
         return True
@@ -113,11 +125,24 @@ class _Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         cast(dict[str, Any], self.scope)[CERTIFIED] = self._certified
-        self._size = 0
+        self._size = self._fields = 0
         if self._deadline is None:
             self._arm()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Of headers and trailers, which uvicorn keeps all; HttpParserError ends the request."""
+        self._fields += len(name) + len(value) + _FIELD
+        if self._fields > self.config.limits.max_head:
+            raise HttpParserError("too many header fields")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_body = True
+        super().on_headers_complete()
+
     def on_message_complete(self) -> None:
+        self._in_body = False
+        self._size = 0
         self._disarm()
         super().on_message_complete()
 

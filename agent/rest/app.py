@@ -13,6 +13,7 @@ from falcon.routing import BaseConverter
 
 from agent.rest import resources
 from agent.rest.backend import Backend
+from agent.rest.bodies import ARRIVING, Arriving, Bodies
 from agent.rest.body import encode
 
 Scope = dict[str, Any]
@@ -49,27 +50,27 @@ async def _http_error(
         resp.set_headers(error.headers)
 
 
-def _routes(backend: Backend, max_body: int) -> dict[str, resources.Resource]:
+def _routes(backend: Backend, bodies: Bodies) -> dict[str, resources.Resource]:
     return {
-        "/port": resources.Ports(backend, max_body),
-        "/port/{uuid:key}": resources.Port(backend, max_body),
-        "/syncports": resources.SyncPorts(backend, max_body),
-        "/gateway": resources.Gateways(backend, max_body),
-        "/vm": resources.Vms(backend, max_body),
-        "/vm/{vm:key}": resources.Vm(backend, max_body),
-        "/vm/{vm:key}/{vmi:key}": resources.VmInterface(backend, max_body),
-        "/vm-cfg/{name:path}": resources.VmConfig(backend, max_body),
-        "/explain/flow": resources.FlowExplanation(backend, max_body),
-        "/enable-port/{uuid:key}": resources.LinkState(backend, max_body, up=True),
-        "/disable-port/{uuid:key}": resources.LinkState(backend, max_body, up=False),
+        "/port": resources.Ports(backend, bodies),
+        "/port/{uuid:key}": resources.Port(backend, bodies),
+        "/syncports": resources.SyncPorts(backend, bodies),
+        "/gateway": resources.Gateways(backend, bodies),
+        "/vm": resources.Vms(backend, bodies),
+        "/vm/{vm:key}": resources.Vm(backend, bodies),
+        "/vm/{vm:key}/{vmi:key}": resources.VmInterface(backend, bodies),
+        "/vm-cfg/{name:path}": resources.VmConfig(backend, bodies),
+        "/explain/flow": resources.FlowExplanation(backend, bodies),
+        "/enable-port/{uuid:key}": resources.LinkState(backend, bodies, up=True),
+        "/disable-port/{uuid:key}": resources.LinkState(backend, bodies, up=False),
     }
 
 
-def build_app(backend: Backend, max_body: int = MAX_BODY) -> AsgiApp:
+def build_app(backend: Backend) -> AsgiApp:
     """The ASGI application of the port API over `backend`."""
     app: falcon.asgi.App[Any, Any] = falcon.asgi.App(media_type=resources.CONTENT_TYPE)
     app.router_options.converters["key"] = _KeyConverter
-    for path, resource in _routes(backend, max_body).items():
+    for path, resource in _routes(backend, Bodies(MAX_BODY)).items():
         app.add_route(path, resource)
 
     async def failed(
@@ -89,7 +90,9 @@ def build_app(backend: Backend, max_body: int = MAX_BODY) -> AsgiApp:
         if scope["type"] == "http":
             path = scope["raw_path"].decode("latin-1")
             # Falcon ignores further slashes at the start; the API has no route with them.
-            scope = {**scope, "path": "/" if path.startswith("//") else path}
+            path = "/" if path.startswith("//") else path
+            receive = arriving = Arriving(receive)
+            scope = {**scope, "path": path, ARRIVING: arriving}
         await app(scope, receive, send)
 
     return with_raw_path

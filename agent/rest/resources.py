@@ -10,15 +10,12 @@ from falcon.asgi import Request, Response
 from agent.errors import ConfigError
 from agent.rest.answers import Record, port_answer, vm_answer, vm_config_answer
 from agent.rest.backend import Backend
+from agent.rest.bodies import Bodies
 from agent.rest.body import Rejected, encode, encode_pretty
 from agent.rest.files import FileAction
 from agent.rest.validate import container_port, gateway_names, gateways, plugged_ports
 
 CONTENT_TYPE = "application/json; charset=UTF-8"
-
-# An oversized body is read on up to this many times the limit, so that the client, which
-# first sends everything, then finds the answer and not a reset connection.
-_DRAINED = 8
 
 
 def _refuse(resp: Response, text: str, status: str = falcon.HTTP_500) -> None:
@@ -34,32 +31,14 @@ def _found(resp: Response, answer: Record | list[Record] | None) -> None:
 
 
 class Resource:
-    """What all resources share: the backend, bodies of bounded size, the acknowledgement."""
+    """What all resources share: the backend, bodies, the acknowledgement."""
 
-    def __init__(self, backend: Backend, max_body: int) -> None:
+    def __init__(self, backend: Backend, bodies: Bodies) -> None:
         self._backend = backend
-        self._max_body = max_body
+        self._bodies = bodies
 
     async def on_options(self, req: Request, resp: Response, **params: object) -> None:
         raise falcon.HTTPRouteNotFound
-
-    async def _body(self, req: Request) -> bytes:
-        """The whole request body; HTTPError when it is too long or was cut off."""
-        pieces, size = [], 0
-        async for piece in req.stream:
-            size += len(piece)
-            if size <= self._max_body:
-                pieces.append(piece)
-            elif size > _DRAINED * self._max_body:
-                break
-        if size > self._max_body:
-            raise falcon.HTTPContentTooLarge(
-                title=f"The request body is longer than {self._max_body} bytes",
-                headers={"Connection": "close"},
-            )
-        if size < (req.content_length or 0):
-            raise falcon.HTTPBadRequest(title="The request body was cut off")
-        return b"".join(pieces)
 
     async def _done(self, resp: Response, actions: list[FileAction]) -> None:
         await self._backend.apply(actions)
@@ -70,9 +49,9 @@ class Ports(Resource):
     """POST /port"""
 
     async def on_post(self, req: Request, resp: Response) -> None:
-        body = await self._body(req)
         try:
-            actions = self._backend.store.plug(plugged_ports(body), self._backend.stamp())
+            ports = await self._bodies.read(req, plugged_ports)
+            actions = self._backend.store.plug(ports, self._backend.stamp())
         except Rejected as error:
             return _refuse(resp, f"{{ {error} }}")
         await self._done(resp, actions)
@@ -101,17 +80,17 @@ class Gateways(Resource):
     """POST and DELETE /gateway"""
 
     async def on_post(self, req: Request, resp: Response) -> None:
-        body = await self._body(req)
         try:
-            self._backend.store.add_gateways(gateways(body))
+            rows = await self._bodies.read(req, gateways)
+            self._backend.store.add_gateways(rows)
         except Rejected as error:
             return _refuse(resp, f"{{ {error} }}")
         await self._done(resp, [])
 
     async def on_delete(self, req: Request, resp: Response) -> None:
-        body = await self._body(req)
         try:
-            self._backend.store.remove_gateways(gateway_names(body))
+            names = await self._bodies.read(req, gateway_names)
+            self._backend.store.remove_gateways(names)
         except Rejected as error:
             return _refuse(resp, f"{{{error}}}")
         await self._done(resp, [])
@@ -121,9 +100,9 @@ class Vms(Resource):
     """POST /vm"""
 
     async def on_post(self, req: Request, resp: Response) -> None:
-        body = await self._body(req)
         try:
-            actions = self._backend.store.plug([container_port(body)], self._backend.stamp())
+            port = await self._bodies.read(req, container_port)
+            actions = self._backend.store.plug([port], self._backend.stamp())
         except Rejected as error:
             return _refuse(resp, f"{{ {error} }}")
         await self._done(resp, actions)
@@ -158,8 +137,8 @@ class VmConfig(Resource):
 class LinkState(Resource):
     """PUT /enable-port/<uuid> and /disable-port/<uuid>"""
 
-    def __init__(self, backend: Backend, max_body: int, *, up: bool) -> None:
-        super().__init__(backend, max_body)
+    def __init__(self, backend: Backend, bodies: Bodies, *, up: bool) -> None:
+        super().__init__(backend, bodies)
         self._up = up
 
     async def on_put(self, req: Request, resp: Response, uuid: UUID) -> None:

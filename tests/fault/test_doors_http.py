@@ -130,6 +130,15 @@ def test_a_rebound_name_plugs_nothing(tmp_path: Path) -> None:
         assert len(server.on_loop(server.api.store.ports)) == 1
 
 
+def test_a_request_with_two_hosts_is_none(tmp_path: Path) -> None:
+    with rest_server(tmp_path) as server:
+        for hosts in (("localhost", "evil.example"), ("evil.example", "localhost")):
+            lines = "".join(f"Host: {name}\r\n" for name in hosts)
+            with socket.create_connection(("127.0.0.1", server.port), TIMEOUT) as client:
+                client.sendall(f"POST /syncports HTTP/1.1\r\n{lines}\r\n".encode())
+                assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
+
+
 def test_a_picture_of_another_site_deletes_no_flows_and_mutes_no_log() -> None:
     image = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Dest": "image"}
     link = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Dest": "document"}

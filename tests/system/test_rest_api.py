@@ -417,6 +417,28 @@ def test_names_in_paths_are_not_decoded(server: RestServer) -> None:
     assert server.request("GET", "/vm-cfg/a%2520b/c").status == 404
 
 
+_START = b"POST /port HTTP/1.1\r\nHost: localhost\r\n"
+SMUGGLED = [
+    _START + lines.replace(b"|", b"\r\n")
+    for lines in (
+        b"Content-Length: 4|Transfer-Encoding: chunked||0||GET /x HTTP/1.1||",
+        b"Transfer-Encoding: xchunked||0||GET /x HTTP/1.1||",
+        b"Transfer-Encoding: chunked, identity||0||GET /x HTTP/1.1||",
+        b"Transfer-Encoding : chunked||0||",
+        b"Transfer-Encoding: chunked||2|{}GET /x HTTP/1.1||",
+        b"Transfer-Encoding: chunked||2\n{}\n0\n\n",
+        b"Transfer-Encoding: chunked||fffffffffffffffff|",
+        b"Content-Length: +2||{}",
+        b"Content-Length: 0x2||{}",
+        b"Content-Length: 2, 2||{}",
+        b"Content-Length: 2|Content-Length: 2||{}",
+        b"X: a| Content-Length: 2||{}",
+        b"X: \0||",
+    )
+]
+"""What two readers could take for two different requests (RFC 9112, 11.2)."""
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -429,6 +451,7 @@ def test_names_in_paths_are_not_decoded(server: RestServer) -> None:
         b"GET http://[ HTTP/1.1\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
         b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        *SMUGGLED,
     ],
 )
 def test_malformed_requests_get_400(
@@ -563,12 +586,16 @@ def test_idle_connections_are_closed(tmp_path: Path) -> None:
         assert read_all(client).endswith(b'{"error":"Unknown Request"}')
 
 
-def test_half_a_request_is_not_taken(server: RestServer) -> None:
+@pytest.mark.parametrize("chunked", [False, True])
+def test_half_a_request_is_not_taken(server: RestServer, chunked: bool) -> None:
     """A body cut off by the client is refused, even if what came is a whole JSON text."""
     body = json.dumps(PORT).encode()
-    request = head(server, "POST /port HTTP/1.1", f"Content-Length: {len(body) + 1}")
+    size = f"Content-Length: {len(body) + 1}"
+    request = head(server, "POST /port HTTP/1.1", "Transfer-Encoding: chunked" if chunked else size)
     with socket.create_connection(("127.0.0.1", server.port), 20) as client:
-        client.sendall(request + body)
+        client.sendall(request + (b"%x\r\n%s\r\n" % (len(body), body) if chunked else body))
+        client.shutdown(socket.SHUT_WR)
+        assert not read_all(client).startswith(b"HTTP/1.1 2")
     assert server.request("PUT", f"/enable-port/{U}").json["error"].startswith("{Port Not found")
 
 
