@@ -37,6 +37,7 @@ cdef extern from "dp.h" nogil:
         DROP_NO_MEMORY
 
     struct hash_table:
+        uint8_t *base
         uint32_t main
         uint32_t total
         uint32_t used

@@ -184,6 +184,13 @@ class Datapath:
         seed: int = 0,
         mss_adjust: bool = True,
     ) -> None: ...
+    def move_tables(
+        self, *, flow_table: bytearray | memoryview, bridge_table: bytearray | memoryview
+    ) -> None:
+        """Go on with the same entries in other buffers of the same sizes, or in the same ones.
+
+        ValueError: the sizes differ.
+        """
 
     # --- interfaces
 

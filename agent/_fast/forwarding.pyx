@@ -10,7 +10,7 @@ from collections import namedtuple
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 DROP_REASONS = tuple("""
     invalid discard pull invalid_if invalid_arp trap_no_if nowhere_to_go
@@ -136,6 +136,20 @@ cdef class Datapath:
         with nogil:
             dp_lock(self.dp)
         return self.dp
+
+    def move_tables(self, *, flow_table, bridge_table):
+        cdef unsigned char[::1] flows = flow_table, bridge = bridge_table
+        if (flows.shape[0] != self.flow_bytes.shape[0]
+                or bridge.shape[0] != self.bridge_bytes.shape[0]):
+            raise ValueError("a table's new place is not as large as the old one")
+        cdef datapath *dp = self.locked()
+        memmove(&flows[0], &self.flow_bytes[0], flows.shape[0])
+        memmove(&bridge[0], &self.bridge_bytes[0], bridge.shape[0])
+        dp.flows.base = &flows[0]
+        dp.bridge.base = &bridge[0]
+        dp_unlock(dp)
+        self.flow_bytes = flows
+        self.bridge_bytes = bridge
 
     # --- interfaces
 

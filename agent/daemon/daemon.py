@@ -33,6 +33,7 @@ from agent.io.datapath import datapath_address
 from agent.io.dhcp_relay import RelaySocket
 from agent.io.doors import introspect_door, port_api_door
 from agent.io.garbage import GarbageCollector
+from agent.io.huge_pages import with_huge_pages
 from agent.io.ksync import KsyncConnection
 from agent.io.links import LinkMonitor
 from agent.io.logs import configure as configure_logs
@@ -78,7 +79,8 @@ class Daemon:
         platform = settings.get("DEFAULT", "platform", str)
         wires = Wires()
         datapath = datapath_address(platform, sources.run_dir, wires.netlink)
-        self._ksync = KsyncConnection(datapath, core.session, self._datapath_said)
+        ksync = with_huge_pages(datapath, settings)
+        self._ksync = KsyncConnection(ksync, core.session, self._datapath_said)
         self._control = ControlConnections(
             core.controllers,
             self._controllers_said,

@@ -58,8 +58,7 @@ def opened(
     try:
         if by_device:
             made_node(device, said.major)
-            return kind.open(path, main_entries or None, said.size)
-        return kind.open(path, main_entries or None)
+        return kind.open(path, main_entries or None, said.size or None)
     except (OSError, WireError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         log.error(trouble, file=str(path), reason=reason)

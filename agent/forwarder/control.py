@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent._fast.forwarding import Datapath
+from agent.forwarder import rundir
 from agent.forwarder.ports import Ports
 from agent.forwarder.records import Records
 from agent.forwarder.sizes import Sizes
@@ -34,8 +35,13 @@ class Control:
     ports: Ports
     sizes: Sizes
     run_dir: Path
+    flow_file: Path = field(init=False)
+    bridge_file: Path = field(init=False)
+    """Where the shared tables are."""
     records: Records = field(default_factory=Records)
     tunables: VrouterOps = field(init=False)
 
     def __post_init__(self) -> None:
+        self.flow_file = self.run_dir / rundir.FLOW_TABLE
+        self.bridge_file = self.run_dir / rundir.BRIDGE_TABLE
         self.tunables = default_tunables(self.sizes)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agent._fast.forwarding import Datapath
 from agent.errors import ConfigError
-from agent.forwarder import rundir
+from agent.forwarder import huge_pages, rundir
 from agent.forwarder.control import Control
 from agent.forwarder.dispatcher import answer
 from agent.forwarder.handlers.ops import reset
@@ -69,7 +69,7 @@ class Forwarder:
             path = self._run_dir / rundir.CONTROL
             return ControlServer(path, answered, greet, self._datapath.flow_serve, self._group)
         self._control.tunables = self._control.tunables.replace(vo_genetlink_group_id=GROUP)
-        module = ModuleStart(answered)
+        module = ModuleStart(answered, partial(huge_pages.take, self._control))
         port_file = self._run_dir / rundir.NETLINK_PORT
         return NetlinkServer(port_file, module.answer, greet, family=netlink_family)
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from itertools import count
 from typing import TypeVar, cast
 
 import structlog
@@ -112,6 +114,32 @@ class _Wire(asyncio.Protocol):
             self._answer.fail(WireError("the datapath closed the connection without an answer"))
         if not self.lost.done():
             self.lost.set_result(None)
+
+
+Ask = Callable[[Message], Awaitable[tuple[int, list[Message]]]]
+"""Gives the response code and the objects after it. WireError."""
+
+
+@asynccontextmanager
+async def conversation(address: Address, timeout: float = TIMEOUT) -> AsyncIterator[Ask]:
+    """A connection for a few questions, one after the other. OSError when there is no datapath."""
+    _, wire = await address.connect(_Wire)
+    sequences = count(1)
+
+    async def ask(request: Message) -> tuple[int, list[Message]]:
+        answer = _Answer(next(sequences))
+        wire.ask(answer, _framed(request, answer))
+        try:
+            async with asyncio.timeout(timeout):
+                await answer.whole
+        except TimeoutError:
+            raise WireError(f"the datapath did not answer within {timeout:g} s") from None
+        return _read(answer.payloads)
+
+    try:
+        yield ask
+    finally:
+        wire.close(WireError("the conversation is over"))
 
 
 class DatapathReader:
@@ -218,8 +246,7 @@ class DatapathReader:
         self._sequence = self._sequence % _LAST_SEQUENCE + 1
         self.counters.asked += 1
         answer = _Answer(self._sequence)
-        frame = request_frame(request.encode(), family=FAMILY_TOOL, seq=self._sequence, pid=0)
-        wire.ask(answer, frame)
+        wire.ask(answer, _framed(request, answer))
         try:
             await answer.whole
         finally:
@@ -247,6 +274,10 @@ class DatapathReader:
     def _tell_absent(self, reason: str) -> None:
         """Attempts go on until the datapath is there."""
         log.info("no datapath to be read", socket=str(self._address), reason=reason)
+
+
+def _framed(request: Message, answer: _Answer) -> bytes:
+    return request_frame(request.encode(), family=FAMILY_TOOL, seq=answer.sequence, pid=0)
 
 
 def _read(payloads: list[bytes]) -> tuple[int, list[Message]]:

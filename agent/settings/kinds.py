@@ -141,6 +141,13 @@ def _device(text: str) -> str:
     return text.strip()
 
 
+def _table_files(text: str) -> tuple[str, ...]:
+    files = tuple(text.split())
+    if files and (len(set(files)) != 2 or not all(name.startswith("/") for name in files)):
+        raise ValueError("expected two files by their whole names, the bridge table's first")
+    return files
+
+
 def _port_range(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", text)
     if not match or not int(match[1]) <= int(match[2]) <= 65535:
@@ -172,6 +179,7 @@ def _macs(text: str) -> tuple[Mac, ...]:
 
 
 TEXT = Kind("a text", str.strip)
+TABLE_FILES = Kind("BRIDGE_FILE FLOW_FILE, or nothing", _table_files, many=True)
 WORDS = Kind("words with blanks between", lambda text: tuple(text.split()), many=True)
 FLAG = Kind("true or false", _flag, switch=True)
 COUNT = Kind("a whole number", number(0, 2**32 - 1).convert)

@@ -18,6 +18,7 @@ from agent.settings.kinds import (
     PCI_DEVICES,
     PORT,
     PORT_RANGE,
+    TABLE_FILES,
     TEXT,
     WORDS,
     number,
@@ -303,8 +304,13 @@ _WORK = (
             "15000",
             "milliseconds from complete configuration until those that nothing uses are free",
         ),
-        unused("huge_page_1G", WORDS, "", "files of a kernel datapath's tables"),
-        unused("huge_page_2M", WORDS, "", "the same of small pages"),
+        fixed(
+            "huge_page_1G",
+            TABLE_FILES,
+            "",
+            "files in a hugetlbfs of 1 GiB pages for the tables of a kernel module just loaded",
+        ),
+        fixed("huge_page_2M", TABLE_FILES, "", "the same of 2 MiB pages"),
     ),
     *section(
         "SANDESH",

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import ClassVar, Generic, Self, TypeVar, cast
+from typing import ClassVar, Generic, Self, TypeVar
 
 from agent.errors import WireError
 from agent.shm.geometry import Geometry
@@ -37,10 +37,10 @@ class Origin:
 
 
 def map_file(path: str | os.PathLike[str], size: int | None = None) -> tuple[mmap.mmap, Origin]:
-    """Map a table file read-only, the whole of it or `size` bytes.
+    """Map a table file read-only: the whole of a file, `size` bytes of a device.
 
-    A module's device must be told the size, which the datapath reports. OSError as from
-    open, also for a symbolic link; WireError if the file is empty or shorter than `size`.
+    The datapath reports `size`: a device must be told it, and a file must have so much.
+    OSError as from open, also for a symbolic link; WireError if the file is empty or shorter.
     """
     name = os.fspath(path)
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -53,10 +53,18 @@ def map_file(path: str | os.PathLike[str], size: int | None = None) -> tuple[mma
             raise WireError(f"{name} has {status.st_size} bytes, the datapath reported {size}")
         if not regular and not size:
             raise WireError(f"{name} is a device: pass the size that the datapath reports")
-        mapped = mmap.mmap(descriptor, size or 0, mmap.MAP_SHARED, mmap.PROT_READ)
+        # Huge pages are mapped and given back as a whole, whatever part of them a table has.
+        length = 0 if regular else size or 0
+        mapped = mmap.mmap(descriptor, length, mmap.MAP_SHARED, mmap.PROT_READ)
         return mapped, Origin(name, status.st_dev, status.st_ino, regular)
     finally:
         os.close(descriptor)
+
+
+def _free(table: Buffer, mapped: mmap.mmap) -> None:
+    if isinstance(table, memoryview):
+        table.release()
+    mapped.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,7 @@ class Mapping(ABC, Generic[Entry]):
         self.corrupt = 0
         self.torn = 0
         self._buffer = buffer
+        self._mapped: mmap.mmap | None = None
         self._origin: Origin | None = None
 
     @classmethod
@@ -99,12 +108,14 @@ class Mapping(ABC, Generic[Entry]):
         file unless given, and must be given for a device. OSError, WireError.
         """
         mapped, origin = map_file(path, size)
+        table: Buffer = memoryview(mapped)[:size] if size and size < len(mapped) else mapped
         try:
-            view = cls(mapped, main_entries)
+            view = cls(table, main_entries)
         except WireError as error:
-            mapped.close()
+            _free(table, mapped)
             raise WireError(f"{os.fspath(path)}: {error}") from None
         view._origin = origin
+        view._mapped = mapped
         return view
 
     @property
@@ -118,9 +129,9 @@ class Mapping(ABC, Generic[Entry]):
         To read what a file no longer has would end the process (SIGBUS), so this is asked
         before entries are touched. A datapath never shrinks its tables; others may.
         """
-        if self._origin is None or not self._origin.regular:
+        if self._mapped is None or self._origin is None or not self._origin.regular:
             return
-        left = cast(mmap.mmap, self._buffer).size()
+        left = self._mapped.size()
         if left < self.geometry.size:
             raise WireError(
                 f"{self._origin.path} has shrunk from {self.geometry.size} to {left} bytes: "
@@ -142,8 +153,8 @@ class Mapping(ABC, Generic[Entry]):
 
     def close(self) -> None:
         """Drop the mapping; no other method may be called afterwards."""
-        if isinstance(self._buffer, mmap.mmap):
-            self._buffer.close()
+        if self._mapped is not None:
+            _free(self._buffer, self._mapped)
 
     def __enter__(self) -> Self:
         return self

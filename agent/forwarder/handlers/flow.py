@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from agent.forwarder import rundir
 from agent.forwarder.control import Control
 from agent.forwarder.replies import EINVAL, Replies, ack, found
 from agent.sandesh.vrouter import (
@@ -33,7 +32,7 @@ def handle_flow_table(control: Control, request: VrFlowTableData) -> Replies:
         VrFlowTableData(
             ftable_op=FlowOp.FLOW_TABLE_GET,
             ftable_size=(sizes.flow_entries + sizes.flow_overflow_entries) * FLOW_ENTRY_SIZE,
-            ftable_file_path=str(control.run_dir / rundir.FLOW_TABLE),
+            ftable_file_path=str(control.flow_file),
             ftable_used_entries=stats.used,
             ftable_processed=stats.processed,
             ftable_deleted=stats.deleted,
@@ -59,6 +58,6 @@ def handle_bridge_table(control: Control, request: VrBridgeTableData) -> Replies
         VrBridgeTableData(
             btable_op=SandeshOp.GET,
             btable_size=(sizes.bridge_entries + sizes.bridge_overflow_entries) * BRIDGE_ENTRY_SIZE,
-            btable_file_path=str(control.run_dir / rundir.BRIDGE_TABLE),
+            btable_file_path=str(control.bridge_file),
         )
     )

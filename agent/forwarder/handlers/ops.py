@@ -99,7 +99,7 @@ def _build_info() -> str:
 
 
 def handle_hugepages(control: Control, request: VrHugepageConfig) -> Replies:
-    """Tables are made at the start, so a configuration always comes too late."""
+    """It comes too late: the tables are there (see `agent.forwarder.module` for when not)."""
     if request.vhp_op != SandeshOp.ADD:
         return ack(EOPNOTSUPP)
     return found(request.replace(vhp_resp=HUGEPAGES_ALREADY_THERE), code=EEXIST)

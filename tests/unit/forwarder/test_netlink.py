@@ -19,7 +19,7 @@ from agent.cli.rt_monitor import routes_of
 from agent.forwarder.__main__ import main
 from agent.forwarder.module import ModuleStart
 from agent.forwarder.netlink import FAMILY, GROUP, NetlinkServer
-from agent.forwarder.replies import Replies, ack
+from agent.forwarder.replies import Replies, ack, found
 from agent.io import netlink_sockets
 from agent.sandesh.framing import NLMSG_ERROR, read_frames, request_frame
 from agent.sandesh.genetlink import family_request
@@ -348,17 +348,25 @@ def answered(module: ModuleStart, *messages: Any) -> list[Any]:
     return [each for reply in replies for each in decode_messages(reply)]
 
 
+ASK_FLOW = VrFlowTableData(ftable_op=FlowOp.FLOW_TABLE_GET)
+ASK_BRIDGE = VrBridgeTableData(btable_op=SandeshOp.GET)
+FLOWS = VrFlowTableData(ftable_op=2, ftable_size=161_218_560, ftable_file_path="/flow")
+BRIDGES = VrBridgeTableData(btable_op=1, btable_size=20_185_088, btable_file_path="/bridge")
+TABLES = {ASK_FLOW.encode(): found(FLOWS), ASK_BRIDGE.encode(): found(BRIDGES)}
+
+
 def test_a_module_has_no_tables_before_it_is_told_of_huge_pages() -> None:
     seen: list[bytes] = []
 
     def then(payload: bytes) -> Replies:
         seen.append(payload)
-        return ack()
+        return TABLES.get(payload, ack())
 
-    module = ModuleStart(then)
-    ask_flow = VrFlowTableData(ftable_op=FlowOp.FLOW_TABLE_GET)
-    assert answered(module, ask_flow)[1].ftable_dev == 65535
-    assert answered(module, VrBridgeTableData())[1].btable_dev == 65535
+    module = ModuleStart(then, lambda _: -2)
+    for asked, told in ((ASK_FLOW, FLOWS), (ASK_BRIDGE, BRIDGES)):
+        name = "ftable" if asked is ASK_FLOW else "btable"
+        absent = {f"{name}_dev": 65535, f"{name}_file_path": ""}
+        assert answered(module, asked)[1] == told.replace(**absent)
     refused = VrResponse(h_op=SandeshOp.RESPONSE, resp_code=-errno.EINVAL)
     assert answered(module, VrRouteReq(), VrFlowReq()) == [refused, refused]
     assert answered(module, VrRouteReq(h_op=SandeshOp.DUMP)) == [VrResponse(h_op=4)]
@@ -370,12 +378,12 @@ def test_a_module_has_no_tables_before_it_is_told_of_huge_pages() -> None:
 
 
 def test_a_module_answers_what_it_cannot_read() -> None:
-    module = ModuleStart(lambda _: ack())
+    module = ModuleStart(lambda _: ack(), lambda _: -2)
     assert module.answer(VrMplsReq().encode()[:-1]) == ack(-1)
 
 
 def test_the_module_started_in_one_request() -> None:
-    module = ModuleStart(lambda _: ack(7))
+    module = ModuleStart(lambda _: ack(7), lambda _: 0)
     config = VrHugepageConfig(vhp_op=SandeshOp.ADD)
     codes = [each.resp_code for each in answered(module, VrRouteReq(), config, VrRouteReq())
              if isinstance(each, VrResponse)]  # fmt: skip
