@@ -132,17 +132,15 @@ cdef extern from *:
     {
         return ((PyMemberDescrObject *)descriptor)->d_member->offset;
     }
-
-    static unsigned long rs_salt(void)
-    {
-        return (unsigned long)_Py_HashSecret.expat.hashsalt;
-    }
     """
     Py_ssize_t rs_slot_offset(PyObject *)
-    unsigned long rs_salt()
 
 
 MAX_STANZA = RS_MAX_SIZE
+
+# Another one in each process, which peers do not know: texts of a table all in one place are not
+# to be had by choosing them.
+cdef unsigned long SALT = <unsigned long><Py_ssize_t>hash("route stanzas")
 
 cdef const ExpatApi *EXPAT = <const ExpatApi *>PyCapsule_GetPointer(
     pyexpat.expat_CAPI, b"pyexpat.expat_CAPI"
@@ -184,7 +182,7 @@ cdef class RouteReader:
     def __cinit__(self, size_t capacity=8192, *, bint published=False):
         if not 0 < capacity <= 1 << 20:
             raise ValueError(f"a capacity of 1 to {1 << 20} is possible, not {capacity}")
-        if not rs_intern_open(&self._table, capacity, rs_salt()):
+        if not rs_intern_open(&self._table, capacity, SALT):
             raise MemoryError()
         self.last_fault = ""
         self._shared = Shared()
@@ -251,7 +249,7 @@ cdef class RouteReader:
 
     cdef int _parse(self, bytes data) except -1:
         cdef int refusal = rs_parse(
-            &self._result, EXPAT, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), rs_salt()
+            &self._result, EXPAT, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), SALT
         )
         if refusal:
             text = rs_refusal_text(refusal).decode()
