@@ -8,8 +8,9 @@ import os
 import socket
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from agent.daemon.host import host_settings
 from agent.errors import ConfigError, UsageError
@@ -40,6 +41,12 @@ _TLS = (
 )
 
 
+class Recorded(Protocol):
+    """Something that was found, with its JSON form."""
+
+    def record(self) -> Mapping[str, object]: ...
+
+
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="vrouter-agent check-config",
@@ -67,15 +74,16 @@ def main(words: Sequence[str]) -> int:
     found += unknown_variables(os.environ)
     code = _code(found)
     if arguments.json:
-        record = {
-            "file": str(arguments.file),
-            "starts": code != WRONG,
-            "findings": [one.record() for one in found],
-        }
-        print(json.dumps(record, indent=2))
+        print(as_json(arguments.file, code, "findings", found))
     else:
         print("\n".join(_report(arguments.file, found)))
     return code
+
+
+def as_json(file: Path, code: int, name: str, found: Iterable[Recorded]) -> str:
+    """What was found of a host's file, under `name`, and whether the agent would start."""
+    rows = [one.record() for one in found]
+    return json.dumps({"file": str(file), "starts": code != WRONG, name: rows}, indent=2)
 
 
 def check(path: Path, overrides: Sequence[Override] = ()) -> list[Finding]:

@@ -7,7 +7,6 @@ the other agent nor the datapath to run.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import socket
 import sys
@@ -18,7 +17,7 @@ from enum import Enum
 from pathlib import Path
 
 from agent.backup import FAMILY, REFERENCE, checked, decode, family, restored
-from agent.daemon.check_config import DEFAULT, check
+from agent.daemon.check_config import DEFAULT, WRONG, as_json, check
 from agent.errors import ConfigError, WireError
 from agent.io.backup import MAX_FILE
 from agent.io.portfiles import PortFiles
@@ -28,8 +27,8 @@ from agent.objects import Numbered
 from agent.rest import PortStore
 from agent.settings import Finding, Override, Settings, Severity, examine, of_environment, of_words
 
-OK, PARTLY, WRONG = 0, 1, 22
-"""Exit codes; the last is EINVAL, with which the agent itself would end."""
+OK, PARTLY = 0, 1
+"""Exit codes besides `WRONG`."""
 
 _INSTEAD = {
     "[DEFAULT] agent_mode": "keep the reference agent on ToR services nodes",
@@ -110,12 +109,7 @@ def main(words: Sequence[str]) -> int:
     items = list(look(arguments.file, arguments.ports, arguments.backup, before))
     code = _code(items)
     if arguments.json:
-        record = {
-            "file": str(arguments.file),
-            "starts": code != WRONG,
-            "items": [one.record() for one in items],
-        }
-        print(json.dumps(record, indent=2))
+        print(as_json(arguments.file, code, "items", items))
     else:
         counts = Counter(one.fate.value for one in items)
         print("\n".join(map(str, items)))

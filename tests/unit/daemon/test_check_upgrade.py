@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.__main__ import main
-from agent.daemon.check_upgrade import OK, PARTLY, WRONG
+from agent.daemon.check_config import WRONG
+from agent.daemon.check_upgrade import OK, PARTLY
 from tests.unit.backup import reference_files
 
 PORT = "93c2c386-6e79-485e-bfa4-b9daa713133b"
