@@ -1,7 +1,8 @@
-"""A host with two VMs as the reference agent programs it (facts worked-example.md 1 to 3).
+"""A host with VMs as the reference agent programs it (facts worked-example.md 1 to 3, 5).
 
 The facts leave indexes and labels open, but for the reserved ones: these are none that our
-agent would give by itself. The ports are without policy, so nothing waits for flows.
+agent would give by itself. Half of the ports are without policy, so nothing waits for flows;
+the others have a flow each way (5), of a ping with the identifier `PING`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from ipaddress import IPv4Address
 from itertools import count
 
 from agent.sandesh.vrouter import (
+    FlowOp,
     Message,
+    VrFlowReq,
     VrInterfaceReq,
     VrMplsReq,
     VrNexthopReq,
@@ -30,6 +33,8 @@ networks:
 vms:
   vm1: {host: host1, network: net1, address: 15.0.0.3, disable_policy: true}
   vm2: {host: host1, network: net1, address: 15.0.0.4, disable_policy: true}
+  vm3: {host: host1, network: net1, address: 15.0.0.5}
+  vm4: {host: host1, network: net1, address: 15.0.0.6}
 """
 HOST, NETWORK = IPv4Address("10.0.0.1"), "15.0.0.0"
 VRF, VNI = 6, 1
@@ -41,6 +46,8 @@ ENCAP, RESOLVE, DISCARD, COMPOSITE, TRANSLATE, L2_RECEIVE, RECEIVE = 2, 4, 5, 6,
 PLAIN, POLICY, MULTICAST = 0x200001, 0x200003, 0x200021
 # The five nexthops of a port in the reference's order: family and flags.
 FIVE = ((INET, POLICY), (INET, PLAIN), (INET, MULTICAST), (BRIDGE, PLAIN), (BRIDGE, POLICY))
+PING = 77
+ACTIVE, WITH_REVERSE, FORWARD = 1, 0x1000, 2
 PROXY, FLOOD, LABEL_VALID, FLOOD_DHCP = 0x2, 0x8, 0x2, 0x4
 
 
@@ -52,17 +59,19 @@ class Guest:
     os_index: int
     mac: bytes
     address: IPv4Address
+    policy: bool = False
 
 
 @dataclass
 class Example:
     """The messages, in an order in which a datapath takes them; `fabric` and `vhost` are
-    (device, number for the kernel, MAC)."""
+    (device, number for the kernel, MAC). `flow_nexthops`: those of the flows of each guest."""
 
     fabric: tuple[str, int, bytes]
     vhost: tuple[str, int]
     guests: tuple[Guest, ...]
     messages: list[Message] = field(default_factory=list)
+    flow_nexthops: dict[IPv4Address, int] = field(default_factory=dict)
     _nexthops: Iterable[int] = field(default_factory=lambda: count(60))
     _labels: Iterable[int] = field(default_factory=lambda: count(300))
 
@@ -133,16 +142,18 @@ class Example:
     def _port(self, index: int, guest: Guest) -> int:
         """Its layer 2 nexthop, of the broadcast."""
         five = [next(self._nexthops) for _ in FIVE]
+        self.flow_nexthops[guest.address] = five[0]
+        layer3, layer2 = (0, 4) if guest.policy else (1, 3)
         self._vif(
-            index, 3, guest.device, ROUTER, 0x2001C0, five[0], vifr_vrf=VRF, vifr_mcast_vrf=VRF,
-            vifr_os_idx=guest.os_index, vifr_ip=loaded(guest.address),
+            index, 3, guest.device, ROUTER, 0x2001C0 + guest.policy, five[0], vifr_vrf=VRF,
+            vifr_mcast_vrf=VRF, vifr_os_idx=guest.os_index, vifr_ip=loaded(guest.address),
         )  # fmt: skip
         labels = []
         for number, (family, flags) in zip(five, FIVE, strict=True):
             self._encap(number, index, guest.mac + ROUTER, family, flags, vrf=VRF)
             labels.append(self._label(number))
-        self._bridge(VRF, guest.mac, five[3], 0, labels[3])
-        self._route(VRF, str(guest.address), 32, five[1], PROXY, rtr_mac=guest.mac)
+        self._bridge(VRF, guest.mac, five[layer2], 0, labels[layer2])
+        self._route(VRF, str(guest.address), 32, five[layer3], PROXY, rtr_mac=guest.mac)
         self._route(0, str(IPv4Address("169.254.0.0") + index), 32, five[0], PROXY)
         return five[3]
 
@@ -157,6 +168,32 @@ class Example:
         )  # fmt: skip
         self._label(every)
         self._bridge(VRF, b"\xff" * 6, every, LABEL_VALID | FLOOD_DHCP, VNI)
+
+    # 5. A ping
+
+    def ping(self, source: Guest, target: Guest) -> VrFlowReq:
+        """One direction, where the datapath finds room; the other is not named yet."""
+        nexthop = self.flow_nexthops[source.address]
+        return VrFlowReq(
+            fr_op=FlowOp.FLOW_SET,
+            fr_index=-1,
+            fr_rindex=-1,
+            fr_family=INET,
+            fr_flow_sip_l=loaded(source.address),
+            fr_flow_dip_l=loaded(target.address),
+            fr_flow_sport=int.from_bytes(PING.to_bytes(2, "big"), "little"),
+            fr_flow_proto=1,
+            fr_flow_nh_id=nexthop,
+            fr_flow_vrf=VRF,
+            fr_action=FORWARD,
+            fr_flags=ACTIVE,
+            fr_src_nh_index=nexthop,
+            fr_ecmp_nh_index=0xFFFFFFFF,
+            fr_underlay_ecmp_index=-1,
+            fr_mir_id=0xFFFF,
+            fr_sec_mir_id=0xFFFF,
+            fr_qos_id=0xFFFF,
+        )
 
     # Messages
 

@@ -18,10 +18,11 @@ FABRIC = Mac(bytes((2, 0, 0, 0, 1, 1)))
 def test_nothing_is_written_and_every_number_is_kept() -> None:
     datapath = FakeDatapath()
     agent = Life(TEXTS, datapath)
-    names = ("fabric0", "vhost0", agent.vms["vm1"].tap, agent.vms["vm2"].tap)
+    names = ("fabric0", "vhost0", *(vm.tap for vm in agent.vms.values()))
     links = [Link(name, 10 + at, FABRIC, True) for at, name in enumerate(names)]
     guests = [
-        Guest(vm.tap, 12 + at, vm.mac, vm.address) for at, vm in enumerate(agent.vms.values())
+        Guest(vm.tap, 12 + at, vm.mac, vm.address, policy=at > 1)
+        for at, vm in enumerate(agent.vms.values())
     ]
     example = Example(("fabric0", 10, FABRIC), ("vhost0", 11), tuple(guests))
     connection = datapath.connect()
@@ -31,7 +32,7 @@ def test_nothing_is_written_and_every_number_is_kept() -> None:
     before = {kind: dict(rows) for kind, rows in datapath.objects.items()}
 
     agent.core.links(links, [])
-    agent.core.store.plug([*agent.port("vm1"), *agent.port("vm2")], NOBODY)
+    agent.core.store.plug([port for name in agent.vms for port in agent.port(name)], NOBODY)
     agent.core.listed()
     agent.core.session.connected(agent.now())
     agent.turn()
