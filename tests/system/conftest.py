@@ -243,6 +243,10 @@ def _number_inside(pid: int) -> int:
     return next(int(line.split()[-1]) for line in text.splitlines() if line.startswith("NSpid"))
 
 
+_PLACES = ("/run", "/sys", "/proc", "/dev", "/etc", "/var", tempfile.gettempdir())
+"""Where a lab mounts; elsewhere others may do so meanwhile."""
+
+
 class Traces:
     """What a lab could leave on the machine: processes, namespaces, mounts."""
 
@@ -250,9 +254,10 @@ class Traces:
         self._before = self._look()
 
     @staticmethod
-    def _look() -> tuple[str, list[str]]:
+    def _look() -> tuple[list[str], list[str]]:
         named = sorted(os.listdir("/run/netns")) if os.path.isdir("/run/netns") else []
-        return Path("/proc/self/mounts").read_text(), named
+        mounts = Path("/proc/self/mounts").read_text().splitlines()
+        return [mount for mount in mounts if mount.split()[1].startswith(_PLACES)], named
 
     def watch(self, pid: int) -> Watched:
         """The sandbox of a process, to be watched until its end."""

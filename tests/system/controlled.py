@@ -43,6 +43,7 @@ from agent.values import ip4_from_loaded
 from agent.xmpp import Identity as Name
 from agent.xmpp.publish import StanzaEncoder
 from tests.system.conftest import Sandbox
+from tests.system.pings import counted
 
 LIMIT = 20.0
 POLL = 0.02
@@ -195,6 +196,11 @@ class ControlNode:
         """Whether the agent is there and has told its routes."""
         agent = self.agent()
         return agent is not None and agent.published >= OWN_ROUTES
+
+    def has_told(self) -> bool:
+        """Whether the agent knows all its routes too."""
+        agent = self.agent()
+        return agent is not None and agent.published >= OWN_ROUTES and agent.end_of_rib_sent
 
 
 class FarAgent:
@@ -369,7 +375,7 @@ class Site:
     def back(self, mark: int) -> None:
         """Wait until all controllers are there, as they are after `ready`, and nothing moves."""
         until(
-            lambda: all(one.knows() and one.agent().end_of_rib_sent for one in self.controllers),
+            lambda: all(one.has_told() for one in self.controllers),
             lambda: f"{self.agent.log[mark:]}\n{[one.state for one in self.controllers]}",
         )
         self.settled()
@@ -543,9 +549,7 @@ class Pinging:
     def __exit__(self, *_: object) -> None:
         self._box.run("env", "kill", "-INT", self._pid, check=False)
         said, _ = self._ping.communicate(timeout=LIMIT)
-        found = re.search(r"(\d+) packets transmitted, (\d+) rec", said)
-        assert found, said
-        sent, received = map(int, found.groups())
+        sent, received = counted(said)
         assert sent > 2
         assert received == sent, said
 

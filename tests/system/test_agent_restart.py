@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from tests.system.pings import counted
+
 INTERVAL = "0.02"
 TABLES = (
     ("vif", "--list"),
@@ -76,7 +78,7 @@ def ping_during(lab, act):
     finally:
         ping.kill()
         ping.wait()
-    sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) rec", output).groups())
+    sent, received = counted(output)
     return sent, received, output
 
 
