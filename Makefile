@@ -74,15 +74,15 @@ run: build packages-lab
 
 # --- Checks ---------------------------------------------------------------------------
 
-# What needs no more than its own process runs side by side; what has hosts, links and clients of
-# its own runs one after another, so that waits mean what they say.
+# What needs no more than its own process takes all processors; what has hosts, links and clients of
+# its own mostly waits, and has its limits of time: two at a time.
 ALONE := tests/unit tests/graph tests/fuzz $(wildcard tests/test_*.py)
 ON_THE_MACHINE := tests/fault tests/system
 
 .PHONY: test lint asan
 test: build packages-lab packages-page packages-test
 	@$(PYTEST) -n auto --dist loadfile $(ALONE)
-	@$(PYTEST) $(ON_THE_MACHINE)
+	@$(PYTEST) -n 2 --dist loadfile $(ON_THE_MACHINE)
 
 lint: build
 	@$(PY) -m ruff check .
