@@ -12,6 +12,7 @@ _COMMANDS = {
     "check-upgrade": "agent.daemon.check_upgrade",
     "explain": "agent.daemon.explain",
     "log-level": "agent.cli.log_level",
+    "prepare-kernel": "agent.daemon.prepare_kernel",
     "replay": "agent.daemon.replay",
     "status": "agent.cli.status",
     "trace": "agent.cli.trace",

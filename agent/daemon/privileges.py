@@ -17,7 +17,7 @@ NEEDED = ("NET_ADMIN", "NET_RAW")
 """To change links and the datapath; to have packets of pkt0."""
 
 _TABLES = ("MKNOD",)
-"""To make the nodes of the devices by which the kernel shares its tables."""
+"""To make the nodes of the devices by which the kernel shares its tables; they may be there."""
 
 log = structlog.get_logger(__name__)
 
@@ -51,9 +51,9 @@ def give_up(settings: Settings) -> None:
     """
     tables = _TABLES if in_kernel(settings.get("DEFAULT", "platform", str)) else ()
     keep = [*NEEDED, *tables, *settings.get("DEFAULT", "further_capabilities", tuple)]
-    missing = privileges.drop(keep, settings.get("DEFAULT", "user", str))
+    missing = set(privileges.drop(keep, settings.get("DEFAULT", "user", str)))
     names = {privileges.NAMES[privileges.number(word)] for word in keep}
-    held = " ".join(sorted(names - set(missing))) or "none"
+    held = " ".join(sorted(names - missing)) or "none"
     log.info("privileges", user=os.getuid(), capabilities=held)
-    if missing:
-        log.warning("capabilities missing", missing=" ".join(missing))
+    if needed := missing.difference(_TABLES):
+        log.warning("capabilities missing", missing=" ".join(sorted(needed)))

@@ -123,12 +123,12 @@ class WithHugePages:
 
 async def hand_over(ask: Ask, files: Sequence[PageFiles], pages: PageSize = page_size) -> None:
     """Give a module without tables what can be had of `files`; else leave it alone. WireError."""
-    flow = await _told(ask, VrFlowTableData(ftable_op=FlowOp.FLOW_TABLE_GET), VrFlowTableData)
+    flow = await told(ask, VrFlowTableData(ftable_op=FlowOp.FLOW_TABLE_GET), VrFlowTableData)
     if flow.ftable_dev != NO_DEVICE:
         if Path(flow.ftable_file_path) not in {one.flow for one in files}:
             log.info("no huge pages for the datapath", reason=_SAYS[_ALREADY])
         return
-    bridge = await _told(ask, VrBridgeTableData(btable_op=SandeshOp.GET), VrBridgeTableData)
+    bridge = await told(ask, VrBridgeTableData(btable_op=SandeshOp.GET), VrBridgeTableData)
     with mapped(files, bridge.btable_size, flow.ftable_size, pages) as held:
         if not held:
             return
@@ -146,7 +146,8 @@ def _tell(held: Sequence[Mapped], code: int) -> None:
         log.warning("huge pages not used", files=names, reason=_SAYS.get(code, f"it says {code}"))
 
 
-async def _told(ask: Ask, request: T, kind: type[T]) -> T:
+async def told(ask: Ask, request: T, kind: type[T]) -> T:
+    """What the datapath says of a table. WireError when it does not."""
     _, objects = await ask(request)
     for one in objects:
         if isinstance(one, kind):

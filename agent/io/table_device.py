@@ -48,6 +48,6 @@ def made_node(device: TableDevice, major: int) -> Path:
         os.mknod(path, stat.S_IFCHR | _MODE, wanted)
     except OSError as error:
         command = f"mknod {path} c {major} {device.minor}"
-        hint = f"cannot be made: {error.strerror}; run the agent with CAP_MKNOD, or `{command}`"
+        hint = f"cannot be made: {error.strerror}; let vrouter-agent prepare-kernel make it, or `{command}`"
         raise OSError(error.errno, hint) from None
     return path

@@ -99,7 +99,8 @@ def test_a_node_that_cannot_be_made_is_told_with_what_to_do(tmp_path: Path) -> N
         assert opened(FlowTable, said, nowhere, tmp_path / "none", 0, "trouble") is None
     [line] = logged
     assert line["reason"] == (
-        "cannot be made: No such file or directory; run the agent with CAP_MKNOD, or "
+        "cannot be made: No such file or directory; let vrouter-agent "
+        "prepare-kernel make it, or "
         f"`mknod {nowhere.path} c 246 0`"
     )
 
