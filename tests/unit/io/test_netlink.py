@@ -18,7 +18,6 @@ from agent.io.datapath import (
     datapath_address,
 )
 from agent.io.netlink import NetlinkTransport
-from agent.io.netlink_family import module_is_there
 from agent.io.platforms import in_kernel, is_served
 from agent.sandesh.framing import kernel_reply_frames, request_frame
 from agent.sandesh.genetlink import family_request
@@ -301,8 +300,3 @@ def test_who_serves_a_run_directory(tmp_path: Path) -> None:
     assert not is_served(tmp_path)
     (tmp_path / "netlink_port").touch()
     assert is_served(tmp_path)
-
-
-def test_whether_the_kernel_has_a_module() -> None:
-    assert module_is_there("nlctrl")
-    assert not module_is_there("vrouter-absent")
