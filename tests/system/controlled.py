@@ -103,9 +103,11 @@ class Process:
     def __init__(self, box: Sandbox, netns: str, directory: Path, name: str, *command: str) -> None:
         self._box = box
         self._netns = netns
-        self._command = command
+        self.command = command
         self._pid = directory / f"{name}.pid"
         self._running: subprocess.Popen[str] | None = None
+        self.code: int | None = None
+        """With which it has ended."""
         self.log_file = directory / f"{name}.log"
         self.log_file.touch()
 
@@ -113,9 +115,9 @@ class Process:
         """Start it; its output is added to the log."""
         self._pid.unlink(missing_ok=True)
         script = 'echo $$ >"$1.new"; mv "$1.new" "$1"; log=$2; shift 2; exec "$@" >>"$log" 2>&1'
-        words = ["sh", "-c", script, "sh", str(self._pid), str(self.log_file), *self._command]
+        words = ["sh", "-c", script, "sh", str(self._pid), str(self.log_file), *self.command]
         self._running = self._box.popen(*words, netns=self._netns)
-        until(self._pid.exists, f"start of {self._command}")
+        until(self._pid.exists, f"start of {self.command}")
 
     def signal(self, name: str) -> None:
         """Send it a signal."""
@@ -126,6 +128,7 @@ class Process:
         assert self._running is not None
         self.signal(name)
         self._running.communicate(timeout=LIMIT)
+        self.code = self._running.returncode
 
     @property
     def log(self) -> str:
