@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
-import importlib
 import sys
-from types import ModuleType
+
+from agent.loading import load
 
 _COMMANDS = {
     "check-config": "agent.daemon.check_config",
@@ -24,19 +23,9 @@ def main(words: list[str] | None = None) -> int:
     """Run the command that the first word names, or the agent itself; its exit code."""
     words = sys.argv[1:] if words is None else words
     name = _COMMANDS.get(words[0]) if words else None
-    module = _loaded(name or _AGENT)
+    module = load(name or _AGENT)
     code: int = module.main(words[1:] if name else words)
     return code
-
-
-def _loaded(name: str) -> ModuleType:
-    """Import it. Modules stay, so the garbage collector need not walk them, now or later."""
-    gc.disable()
-    try:
-        return importlib.import_module(name)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 if __name__ == "__main__":

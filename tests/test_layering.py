@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "agent"
 BASE = {"errors", "values", "timers", "settings", "inputs", "objects", "topology", "routes"}
-BASE |= {"histogram", "loop"}
+BASE |= {"histogram", "loading", "loop"}
 CORE = {"xmpp", "ifmap", "oper", "rib", "sandesh", "ksync", "pkt", "services", "flow"}
 CORE |= {"shm", "record", "backup"}
 FACES = {"rest", "introspect", "telemetry"}

@@ -6,21 +6,24 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from agent import __version__
 from agent.daemon.configuration import Sources, located, parse
-from agent.daemon.daemon import run
+from agent.daemon.follow import wanted
 from agent.daemon.privileges import prepare
-from agent.daemon.recorder import Recorder
-from agent.daemon.selfwatch import wanted
+from agent.daemon.start import run
 from agent.errors import ConfigError
 from agent.io.logs import configure
 from agent.io.recording import DEFAULT_LIMIT, RecordingFile
 from agent.io.rundir import RunDir
 from agent.record.events import Sources as Texts
 from agent.settings import of_environment, of_words, unknown_variables
+
+if TYPE_CHECKING:
+    from agent.daemon.recorder import Recorder
 
 log = structlog.get_logger(__name__)
 
@@ -89,6 +92,8 @@ def _recorder(arguments: argparse.Namespace, texts: Texts) -> Recorder | None:
     """What records the agent, if that is asked for. ConfigError if its file cannot be made."""
     if arguments.record is None:
         return None
+    from agent.daemon.recorder import Recorder  # with all that is recorded
+
     return Recorder(RecordingFile(arguments.record, arguments.record_limit), texts)
 
 

@@ -67,13 +67,21 @@ _LIMITS = {
 class Core:
     """One agent: what came in goes to the compiler, what that wants to ksync and controllers.
 
-    `pid` goes into requests to the datapath, `seed` decides every choice left to chance.
+    `pid` goes into requests to the datapath, `seed` decides every choice left to chance. Ports
+    may have come into `store` before.
     Times are monotonic seconds. After each input the shell soon calls `turn`; again at once
     while `pending`, and at `deadline`. ConfigError if settings and topology do not fit.
     """
 
     def __init__(
-        self, settings: Settings, topology: Topology | None, *, pid: int, seed: int, now: float
+        self,
+        settings: Settings,
+        topology: Topology | None,
+        *,
+        pid: int,
+        seed: int,
+        now: float,
+        store: PortStore | None = None,
     ) -> None:
         self.compiler = Compiler(host_settings(settings, topology))
         kernel = in_kernel(settings.get("DEFAULT", "platform", str))
@@ -85,7 +93,7 @@ class Core:
         )
         self.trapped = TrappedPackets(self.compiler, _entropy(seed, "services").randbytes(16))
         self.flows = FlowEngine(settings, self.compiler, pid=pid)
-        self.store = PortStore()
+        self.store = PortStore() if store is None else store
         self._control = ControlPlane(settings, self.compiler, _entropy(seed, "controllers"))
         self.controllers = self._control.controllers
         self._progress = self._control.progress

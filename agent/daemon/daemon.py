@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 import signal
-import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
@@ -19,18 +16,17 @@ from agent.daemon.backup import BackupShell
 from agent.daemon.configuration import Sources, parse
 from agent.daemon.core import Core, LearntMac
 from agent.daemon.flows import FlowShell
-from agent.daemon.host import host_settings
+from agent.daemon.follow import Words
+from agent.daemon.front import Front, control_tls
 from agent.daemon.macs import MacShell
 from agent.daemon.observers import Observers
 from agent.daemon.operational import Operational
-from agent.daemon.privileges import give_up
 from agent.daemon.recorder import Recorder
-from agent.daemon.selfwatch import SelfWatch, Words
+from agent.daemon.selfwatch import SelfWatch
 from agent.errors import ConfigError
 from agent.flow.question import parse as parse_question
-from agent.inputs import HostSettings, Link
+from agent.inputs import Link
 from agent.io.datapath import datapath_address
-from agent.io.dhcp_relay import RelaySocket
 from agent.io.doors import introspect_door, port_api_door
 from agent.io.garbage import GarbageCollector
 from agent.io.huge_pages import with_huge_pages
@@ -42,11 +38,10 @@ from agent.io.pkt0 import Pkt0Socket, TrapLoop
 from agent.io.pkt0_channel import Pkt0Channel, Received
 from agent.io.pkt0_tap import Pkt0Tap
 from agent.io.platforms import WINDOWS, in_kernel
-from agent.io.port_api import PortApi
-from agent.io.xmpp import ControlConnections, tls_context
+from agent.io.port_api import Core as PortCore
+from agent.io.xmpp import ControlConnections
 from agent.ksync import InSync, Lost, Session
 from agent.ksync.events import Event as DatapathEvent
-from agent.loop import run as run_loop
 from agent.services import Learned
 from agent.settings import Reload, Settings, differing
 from agent.telemetry.checks import watch_files
@@ -59,23 +54,30 @@ log = structlog.get_logger(__name__)
 
 
 class Daemon:
-    """One agent on one datapath; `run` returns after SIGTERM, SIGINT or `stop`."""
+    """One agent on one datapath; `run` returns after SIGTERM, SIGINT or `stop`.
+
+    `front` answers already, or soon; it is told of the core, and stopped at the end.
+    """
 
     def __init__(
         self,
         sources: Sources,
         settings: Settings,
         topology: Topology | None,
+        front: Front,
         recorder: Recorder | None = None,
         follow: Sequence[Words] = (),
     ) -> None:
         self._sources = sources
         self._started_with = settings
-        pid, seed, now = os.getpid(), secrets.randbits(64), time.monotonic()
-        self._core = core = Core(settings, topology, pid=pid, seed=seed, now=now)
+        self._front = front
+        pid, store = front.pid, front.store
+        self._core = core = Core(
+            settings, topology, pid=pid, seed=front.seed, now=front.began, store=store
+        )
         self._recorder = recorder
         if recorder is not None:
-            recorder.started(core, pid=pid, seed=seed, now=now)
+            recorder.made(core)
         platform = settings.get("DEFAULT", "platform", str)
         wires = Wires()
         datapath = datapath_address(platform, sources.run_dir, wires.netlink)
@@ -86,7 +88,7 @@ class Daemon:
             self._controllers_said,
             busy=lambda: self._turn_due,
             source=_source(settings),
-            context=_tls(settings),
+            context=front.control_tls,
         )
         self._flows = FlowShell(sources.run_dir, datapath, core.flows, self._flows_limited)
         self._pkt0 = TrapLoop(
@@ -94,21 +96,10 @@ class Daemon:
         )
         wires.pkt0 = self._pkt0.socket.counters
         self._macs = MacShell(sources.run_dir, self._macs_unconfirmed)
-        self._relay = _relay(host_settings(settings, topology), self._pkt0)
         self._links = LinkMonitor(self._links_changed)
-        self._observers = Observers(core, settings, datapath, wires, pid=pid)
-        meters = self._observers.node.meters
+        meters = front.meters
+        self._observers = Observers(core, settings, datapath, wires, meters, pid=pid)
         self._backup = BackupShell(core, settings, meters.backup)
-        self._ports = PortApi(
-            core.store,
-            Operational(core.compiler),
-            self._schedule,
-            lambda words: core.flows.explain(parse_question(words)),
-            directory=Path(settings.get("DEFAULT", "agent_base_directory", str)) / "ports",
-            door=port_api_door(settings),
-            check_interfaces=platform != "dpdk",
-            meter=meters.ports,
-        )
         watch_files(self._observers.node.health, meters, backup=self._backup.enabled)
         self._selfwatch = SelfWatch(
             core, self._observers.node, sources.run_dir, lambda: parse(sources.read())[0], follow
@@ -146,12 +137,12 @@ class Daemon:
     async def _start(self) -> None:
         self._garbage.start()
         self._selfwatch.start()
-        if self._relay is not None:
-            self._relay.start()
+        if self._front.relay is not None:
+            self._front.relay.start(self._pkt0.relayed)
         self._pkt0.start()  # before ksync: the datapath connects to it when it adds the agent vif
         self._links.start()
         await self._backup.restore()
-        await self._ports.start()
+        self._join()
         await self._observers.start()
         await self._links.listed.wait()
         self._core.listed()
@@ -160,10 +151,20 @@ class Daemon:
         self._flows.start()
         self._selfwatch.begun()
 
+    def _join(self) -> None:
+        """Give the ports what they have waited for."""
+        core = self._core
+
+        def explain(words: Mapping[str, str]) -> Mapping[str, object]:
+            return core.flows.explain(parse_question(words))
+
+        self._front.ports.join(PortCore(Operational(core.compiler), self._schedule, explain))
+        self._front.introspect.show(self._observers.node)
+
     async def _close(self) -> None:
         self._selfwatch.stopping()
+        await self._front.stop()
         await self._observers.close()
-        await self._ports.stop()
         await self._control.close()
         await self._ksync.close()
         await self._flows.close()
@@ -171,8 +172,8 @@ class Daemon:
         await self._backup.close()
         if self._timer is not None:
             self._timer.cancel()
-        if self._relay is not None:
-            self._relay.close()
+        if self._front.relay is not None:
+            self._front.relay.close()
         self._pkt0.close()
         self._links.close()
         self._garbage.close()
@@ -200,7 +201,7 @@ class Daemon:
     def _reload(self) -> Settings:
         texts, now = self._sources.read(), time.monotonic()
         settings, topology = parse(texts)
-        context = _tls(settings)
+        context = control_tls(settings)
         introspect, ports = introspect_door(settings), port_api_door(settings)
         configure_logs(settings)
         if self._recorder is not None:
@@ -209,8 +210,8 @@ class Daemon:
         if context is not None:
             self._control.secure(context)
         self._observers.configure(settings)
-        self._observers.renew(introspect)
-        self._ports.renew(ports)
+        self._front.introspect.renew(introspect)
+        self._front.ports.renew(ports)
         self._selfwatch.configure(settings)
         return settings
 
@@ -289,38 +290,3 @@ def _source(settings: Settings) -> IPv4Address | None:
     """The address that controllers know this host by."""
     address = settings.optional("VIRTUAL-HOST-INTERFACE", "ip", IPv4Interface)
     return address.ip if address else None
-
-
-def _relay(host: HostSettings, pkt0: TrapLoop) -> RelaySocket | None:
-    """Where DHCP servers answer; None where nothing is relayed."""
-    if not host.dhcp_relay or host.address is None:
-        return None
-    return RelaySocket(host.address.ip, pkt0.relayed)
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    """What the control connections are secured with; None where that is switched off."""
-    if not settings.get("DEFAULT", "xmpp_auth_enable", bool):
-        return None
-    names = ("xmpp_server_cert", "xmpp_server_key", "xmpp_ca_cert")
-    return tls_context(*(Path(settings.get("DEFAULT", name, str)) for name in names))
-
-
-def run(
-    sources: Sources,
-    settings: Settings,
-    topology: Topology | None,
-    recorder: Recorder | None = None,
-    follow: Sequence[Words] = (),
-) -> None:
-    """Run an agent on a loop of its own until it is told to stop, without needless privileges.
-
-    `follow`: whose traces are logged, as `selfwatch.wanted` gives them.
-    """
-
-    async def main() -> None:
-        daemon = Daemon(sources, settings, topology, recorder, follow)
-        give_up(settings)
-        await daemon.run()
-
-    run_loop(main())

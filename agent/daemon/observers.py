@@ -13,8 +13,6 @@ from agent.daemon.host import host_name
 from agent.io.collector import CollectorConnection
 from agent.io.datapath import Address
 from agent.io.datapath_reader import DatapathReader
-from agent.io.doors import Door, introspect_door
-from agent.io.introspect_api import IntrospectApi
 from agent.io.logs import LEVELS
 from agent.io.session_export import SessionExport
 from agent.io.statistics import StatisticsShell
@@ -35,11 +33,18 @@ class Observers:
     """They read the core and never change it, but for what a user asks of introspect."""
 
     def __init__(
-        self, core: Core, settings: Settings, datapath: Address, wires: Wires, *, pid: int
+        self,
+        core: Core,
+        settings: Settings,
+        datapath: Address,
+        wires: Wires,
+        meters: Meters,
+        *,
+        pid: int,
     ) -> None:
         self._reader = DatapathReader(datapath)
         wires.questions = self._reader.counters
-        self.node = node = _node(core, settings, self._reader, wires, pid)
+        self.node = node = _node(core, settings, self._reader, wires, meters, pid)
         watch(node.health, node, lambda: core.configured)
         self._statistics = StatisticsShell(node)
         node.health.add("pkt0", lambda: pkt0(wires.pkt0))
@@ -48,19 +53,16 @@ class Observers:
         self._collector = CollectorConnection(node, node.uves)
         core.followers.append(self._collector.follow)
         self._sessions = SessionExport(node, node.sessions, self._collector, self._domain)
-        self._introspect = IntrospectApi(node, introspect_door(settings))
 
     async def start(self) -> None:
-        """Begin on the running loop. ConfigError when the introspect port cannot be had."""
+        """Begin on the running loop."""
         self._reader.start()
         self._statistics.start()
-        await self._introspect.start()
         self._collector.start()
         self._sessions.start()
 
     async def close(self) -> None:
         """End, within seconds."""
-        await self._introspect.close()
         await self._sessions.close()
         await self._collector.close()
         await self._statistics.close()
@@ -73,17 +75,20 @@ class Observers:
         self._collector.configure(settings)
         self._sessions.configure(settings)
 
-    def renew(self, door: Door) -> None:
-        """The door of introspect as its files are now."""
-        self._introspect.renew(door)
-
     def _domain(self) -> int:
         """What tells this host from others that export records."""
         address = self.node.settings.optional("VIRTUAL-HOST-INTERFACE", "ip", IPv4Interface)
         return int(address.ip) if address else self.node.pid
 
 
-def _node(core: Core, settings: Settings, reader: DatapathReader, wires: Wires, pid: int) -> Node:
+def _node(
+    core: Core,
+    settings: Settings,
+    reader: DatapathReader,
+    wires: Wires,
+    meters: Meters,
+    pid: int,
+) -> Node:
     host, started = host_name(settings), time.time()
     return Node(
         host=host,
@@ -103,7 +108,7 @@ def _node(core: Core, settings: Settings, reader: DatapathReader, wires: Wires, 
         statistics=Statistics(
             high_watermark=settings.get("DEFAULT", "vr_object_high_watermark", int)
         ),
-        meters=Meters(),
+        meters=meters,
         traces=Traces(time.time, settings.trace_sizes),
         logs=LEVELS,
         health=Health(host=host, version=__version__, pid=pid, started=started, wall=time.time),

@@ -12,6 +12,7 @@ from agent.daemon.state import digest
 from agent.daemon.taps import Taps
 from agent.io.recording import RecordingFile
 from agent.record import events
+from agent.rest import PortStore
 from agent.settings.secrets import HIDDEN, is_secret, without_secrets
 
 
@@ -24,13 +25,17 @@ class Recorder:
     def __init__(self, file: RecordingFile, texts: events.Sources) -> None:
         self._file = file
         self._texts = texts
-        self._taps: Taps | None = None
+        self._taps = Taps(file.record)
 
-    def started(self, core: Core, *, pid: int, seed: int, now: float) -> None:
-        """`core` was made with these arguments; from now on its calls are recorded."""
+    def started(self, store: PortStore, *, pid: int, seed: int, now: float) -> None:
+        """A core will be made with these arguments; the calls of its store are recorded."""
         event = events.Started(__version__, time.time(), _shareable(self._texts), pid, seed)
         self._file.record(event, now)
-        self._taps = Taps(core, self._file.record)
+        self._taps.ports(store)
+
+    def made(self, core: Core) -> None:
+        """It was; from now on its own calls are recorded."""
+        self._taps.core(core)
 
     def reloaded(self, texts: events.Sources, now: float) -> None:
         """The files were read again, and the core is about to be told."""
@@ -39,8 +44,8 @@ class Recorder:
     def ended(self, core: Core) -> None:
         """The agent ends: write what is left, and what state was reached."""
         sum_ = "" if self._file.stopped else digest(core)
-        outputs = self._taps.outputs.sum if self._taps else 0
-        self._file.close(events.Ended("the agent ended", sum_, outputs), time.monotonic())
+        ended = events.Ended("the agent ended", sum_, self._taps.outputs.sum)
+        self._file.close(ended, time.monotonic())
 
 
 def _shareable(texts: events.Sources) -> events.Sources:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
 
 from agent.daemon.core import Core
+from agent.daemon.follow import Words
 from agent.errors import ConfigError, UsageError
 from agent.io import logs
 from agent.io.heartbeat import STACKS, Heartbeat
@@ -25,8 +26,6 @@ from agent.telemetry.traces import FLOW, Traces
 
 log = structlog.get_logger(__name__)
 told = structlog.get_logger("agent.trace")
-
-Words = Mapping[str, str]
 
 
 class SelfWatch:
@@ -163,21 +162,3 @@ class LoggedTrace:
         for text in look.news():
             told.info(text, part=FLOW, follows=self._name)
         self.start()
-
-
-def wanted(text: str) -> Words:
-    """What an option `--trace` names: ConfigError for what is none of its forms.
-
-    `port=UUID`, `prefix=A/L` or `prefix=A/L,VRF`, `flow=SRC,DST,PROTO[,SPORT,DPORT]`.
-    """
-    kind, _, rest = text.partition("=")
-    values = rest.split(",")
-    names = {
-        "port": ("port",),
-        "prefix": ("prefix", "vrf"),
-        "flow": ("source", "destination", "protocol", "source_port", "destination_port"),
-    }.get(kind, ())
-    if not rest or not names or len(values) > len(names):
-        forms = "port=UUID, prefix=A/L[,VRF] or flow=SRC,DST,PROTO[,SPORT,DPORT]"
-        raise ConfigError(f"--trace {text}: expected {forms}")
-    return dict(zip(names, values, strict=False))

@@ -20,6 +20,7 @@ from agent.inputs import ContainerPort, Link, PluggedPort, SimpleGateway
 from agent.objects import Numbered
 from agent.record import events
 from agent.record.events import Event, Peer
+from agent.rest import PortStore
 from agent.rest.files import StoredFile
 from agent.settings import Server
 
@@ -41,15 +42,20 @@ class Outputs:
 
 
 class Taps:
-    """Records every call of `core` and its parts by the shell, before it is made."""
+    """Records every call of a core and its parts by the shell, before it is made.
 
-    def __init__(self, core: Core, record: Record, clock: Clock = time.monotonic) -> None:
+    `ports` may come before there is a core: its store is.
+    """
+
+    def __init__(self, record: Record, clock: Clock = time.monotonic) -> None:
         self.outputs = Outputs()
         self._record = record
         self._clock = clock
         self._pieces: dict[Server, int] = {}
+
+    def core(self, core: Core) -> None:
+        """From now on record all but its ports."""
         self._tap_core(core)
-        self._tap_ports(core)
         self._tap_datapath(core)
         self._tap_services(core)
         self._tap_controllers(core)
@@ -108,8 +114,9 @@ class Taps:
         self._before(core, "controllers_said", lambda _, now: (events.ControllersSaid(), now))
         self._giving(core, "turn", turn)
 
-    def _tap_ports(self, core: Core) -> None:
-        store, clock = core.store, self._clock
+    def ports(self, store: PortStore) -> None:
+        """From now on record these."""
+        clock = self._clock
 
         def plug(
             rows: Iterable[PluggedPort | ContainerPort], _stamp: object
@@ -136,11 +143,11 @@ class Taps:
         self._before(store, "remove_gateways", remove)
         self._before(store, "sync", lambda now: (events.PortsSynced(), now))
         self._before(store, "expire", lambda now: (events.PortsExpired(), now))
-        self._tap_stored(core)
+        self._tap_stored(store)
 
-    def _tap_stored(self, core: Core) -> None:
+    def _tap_stored(self, store: PortStore) -> None:
         """Recorded after the call: it is then known which interfaces it found."""
-        call = core.store.replay
+        call = store.replay
 
         def replay(files: Iterable[StoredFile], exists: Exists | None) -> None:
             files, found = list(files), dict[str, None]()
@@ -155,7 +162,7 @@ class Taps:
             event = events.PortsStored(texts, tuple(found) if exists else None)
             self._record(event, self._clock())
 
-        setattr(core.store, "replay", replay)  # noqa: B010
+        setattr(store, "replay", replay)  # noqa: B010
 
     def _tap_datapath(self, core: Core) -> None:
         session, clock = core.session, self._clock

@@ -24,12 +24,11 @@ from agent.introspect.resources import (
     refusal,
 )
 from agent.telemetry import Node
+from agent.telemetry.meters import INTROSPECT
 
-__all__ = ["SURFACE", "AsgiApp", "Surroundings", "build_app"]
+__all__ = ["AsgiApp", "Surroundings", "build_app"]
 
 AsgiApp = Callable[[dict[str, Any], Callable[..., Any], Callable[..., Any]], Awaitable[None]]
-SURFACE = "introspect"
-"""What answers are counted under."""
 
 
 class _Meter:
@@ -46,7 +45,7 @@ class _Meter:
         self, req: Request, resp: Response, resource: object, succeeded: bool
     ) -> None:
         seconds = self._clock() - req.context.begun
-        self._node.meters.answered(SURFACE, resp.status_code, seconds)
+        self._node.meters.answered(INTROSPECT, resp.status_code, seconds)
 
 
 def build_app(node: Node, around: Surroundings) -> AsgiApp:

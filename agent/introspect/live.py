@@ -20,6 +20,7 @@ from falcon.asgi import Request, Response, SSEvent
 
 from agent.errors import AgentError, UsageError
 from agent.telemetry import Node
+from agent.telemetry.probes import ALIVE, READY, Answer, not_ready
 from agent.telemetry.trace_flow import PERIOD, FlowLook
 from agent.telemetry.trace_subjects import FlowSubject, parse
 from agent.telemetry.traces import FLOW, Follow, Line
@@ -55,8 +56,7 @@ class Alive:
     """Whoever gets this answer knows that the loop turns."""
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        resp.content_type = falcon.MEDIA_TEXT
-        resp.text = "ok\n"
+        _say(resp, ALIVE)
 
 
 class Ready:
@@ -67,9 +67,7 @@ class Ready:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         report = self._node.health.report()
-        resp.content_type = falcon.MEDIA_TEXT
-        resp.status = falcon.HTTP_200 if report.ready else falcon.HTTP_503
-        resp.text = "ready\n" if report.ready else f"not ready: {report.waits_for}\n"
+        _say(resp, READY if report.ready else not_ready(report.waits_for))
 
 
 class Status:
@@ -166,6 +164,11 @@ def _seconds(text: str) -> float | None:
     if not 0.0 <= value <= 1e6:
         raise UsageError(f"for={text}: expected seconds")
     return value
+
+
+def _say(resp: Response, answer: Answer) -> None:
+    resp.content_type = falcon.MEDIA_TEXT
+    resp.status, resp.text = answer
 
 
 def _answer(resp: Response, record: Mapping[str, object]) -> None:

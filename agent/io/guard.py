@@ -76,7 +76,7 @@ class Guard:
         if refusal is None:
             return await self._app(scope, receive, send)
         self._refused(peer, refusal)
-        await _answer(send, refusal)
+        await answer(send, refusal)
 
     def _judge(self, scope: Scope, peer: str) -> Refusal | None:
         headers = {name: value for name, value in scope["headers"]}
@@ -149,7 +149,8 @@ def _is_local(peer: str) -> bool:
     return _is_address(peer) and ip_address(peer).is_loopback
 
 
-async def _answer(send: Send, refusal: Refusal) -> None:
+async def answer(send: Send, refusal: Refusal) -> None:
+    """Tell the client."""
     body = f'{{"error":"{refusal.reason}"}}'.encode()
     headers = [
         (b"content-type", b"application/json; charset=UTF-8"),

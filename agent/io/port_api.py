@@ -7,10 +7,12 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
+from agent.io.awaited import PATIENCE, Awaited
 from agent.io.doors import Door
 from agent.io.guard import Guard, Refusal
 from agent.io.http import HttpServer, Limits
@@ -34,30 +36,38 @@ def interface_exists(name: str) -> bool:
     return True
 
 
-class PortApi:
-    """The `Backend` of the resources. `changed` is called whenever `store.changes()` may have some,
-    `explain` for a question about a flow. `meter` is told of files that cannot be written.
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What is behind the API: `changed` is called whenever `store.changes()` may have some,
+    `explain` for a question about a flow.
+    """
 
-    With `check_interfaces`, stored ports whose interface is gone are not taken over at start.
+    view: OperationalView
+    changed: Callable[[], None]
+    explain: Explain
+
+
+class PortApi:
+    """The `Backend` of the resources; `core` may be put there later than clients come.
+
+    Ports are taken and stored without it. What needs it waits, for `patience` seconds at most.
+    `meter` is told of files that cannot be written. With `check_interfaces`, stored ports whose
+    interface is gone are not taken over at start.
     """
 
     def __init__(
         self,
         store: PortStore,
-        view: OperationalView,
-        changed: Callable[[], None],
-        explain: Explain,
         *,
         directory: Path,
         door: Door,
         check_interfaces: bool = True,
         limits: Limits | None = None,
         meter: FileMeter | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         self.store = store
-        self.view = view
-        self._changed = changed
-        self._explain = explain
+        self._core: Awaited[Core] = Awaited(patience)
         self._files = PortFiles(directory, meter)
         self._server = HttpServer(Guard(build_app(self), door, _refused), door, limits)
         self._exists = interface_exists if check_interfaces else None
@@ -89,6 +99,11 @@ class PortApi:
             replayed=self.store.counters.replayed,
         )
 
+    def join(self, core: Core) -> None:
+        """The core is there, and hears of all ports that are."""
+        self._core.put(core)
+        core.changed()
+
     def renew(self, door: Door) -> None:
         """The files of certificates and of the token were read again."""
         self._door.renew(door)
@@ -114,8 +129,11 @@ class PortApi:
         self._after_change()
         await self._files.execute(actions)
 
-    def explain(self, question: Mapping[str, str]) -> Mapping[str, object]:
-        return self._explain(question)
+    async def view(self) -> OperationalView:
+        return (await self._core.get()).view
+
+    async def explain(self, question: Mapping[str, str]) -> Mapping[str, object]:
+        return (await self._core.get()).explain(question)
 
     def failed(self, error: BaseException) -> None:
         log.error("port API request failed", exc_info=error)
@@ -124,7 +142,8 @@ class PortApi:
         while self.store.notices:
             log.warning(self.store.notices.popleft())
         self._arm()
-        self._changed()
+        if self._core.value is not None:
+            self._core.value.changed()
 
     def _arm(self) -> None:
         if self._timer is not None:

@@ -50,6 +50,14 @@ async def _http_error(
         resp.set_headers(error.headers)
 
 
+async def _starting(
+    req: falcon.asgi.Request, resp: falcon.asgi.Response, error: TimeoutError, params: object
+) -> None:
+    resp.status = falcon.HTTP_503
+    resp.data = encode({"error": "The agent is still starting"})
+    resp.retry_after = 1
+
+
 def _routes(backend: Backend, bodies: Bodies) -> dict[str, resources.Resource]:
     return {
         "/port": resources.Ports(backend, bodies),
@@ -81,6 +89,7 @@ def build_app(backend: Backend) -> AsgiApp:
         resp.data = encode({"error": "{ Internal error }"})
 
     app.add_error_handler(Exception, failed)
+    app.add_error_handler(TimeoutError, _starting)
     app.add_error_handler(falcon.HTTPError, _http_error)
     app.add_error_handler(falcon.HTTPNotFound, _unknown_request)
     app.add_error_handler(falcon.HTTPMethodNotAllowed, _unknown_request)

@@ -15,8 +15,10 @@ class Backend(Protocol):
 
     @property
     def store(self) -> PortStore: ...
-    @property
-    def view(self) -> OperationalView: ...
+
+    async def view(self) -> OperationalView:
+        """The operational state. TimeoutError while the agent starts and has none yet."""
+        ...
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -31,9 +33,9 @@ class Backend(Protocol):
         port is in use either way.
         """
 
-    def explain(self, question: Mapping[str, str]) -> Mapping[str, object]:
+    async def explain(self, question: Mapping[str, str]) -> Mapping[str, object]:
         """Why the flow that `question` names is forwarded or dropped. ConfigError says what
-        is wrong with the question."""
+        is wrong with the question; TimeoutError as of `view`."""
         ...
 
     def failed(self, error: BaseException) -> None:

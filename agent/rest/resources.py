@@ -62,7 +62,8 @@ class Port(Resource):
 
     async def on_get(self, req: Request, resp: Response, uuid: UUID) -> None:
         backend = self._backend
-        _found(resp, port_answer(backend.store, backend.view, uuid, backend.stamp()))
+        view = await backend.view()
+        _found(resp, port_answer(backend.store, view, uuid, backend.stamp()))
 
     async def on_delete(self, req: Request, resp: Response, uuid: UUID) -> None:
         await self._done(resp, self._backend.store.unplug(uuid))
@@ -113,7 +114,8 @@ class Vm(Resource):
 
     async def on_get(self, req: Request, resp: Response, vm: UUID) -> None:
         backend = self._backend
-        _found(resp, vm_answer(backend.store, backend.view, vm, None, backend.stamp()))
+        view = await backend.view()
+        _found(resp, vm_answer(backend.store, view, vm, None, backend.stamp()))
 
     async def on_delete(self, req: Request, resp: Response, vm: UUID) -> None:
         await self._done(resp, self._backend.store.unplug_vm(vm))
@@ -124,14 +126,15 @@ class VmInterface(Resource):
 
     async def on_get(self, req: Request, resp: Response, vm: UUID, vmi: UUID) -> None:
         backend = self._backend
-        _found(resp, vm_answer(backend.store, backend.view, vm, vmi, backend.stamp()))
+        view = await backend.view()
+        _found(resp, vm_answer(backend.store, view, vm, vmi, backend.stamp()))
 
 
 class VmConfig(Resource):
     """GET /vm-cfg/<vm-name>"""
 
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
-        _found(resp, vm_config_answer(self._backend.view, name))
+        _found(resp, vm_config_answer(await self._backend.view(), name))
 
 
 class LinkState(Resource):
@@ -156,6 +159,6 @@ class FlowExplanation(Resource):
     async def on_get(self, req: Request, resp: Response) -> None:
         words = {name: str(value) for name, value in req.params.items()}
         try:
-            resp.data = encode_pretty(dict(self._backend.explain(words)))
+            resp.data = encode_pretty(dict(await self._backend.explain(words)))
         except ConfigError as error:
             _refuse(resp, str(error), falcon.HTTP_400)

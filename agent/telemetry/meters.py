@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from agent.histogram import Histogram
 
+INTROSPECT = "introspect"
+"""What answers of the introspect port are counted under."""
 STALL = 0.5
 """Seconds without a turn of the event loop that count as a stall."""
 _MOST_HTTP = 256

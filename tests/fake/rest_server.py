@@ -19,7 +19,7 @@ import uvloop
 from agent.inputs import PluggedPort
 from agent.io.doors import Door
 from agent.io.http import Limits
-from agent.io.port_api import PortApi
+from agent.io.port_api import Core, PortApi
 from agent.oper.rows import Subnet, Vmi, Vn
 from agent.rest import Change, PortStore, VmiConfig
 from agent.telemetry.meters import FileMeter
@@ -180,15 +180,13 @@ def rest_server(
         meter = FileMeter()
         api = PortApi(
             store,
-            view,
-            lambda: told.extend(store.changes()),
-            dict,
             directory=directory,
             door=door or Door(),
             check_interfaces=check_interfaces,
             limits=limits,
             meter=meter,
         )
+        api.join(Core(view, lambda: told.extend(store.changes()), dict))
         await api.start()
         return RestServer(api, view, loop, directory, told, meter)
 

@@ -28,6 +28,7 @@ from agent.io.doors import Door
 from agent.io.http import Limits
 from agent.io.introspect_api import IntrospectApi
 from agent.io.peers import TlsFiles, tls_server
+from agent.telemetry.meters import Meters
 from tests.fake.authority import Authority, Issued
 from tests.fake.rest_server import RestServer, rest_server
 from tests.unit.telemetry.node_world import NodeWorld
@@ -75,14 +76,15 @@ def introspect(door: Door) -> Iterator[int]:
     thread.start()
 
     async def begin() -> IntrospectApi:
-        api = IntrospectApi(NodeWorld().node, door)
+        api = IntrospectApi(door, Meters())
+        api.show(NodeWorld().node)
         await api.start()
         return api
 
     try:
         api = asyncio.run_coroutine_threadsafe(begin(), loop).result(TIMEOUT)
         yield api.port
-        asyncio.run_coroutine_threadsafe(api.close(), loop).result(TIMEOUT)
+        asyncio.run_coroutine_threadsafe(api.stop(), loop).result(TIMEOUT)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.daemon.configuration import Sources
-from agent.daemon.daemon import Daemon
+from agent.daemon.front import Front
 from agent.errors import ConfigError
 from tests.netns import ip
 from tests.unit.daemon.test_daemon import Host, here
@@ -93,4 +93,4 @@ async def test_an_agent_that_would_let_everybody_in_does_not_start(host: Host) -
     host.config.write_text(text.replace("rest_token_file", "#rest_token_file"))
     sources = Sources(host.config, host.run_dir)
     with pytest.raises(ConfigError, match=r"\[DEFAULT\] rest_ip = 0\.0\.0\.0"):
-        Daemon(sources, *sources.load())
+        Front(*sources.load())

@@ -650,9 +650,8 @@ from agent.io.port_api import PortApi
 from agent.rest import PortStore
 
 async def main():
-    store = PortStore()
     where = Path(sys.argv[1])
-    api = PortApi(store, None, store.changes, dict, directory=where, door=Door())
+    api = PortApi(PortStore(), directory=where, door=Door())
     await api.start()
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)

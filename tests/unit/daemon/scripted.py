@@ -44,7 +44,9 @@ class Life:
         started = events.Started("test", 0.0, texts, 7, 42)
         self._record(started, 0.5)
         self.core = Core(settings, topology, pid=7, seed=42, now=0.5)
-        self._taps = Taps(self.core, self._record, self.now)
+        self._taps = taps = Taps(self._record, self.now)
+        taps.ports(self.core.store)
+        taps.core(self.core)
 
     def now(self) -> float:
         """A clock that goes on whenever it is read."""

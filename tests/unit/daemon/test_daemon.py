@@ -24,6 +24,7 @@ from agent.topology import Topology, Vm, parse, uuid_of
 from tests.fake.collector import Collector
 from tests.fake.datapath import FakeDatapath
 from tests.netns import ip
+from tests.unit.daemon.running import running
 
 pytestmark = pytest.mark.system
 ONE_HOST = Path(__file__).parents[3] / "agent/lab/topologies/one-host.yaml"
@@ -58,14 +59,8 @@ class Host:
 
     @asynccontextmanager
     async def agent(self) -> AsyncIterator[Daemon]:
-        sources = Sources(self.config, self.run_dir)
-        daemon = Daemon(sources, *sources.load())
-        task = asyncio.create_task(daemon.run())
-        try:
+        async with running(Sources(self.config, self.run_dir)) as daemon:
             yield daemon
-        finally:
-            daemon.stop()
-            await task
 
     async def until(self, condition: Callable[[], Any], what: str) -> None:
         for _ in range(1000):

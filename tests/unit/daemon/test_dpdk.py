@@ -19,6 +19,7 @@ from agent.daemon.daemon import Daemon
 from agent.sandesh.framing import FrameReader, request_frame
 from agent.sandesh.vrouter import SandeshOp, VrInterfaceReq, decode_messages
 from agent.topology import Vm, parse, uuid_of
+from tests.unit.daemon.running import running
 from tests.unit.daemon.test_daemon import ONE_HOST, rest
 from tests.unit.io.forwarders import forwarder
 
@@ -49,15 +50,9 @@ class Host:
     @asynccontextmanager
     async def agent(self) -> AsyncIterator[Daemon]:
         """It is in sync and runs until the block ends."""
-        sources = Sources(self.config, self.run_dir)
-        daemon = Daemon(sources, *sources.load())
-        task = asyncio.create_task(daemon.run())
-        try:
+        async with running(Sources(self.config, self.run_dir)) as daemon:
             await until(lambda: daemon.session.in_sync)
             yield daemon
-        finally:
-            daemon.stop()
-            await task
 
     async def vifs(self) -> dict[str, VrInterfaceReq]:
         """What the forwarder tells of them, by name."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from agent.daemon.recorder import Recorder
 from agent.io.recording import RecordingFile
 from agent.record import events
-from tests.unit.telemetry.node_world import HOST, NodeWorld
+from agent.rest import PortStore
+from tests.unit.telemetry.node_world import HOST
 
 TEXT = f"{HOST}[METADATA]\nmetadata_proxy_secret = hunter2\n"
 
@@ -28,7 +29,7 @@ def test_secrets_of_files_and_environment_are_hidden() -> None:
     other = ("DEFAULT", "log_level", "SYS_DEBUG", "environment")
     texts = events.Sources("agent.conf", TEXT, None, "host1", (override, other))
     recorder = Recorder(file, texts)
-    recorder.started(NodeWorld().core, pid=7, seed=42, now=0.0)
+    recorder.started(PortStore(), pid=7, seed=42, now=0.0)
     recorder.reloaded(texts, 1.0)
     started, reloaded = file.events
     assert isinstance(started, events.Started)

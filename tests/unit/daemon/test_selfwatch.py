@@ -9,16 +9,19 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from agent.daemon.selfwatch import LoggedTrace, SelfWatch, wanted
+from agent.daemon.follow import wanted
+from agent.daemon.selfwatch import LoggedTrace, SelfWatch
 from agent.errors import ConfigError
 from agent.settings import parse
 from tests.unit.telemetry.node_world import HOST, NodeWorld
+
+UUID = "5a5e1b1c-9f3f-4a4e-8b2c-0123456789ab"
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("port=a", {"port": "a"}),
+        (f"port={UUID}", {"port": UUID}),
         ("prefix=10.0.0.0/8,red", {"prefix": "10.0.0.0/8", "vrf": "red"}),
         (
             "flow=10.0.0.1,10.0.0.2,tcp,1,2",
@@ -40,6 +43,11 @@ def test_what_an_option_names(text: str, words: dict[str, str]) -> None:
 def test_an_option_without_sense(text: str) -> None:
     with pytest.raises(ConfigError, match=r"--trace .*: expected port=UUID"):
         wanted(text)
+
+
+def test_an_option_that_names_nothing() -> None:
+    with pytest.raises(ConfigError, match="--trace port=x: port x: expected the UUID of a port"):
+        wanted("port=x")
 
 
 def test_what_is_followed_from_the_start_is_logged() -> None:

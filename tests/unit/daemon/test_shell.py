@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.daemon.configuration import Sources
-from agent.daemon.daemon import Daemon
+from agent.daemon.front import Front
 from agent.errors import ConfigError
 
 CONFIG = """
@@ -27,4 +27,4 @@ def test_tls_without_certificates_is_a_wrong_configuration(tmp_path: Path) -> No
     config.write_text(CONFIG.format(directory=tmp_path))
     sources = Sources(config, tmp_path)
     with pytest.raises(ConfigError, match=r"xmpp_ca_cert = .*none\.pem"):
-        Daemon(sources, *sources.load())
+        Front(*sources.load())

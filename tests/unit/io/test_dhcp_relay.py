@@ -21,10 +21,10 @@ def test_answers_of_servers_arrive() -> None:
 
     async def main() -> list[tuple[bytes, IPv4Address]]:
         got: asyncio.Queue[tuple[bytes, IPv4Address]] = asyncio.Queue()
-        relay = RelaySocket(ROUTER, lambda *what: got.put_nowait(what))
-        relay.start()
+        relay = RelaySocket(ROUTER)
+        relay.start(lambda *what: got.put_nowait(what))
         with pytest.raises(ConfigError, match=r"dhcp_relay_mode: cannot use UDP 192.168.0.1:67"):
-            RelaySocket(ROUTER, lambda *what: None)
+            RelaySocket(ROUTER)
         ip("address", "add", "192.168.0.1/32", "dev", "lo")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
             server.bind(("127.0.0.9", 0))

@@ -18,7 +18,7 @@ from agent.io import introspect_api
 from agent.io.doors import Door
 from agent.io.http import Limits
 from agent.io.introspect_api import IntrospectApi
-from agent.telemetry import Node
+from agent.telemetry import Meters, Node
 from tests.unit.telemetry.node_world import NodeWorld
 
 ROWS = 5_000
@@ -43,10 +43,11 @@ def long_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 async def api() -> AsyncIterator[IntrospectApi]:
-    made = IntrospectApi(NodeWorld().node, Door())
+    made = IntrospectApi(Door(), Meters())
+    made.show(NodeWorld().node)
     await made.start()
     yield made
-    await made.close()
+    await made.stop()
 
 
 async def ask(api: IntrospectApi, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -140,5 +141,5 @@ async def test_closing_ends_answers_that_nobody_reads(api: IntrospectApi) -> Non
     writer.transport.pause_reading()  # type: ignore[attr-defined]
     await asyncio.sleep(0)
     async with asyncio.timeout(TIMEOUT):
-        await api.close()
+        await api.stop()
     writer.close()
