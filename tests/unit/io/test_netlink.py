@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 import uvloop
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from agent.errors import WireError
+from agent.io import netlink_sockets
 from agent.io.datapath import (
     FirstAddress,
     NetlinkAddress,
     StreamAddress,
     datapath_address,
 )
-from agent.io.netlink import NetlinkTransport
+from agent.io.netlink import RECEIVE_BUFFER, NetlinkTransport
 from agent.io.platforms import in_kernel, is_served
+from agent.ksync.bulk import WINDOW
 from agent.sandesh.framing import kernel_reply_frames, request_frame
 from agent.sandesh.genetlink import family_request
 from agent.telemetry.wires import NetlinkCounters
@@ -300,3 +306,99 @@ def test_who_serves_a_run_directory(tmp_path: Path) -> None:
     assert not is_served(tmp_path)
     (tmp_path / "netlink_port").touch()
     assert is_served(tmp_path)
+
+
+# --- however datagrams are cut
+
+
+async def test_a_stranger_cannot_answer(
+    peer: Peer, opened: tuple[asyncio.Transport, Taker]
+) -> None:
+    transport, taker = opened
+    transport.write(request(5))
+    _, sender = peer.take()
+    (answer,) = kernel_reply_frames([b"12345678"], family=FAMILY, seq=5, pid=sender[0])
+    stranger = Peer()
+    with pytest.raises(ConnectionRefusedError):
+        stranger.socket.sendto(answer, sender)
+    stranger.close()
+    peer.socket.sendto(answer, sender)
+    await taker.until(lambda: len(taker.data) >= len(answer))
+    assert taker.data == answer
+
+
+@given(
+    payloads=st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=8),
+    cuts=st.lists(st.booleans(), min_size=20, max_size=20),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_parts_of_an_answer_may_share_datagrams(payloads: list[bytes], cuts: list[bool]) -> None:
+    """Several messages in one datagram, as the kernel may send them, or one in each."""
+    needs_netlink_between_processes()
+
+    async def scene() -> None:
+        peer, loop = Peer(), asyncio.get_running_loop()
+        transport = NetlinkTransport(NetlinkCounters(), "vrouter", peer.port)
+        opening = loop.create_task(transport.open())
+        await readable(peer)
+        peer.describe()
+        await opening
+        taker = Taker()
+        transport.serve(taker)
+        transport.write(request(5))
+        _, sender = peer.take()
+        parts = kernel_reply_frames(payloads, family=FAMILY, seq=5, pid=sender[0])
+        waiting = b""
+        for part, cut in zip(parts, cuts, strict=False):
+            waiting += part + bytes(-len(part) % 4)
+            if cut:
+                peer.socket.sendto(waiting, sender)
+                waiting = b""
+        if waiting:
+            peer.socket.sendto(waiting, sender)
+        await taker.until(lambda: len(taker.data) >= sum(map(len, parts)))
+        assert taker.data == b"".join(parts)
+        transport.abort()
+        peer.close()
+
+    asyncio.run(scene())
+
+
+# --- room for answers
+
+
+def room(size: int) -> int:
+    with netlink_sockets.connect(netlink_sockets.GENERIC, receive_buffer=size) as made:
+        return made.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # the kernel doubles it
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="more than the host's limit needs CAP_NET_ADMIN")
+def test_the_receive_buffer_may_be_larger_than_the_hosts_limit() -> None:
+    limit = int(Path("/proc/sys/net/core/rmem_max").read_text())
+    assert room(4 * limit) == 4 * limit
+
+
+async def test_a_connection_has_room_for_a_window_of_answers(
+    opened: tuple[asyncio.Transport, Taker],
+) -> None:
+    made = opened[0].get_extra_info("socket")
+    got = made.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+    limit = int(Path("/proc/sys/net/core/rmem_max").read_text())
+    assert got == (RECEIVE_BUFFER if os.geteuid() == 0 else min(RECEIVE_BUFFER, limit))
+    assert got >= 768 * WINDOW
+
+
+def test_without_the_right_to_force_it_the_buffer_is_as_large_as_the_limit_lets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The option that forces a size is one that nobody may set, in its place."""
+    real = socket.socket.setsockopt
+
+    def refuse(made: socket.socket, level: int, option: int, value: int) -> None:
+        if option == netlink_sockets._SO_RCVBUFFORCE:
+            raise PermissionError(errno.EPERM, "not permitted")
+        real(made, level, option, value)
+
+    monkeypatch.setattr(socket.socket, "setsockopt", refuse)
+    limit = int(Path("/proc/sys/net/core/rmem_max").read_text())
+    assert room(4 * limit) == limit
