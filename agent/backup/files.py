@@ -1,7 +1,7 @@
 """Names of backup files: what is in them, a dash, and a checksum of it in decimal.
 
 Ours is the CRC-32 of the content; the reference agent's is boost's hash of its bytes (facts
-oper-db.md 5), which differs between releases of boost and between signed and unsigned bytes.
+oper-db.md 5), which differs between releases of boost and, before 1.81, between signed and unsigned bytes.
 """
 
 from __future__ import annotations
@@ -64,9 +64,23 @@ def _new(content: bytes, signed: bool) -> int:
     return total
 
 
+def _words(content: bytes) -> int:
+    """Boost's hash_range of 1.81: words of four bytes, the last one ended by a 1."""
+    total, factor = 0, 0xE9846AF9B1A615D
+    ended = content + b"\1"
+    for at in range(0, len(ended), 4):
+        word = int.from_bytes(ended[at : at + 4], "little")
+        total = (total + 0x9E3779B9 + word) & _MASK
+        total = (total ^ total >> 32) * factor & _MASK
+        total = (total ^ total >> 32) * factor & _MASK
+        total ^= total >> 28
+    return total
+
+
 _SUMS = (
     lambda content: _old(content, True),
     lambda content: _old(content, False),
     lambda content: _new(content, True),
     lambda content: _new(content, False),
+    _words,
 )

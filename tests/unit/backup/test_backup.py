@@ -81,6 +81,15 @@ def test_the_reference_agents_sums() -> None:
         checked("contrail_a-1", b"\1")
 
 
+def test_the_sums_are_those_of_boost() -> None:
+    """What hash_range of boost 1.74 and 1.81 gives for unsigned and signed bytes (g++ 12)."""
+    content = bytes((at * 37 + 200) & 255 for at in range(39))
+    for told in (11847106132545937877, 11480084563085944451, 6391338683086774406):
+        checked(f"contrail_a-{told}", content)
+    checked("contrail_a-2364502868946632313", content[:7])
+    checked("contrail_a-2220755840493918647", b"")
+
+
 def of(name: str) -> dict[int, set[str]]:
     found: dict[int, set[str]] = {}
     for row in restored(records()[name].encode()).rows:
