@@ -9,7 +9,8 @@ control node would.
 
 Prints one JSON object. `seconds` runs from the start of the process to "in sync", with the
 waits of up to two seconds that the site's configuration asks for, in which controllers may say
-all that they have; `busy` is processor time of the agent. The writes are objects that differ.
+all that they have; `busy` is processor time of the agent. `writes` are those since the start,
+a moment after "in sync": they must be none.
 """
 
 from __future__ import annotations
@@ -32,13 +33,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import psutil
 
 from agent.ifmap.from_topology import vrf_name
+from agent.lab.netns import call
 from bench import bench_routes_e2e
 from bench.bench_routes_e2e import FIRST, RELAYS, Bench, Relay, table
 from tests.system import controlled
 from tests.system.conftest import Sandbox
-from tests.system.controlled import FABRIC, HOST, until
+from tests.system.controlled import FABRIC, HOST
 
 LIMIT = 600.0
+PORTS_A_REQUEST = 100
+AFTERWARDS = 3.0
+"""Seconds after "in sync" in which nothing may be written either."""
 _JOIN = re.compile(rb"<subscribe node=[\"']" + vrf_name("red").encode())
 STEPS = ("datapath read", "routes complete", "in sync")
 
@@ -55,7 +60,9 @@ def topology(ports: int) -> str:
 
 
 class Restart(Bench):
-    """A host whose ports have nobody behind them."""
+    """A host whose ports have nobody behind them; each takes five labels."""
+
+    SIZES = ("--flow-entries", "4096", "--bridge-entries", "16384", "--labels", "65536")
 
     def __init__(self, box: Sandbox, directory: Path, ports: int) -> None:
         controlled.TOPOLOGY = topology(ports)
@@ -82,9 +89,34 @@ class Restart(Bench):
         self.vms = {"red1": next(iter(self.vms.values())), **self.vms}
         super().up()
 
+    def plug_all(self) -> None:
+        """Plug the ports of all VMs, many in a request."""
+        vms = list(dict.fromkeys(self.vms.values()))
+        for at in range(0, len(vms), PORTS_A_REQUEST):
+            self.plug(*vms[at : at + PORTS_A_REQUEST])
+
     def ready(self) -> None:
         """Wait until all ports are programmed; nobody is behind them to answer."""
-        until(self._is_ready, lambda: self.agent.log[-2000:], LIMIT)
+        addresses = {str(vm.address) for vm in self.vms.values()}
+        deadline = time.monotonic() + LIMIT
+        while not (addresses <= self.routes().keys() and self._is_known()):
+            if time.monotonic() > deadline:
+                raise SystemExit("the ports were never programmed")
+            time.sleep(1.0)
+
+    def _is_known(self) -> bool:
+        """Whether both controllers have heard of the ports; they may be too busy to say so."""
+        try:
+            return all(one.knows() for one in self.controllers)
+        except OSError:
+            return False
+
+    def writes(self) -> dict[str, int]:
+        """What the agent has written since its start, by kind and operation."""
+        status, page = call(self._namespaces / HOST, 8085, "GET", "/metrics")
+        assert status == 200, page
+        found = re.findall(r"^vrouter_ksync_writes_total\{(.*)\} (\d+)", page, re.MULTILINE)
+        return {labels: int(number) for labels, number in found}
 
     def agent_process(self) -> psutil.Process:
         """The agent that runs now."""
@@ -149,9 +181,11 @@ def restart(bench: Restart, stanzas: bytes, figures: dict[str, Any]) -> None:
         for step in STEPS
         if (found := bench.agent.said(f'event="{step}"', mark))
     }
-    for name in ("writes", "adopted", "swept"):
+    for name in ("adopted", "swept"):
         found = re.search(rf"\b{name}=(\d+)", line)
         figures[name] = int(found[1]) if found else None
+    time.sleep(AFTERWARDS)
+    figures["writes"] = bench.writes()
 
 
 def _stamp(line: str) -> float:

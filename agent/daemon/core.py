@@ -110,6 +110,8 @@ class Core:
         self._seeded = False
         self._held = False
         """Whether what an agent before has written stays until we know all that it knew."""
+        self._adopted = False
+        """Whether an agent before has connected VMs."""
         self.followers: list[Callable[[Delta], object]] = []
         """Told what each batch of changes came to."""
         self.trace: Traces | None = None
@@ -209,7 +211,7 @@ class Core:
                 case Refused():
                     refused.setdefault(event.errno, []).append(event)
                 case InSync():
-                    self._report_sync()
+                    self._report_sync(now)
                 case LinkChanged(vif_index=vif, up=up):
                     self.compiler.learned(LinkTold(vif, up))
                 case Lost():
@@ -225,25 +227,32 @@ class Core:
             self._seeded = True
             neighbours = self.compiler.seed(event.messages)
             self.trapped.arp.adopt(neighbours, now)
-            self._held = self.compiler.holding
+            self._held = self._adopted = self.compiler.holding
             if self._held:
                 self.controllers.leave_trees_to(self.compiler.built_before)
         self.compiler.forget_links()
         self._reported = False
         log.info("datapath read", objects=len(event.messages))
 
-    def _report_sync(self) -> None:
-        """Tell the first time after a dump only: later each change of a route comes to this."""
+    def _report_sync(self, now: float) -> None:
+        """Tell the first time after a dump only: later each change of a route comes to this.
+
+        Where an agent before has left something, not before all is here that it is judged by.
+        """
         if self._reported or self._due or self.compiler.pending:  # there is more to hand over
+            return
+        if self._adopted and not self._progress.complete(now):
             return
         self._reported = True
         counters = self.session.counters
+        written = {f"{kind} {verb}": number for (kind, verb), number in counters.writes.items()}
         log.info(
             "in sync",
             writes=counters.writes.total(),
             adopted=counters.adopted,
             swept=counters.swept,
             refused=counters.nacks.total(),
+            **{"written": written} if self._adopted and written else {},
         )
 
     def _port_changed(self, change: Change) -> None:
@@ -283,9 +292,9 @@ class Core:
 
     def turn(self, now: float) -> list[bytes]:
         """Follow all inputs since the last turn; the frames that services send."""
-        self._progress.turn(now)
         for change in self.store.changes():
             self._port_changed(change)
+        self._progress.turn(now, self.compiler.lacks_configuration)
         if not self._seeded:
             return []
         if self._listed and self._progress.configured:
@@ -335,7 +344,7 @@ class Core:
         if self._listed and not self.pending and self._progress.complete(now):
             self.session.complete(now)
         if self.session.in_sync:
-            self._report_sync()
+            self._report_sync(now)
 
     def _report_failures(self) -> None:
         """Log what is new: a failure stays until its cause goes."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from enum import Enum, auto
 
 from agent.settings import Server
 
 _MOST_QUIETS = 4
+_MOST_QUIETS_FOR_PORTS = 12
 _MOST_QUIETS_TO_SWEEP = 24
 _PAUSE = 0.05
 """Seconds between the two looks at a time that is over."""
@@ -53,12 +54,14 @@ class Progress:
     tells. So routes count as settled when none came for `quiet` seconds since the
     configuration was complete, VRFs were joined, and all controllers were heard of; four
     times as long is the most before anything is written, as routes may never cease to come.
-    To sweep, silence is waited for longer.
+    To sweep, silence is waited for longer. So it is for configuration of ports that lack it:
+    a slow controller is silent at times, and a port without configuration is taken down.
     """
 
     def __init__(self, quiet: float) -> None:
         self._quiet = quiet
         self._standalone = False
+        self._told_at: float | None = None
         self._configured_at: float | None = None
         self._routes_at = 0.0
         self._joining = False
@@ -78,9 +81,9 @@ class Progress:
         self._controllers = {one: known.get(one, _Is.EXPECTED) for one in servers}
 
     def configuration_complete(self, now: float) -> None:
-        """The configuration came whole."""
-        if self._configured_at is None:
-            self._configured_at = now
+        """The configuration came whole, as far as silence tells."""
+        if self._told_at is None:
+            self._told_at = now
 
     def up(self, server: Server, now: float) -> None:
         """A session is established; its routes come now."""
@@ -103,10 +106,17 @@ class Progress:
         """VRFs are joined with what leaves after this turn: their routes come then."""
         self._joining = True
 
-    def turn(self, now: float) -> None:
-        """A turn begins: all that the one before said has left, however long that one took."""
+    def turn(self, now: float, lacks_ports: Callable[[], bool]) -> None:
+        """A turn begins: all that the one before said has left, however long that one took.
+
+        `lacks_ports()` says whether some port has no configuration.
+        """
         if self._joining:
             self._joined_at, self._joining = now, False
+        if self._told_at is None or self._configured_at is not None:
+            return
+        if now >= self._told_at + _MOST_QUIETS_FOR_PORTS * self._quiet or not lacks_ports():
+            self._configured_at = now
 
     def whole(self, server: Server) -> None:
         """The controller has sent all its routes."""
@@ -143,6 +153,8 @@ class Progress:
             return None
         if self._joining:
             return now
+        if self._configured_at is None:
+            return self._told_at and self._told_at + _MOST_QUIETS_FOR_PORTS * self._quiet
         times = (
             self._write.deadline(self._quiet_at(_MOST_QUIETS), now),
             self._sweep.deadline(self._quiet_at(_MOST_QUIETS_TO_SWEEP), now),

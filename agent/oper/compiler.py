@@ -33,7 +33,7 @@ from agent.oper.flow_state import FlowState
 from agent.oper.ids import ALLOCATOR, FREED, INDEX, LIMITS, Ids
 from agent.oper.incremental import Call, Engine, InputRead
 from agent.oper.inspection import Inspection
-from agent.oper.lookup import ConfiguredVmi, vm_by_uuid, vmis_of_vm
+from agent.oper.lookup import ConfiguredVmi, configured, vm_by_uuid, vmis_of_vm
 from agent.oper.multicast import TREE_SPACE
 from agent.oper.portrows import PortRows
 from agent.oper.remote import Counters, RemoteRoutes
@@ -103,6 +103,8 @@ class Compiler:
         """The slot of the controller that built the trees of the agent before, if it had any."""
         self._attach()
         self._holding = False
+        self._forwarding: dict[str, bool] = {}
+        """The devices of ports that an agent before has connected; whether with an address."""
 
     def _attach(self) -> None:
         engine, graph = self._engine, self.graph
@@ -273,6 +275,7 @@ class Compiler:
         for lease in dump.leases():
             self._rows.leased(lease)
         self._holding = dump.has_ports
+        self._forwarding = dict(dump.forwarding())
         self.built_before = builder_of(dump.labels(), *self._room())
         return neighbours
 
@@ -302,6 +305,17 @@ class Compiler:
     def complete(self) -> None:
         """Configuration and ports are as complete as they will be: the next `commit` answers."""
         self._holding = False
+
+    def lacks_configuration(self) -> bool:
+        """Whether, while `commit` waits, a port that forwards could not go on as it is."""
+        return self._holding and any(map(self._is_lost, self._ports.rows.values()))
+
+    def _is_lost(self, port: PluggedPort) -> bool:
+        had_address = self._forwarding.get(port.system_name)
+        if had_address is None:
+            return False
+        in_network, has_address = configured(self.graph, port.uuid)
+        return not in_network or (had_address and not has_address)
 
     @property
     def holding(self) -> bool:

@@ -104,6 +104,12 @@ class Dump:
         """Whether VMs of an agent before are connected."""
         return any(vif.vifr_type == VifType.VIRTUAL for vif in self._vifs)
 
+    def forwarding(self) -> Iterator[tuple[str, bool]]:
+        """The devices of ports that are in a VRF, and whether they have an address there."""
+        for vif in self._vifs:
+            if vif.vifr_type == VifType.VIRTUAL and vif.vifr_vrf & NO_VRF != NO_VRF:
+                yield vif.vifr_name, bool(vif.vifr_ip or vif.vifr_ip6_u or vif.vifr_ip6_l)
+
     def labels(self) -> list[int]:
         """The MPLS labels in use."""
         return [one.mr_label for one in self._labels]

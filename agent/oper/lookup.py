@@ -15,6 +15,7 @@ _NIL = UUID(int=0)
 _VMI = "virtual-machine-interface"
 _VM_OF_VMI = "virtual-machine-interface-virtual-machine"
 _VN_OF_VMI = "virtual-machine-interface-virtual-network"
+_IP_OF_VMI = "instance-ip-virtual-machine-interface"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,15 @@ def vmis_of_vm(graph: Graph, vm: NodeRef | None) -> list[ConfiguredVmi]:
 def vm_by_uuid(graph: Graph, uuid: UUID) -> NodeRef | None:
     """The VM node with that UUID."""
     return graph.by_uuid(Identity("virtual-machine", uuid))
+
+
+def configured(graph: Graph, vmi: UUID) -> tuple[bool, bool]:
+    """Whether a port is in a network, and whether it has an address, as far as is known."""
+    ref = graph.by_uuid(Identity(_VMI, vmi))
+    if ref is None:
+        return False, False
+    network, address = (graph.neighbours(Neighbours(ref, one)) for one in (_VN_OF_VMI, _IP_OF_VMI))
+    return bool(network), bool(address)
 
 
 def _row(graph: Graph, vm: NodeRef, vmi: NodeRef) -> ConfiguredVmi | None:

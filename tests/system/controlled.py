@@ -268,6 +268,9 @@ class Route:
 class Site:
     """All of it. `llgr` are options of that section, `graceful` is of the topology."""
 
+    SIZES = ("--flow-entries", "4096", "--bridge-entries", "4096")
+    """How many objects the forwarder has room for."""
+
     def __init__(
         self,
         box: Sandbox,
@@ -303,7 +306,7 @@ class Site:
         run_dir = ("--run-dir", str(self.run_dir))
         self.forwarder = Process(
             box, HOST, directory, "forwarder", python, "-m", "agent.forwarder", *run_dir,
-            "--fabric", "fabric0", "--flow-entries", "4096", "--bridge-entries", "4096",
+            "--fabric", "fabric0", *self.SIZES,
         )  # fmt: skip
         config = ("--config", str(directory / "agent.conf"))
         self.agent = Process(
@@ -343,8 +346,7 @@ class Site:
         for controller in self.controllers:
             until(controller._socket.exists, lambda: self.controllers[0].process.log)
         self.agent.start()
-        for vm in self.vms.values():
-            self.plug(vm)
+        self.plug_all()
         self.ready()
 
     def ready(self) -> None:
@@ -396,9 +398,9 @@ class Site:
 
     # The port API and the VMs
 
-    def plug(self, vm: Vm) -> None:
-        """Plug a VM's port."""
-        body = port_request(vm, str(uuid_of("virtual-network", vm.network)))
+    def plug(self, *vms: Vm) -> None:
+        """Plug the ports of VMs, all in one request."""
+        body = [port_request(vm, str(uuid_of("virtual-network", vm.network))) for vm in vms]
 
         def posted() -> bool:
             with suppress(OSError):
@@ -406,6 +408,11 @@ class Site:
             return False
 
         until(posted, lambda: f"port API: {self.agent.log}")
+
+    def plug_all(self) -> None:
+        """Plug the ports of all VMs, one by one."""
+        for vm in self.vms.values():
+            self.plug(vm)
 
     def unplug(self, vm: Vm) -> None:
         """Unplug a VM's port."""

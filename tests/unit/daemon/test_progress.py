@@ -23,6 +23,12 @@ def settles(progress: Progress, now: float) -> bool:
     return progress.settled(now + SOON)
 
 
+def configured(progress: Progress, now: float) -> None:
+    """The configuration is complete, and a turn sees it."""
+    progress.configuration_complete(now)
+    progress.turn(now, lambda: False)
+
+
 def completes(progress: Progress, now: float) -> bool:
     progress.complete(now)
     return progress.complete(now + SOON)
@@ -55,7 +61,7 @@ def test_a_silent_start_completes_nothing(progress: Progress) -> None:
 def test_both_must_have_told_all(progress: Progress) -> None:
     progress.up(ONE, 0)
     progress.up(TWO, 1)
-    progress.configuration_complete(5)
+    configured(progress, 5)
     assert progress.deadline(5) == 5 + QUIET
     progress.routes(6)
     assert not settles(progress, 6 + QUIET - SOON - 0.01)
@@ -73,9 +79,33 @@ def test_an_early_end_marker_is_not_enough(progress: Progress) -> None:
         progress.up(server, 0)
         progress.whole(server)
     assert not progress.complete(4)
-    progress.configuration_complete(5)
+    configured(progress, 5)
     assert not completes(progress, 5)
     assert completes(progress, 5 + QUIET)
+
+
+def test_configuration_of_ports_is_waited_for(progress: Progress) -> None:
+    """A slow controller is silent at times; but it may be right, so not for ever."""
+    for server in (ONE, TWO):
+        progress.up(server, 0)
+        progress.whole(server)
+    progress.configuration_complete(5)
+    progress.turn(5, lambda: True)
+    assert not progress.configured
+    assert progress.deadline(5) == 5 + 12 * QUIET
+    progress.turn(9, lambda: True)
+    assert not completes(progress, 9 + 4 * QUIET)
+    progress.turn(20, lambda: False)
+    assert progress.configured
+    assert settles(progress, 20 + QUIET)
+
+
+def test_configuration_of_ports_that_never_comes_is_not_waited_for(progress: Progress) -> None:
+    progress.configuration_complete(5)
+    progress.turn(5 + 12 * QUIET - 0.1, lambda: True)
+    assert not progress.configured
+    progress.turn(5 + 12 * QUIET, lambda: True)
+    assert progress.configured
 
 
 def test_a_long_turn_is_no_silence(progress: Progress) -> None:
@@ -83,7 +113,7 @@ def test_a_long_turn_is_no_silence(progress: Progress) -> None:
     for server in (ONE, TWO):
         progress.up(server, 0)
         progress.whole(server)
-    progress.configuration_complete(5)
+    configured(progress, 5)
     busy_until = 5 + 3 * QUIET
     assert not progress.settled(busy_until)
     assert not progress.complete(busy_until)
@@ -99,12 +129,12 @@ def test_routes_are_waited_for_from_when_vrfs_were_joined(progress: Progress) ->
     for server in (ONE, TWO):
         progress.up(server, 0)
         progress.whole(server)
-    progress.configuration_complete(5)
+    configured(progress, 5)
     progress.joined()
     assert not settles(progress, 100)
     assert progress.deadline(5.5) == 5.5
     told = 5 + 3 * QUIET
-    progress.turn(told)
+    progress.turn(told, lambda: False)
     assert not settles(progress, told)
     assert progress.deadline(told + SOON) == told + QUIET
     assert settles(progress, told + QUIET)
@@ -114,7 +144,7 @@ def test_routes_are_waited_for_from_when_vrfs_were_joined(progress: Progress) ->
 def test_routes_without_end_are_not_waited_for(progress: Progress) -> None:
     progress.up(ONE, 0)
     progress.up(TWO, 0)
-    progress.configuration_complete(0)
+    configured(progress, 0)
     progress.whole(ONE)
     progress.whole(TWO)
     progress.routes(4 * QUIET - 0.1)
@@ -128,7 +158,7 @@ def test_routes_without_end_are_not_waited_for(progress: Progress) -> None:
 def test_the_other_is_waited_for_until_it_proves_silent(progress: Progress) -> None:
     progress.up(ONE, 0)
     progress.whole(ONE)
-    progress.configuration_complete(1)
+    configured(progress, 1)
     assert not settles(progress, 1 + QUIET), "the other one may still be connecting"
     assert settles(progress, 1 + 4 * QUIET)
     assert not completes(progress, 100)
@@ -140,7 +170,7 @@ def test_one_that_is_lost_meanwhile_is_waited_for(progress: Progress) -> None:
     for server in (ONE, TWO):
         progress.up(server, 0)
         progress.whole(server)
-    progress.configuration_complete(0)
+    configured(progress, 0)
     progress.down(TWO)
     assert not completes(progress, 100)
     progress.use([ONE, THREE])
@@ -152,7 +182,7 @@ def test_one_that_is_lost_meanwhile_is_waited_for(progress: Progress) -> None:
 
 
 def test_with_all_lost_nothing_completes(progress: Progress) -> None:
-    progress.configuration_complete(0)
+    configured(progress, 0)
     for server in (ONE, TWO):
         progress.up(server, 0)
         progress.whole(server)
