@@ -1,7 +1,8 @@
 """Names of backup files: what is in them, a dash, and a checksum of it in decimal.
 
 Ours is the CRC-32 of the content; the reference agent's is boost's hash of its bytes (facts
-oper-db.md 5), which differs between releases of boost and, before 1.81, between signed and unsigned bytes.
+oper-db.md 5), which differs between releases of boost and, before 1.81, between signed and
+unsigned bytes.
 """
 
 from __future__ import annotations

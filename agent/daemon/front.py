@@ -74,7 +74,8 @@ def control_tls(settings: Settings) -> ssl.SSLContext | None:
     from agent.io.xmpp import tls_context  # with all that speaks to controllers
 
     names = ("xmpp_server_cert", "xmpp_server_key", "xmpp_ca_cert")
-    return tls_context(*(Path(settings.get("DEFAULT", name, str)) for name in names))
+    files = (Path(settings.get("DEFAULT", name, str)) for name in names)
+    return tls_context(*files, named=settings.get("DEFAULT", "xmpp_verify_address", bool))
 
 
 def _relay(host: HostSettings) -> RelaySocket | None:

@@ -180,7 +180,8 @@ class CollectorConnection:
         if not settings.get("SANDESH", "sandesh_ssl_enable", bool):
             return None
         files = TlsFiles(*(Path(settings.get("SANDESH", name, str)) for name in _TLS))
-        return tls_client(files, "SANDESH", _TLS)
+        named = settings.get("SANDESH", "sandesh_verify_address", bool)
+        return tls_client(files, "SANDESH", _TLS, named=named)
 
     def _gone(self, task: asyncio.Task[str]) -> None:
         self._task = None

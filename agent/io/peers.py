@@ -25,15 +25,17 @@ class TlsFiles(NamedTuple):
     authorities: Path
 
 
-def tls_client(files: TlsFiles, section: str, options: tuple[str, str, str]) -> ssl.SSLContext:
+def tls_client(
+    files: TlsFiles, section: str, options: tuple[str, str, str], *, named: bool = False
+) -> ssl.SSLContext:
     """TLS as both ends of the dialects want it: each shows a certificate of the CA.
 
-    The host name is not compared: servers are configured by address and their certificates
-    carry names. ConfigError names the option and the file that cannot be used; `options` are
+    With `named` the server's is for the address that it is configured by; many carry names of
+    hosts instead. ConfigError names the option and the file that cannot be used; `options` are
     the names of those that the files come from.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
+    context.check_hostname = named
     context.verify_mode = ssl.CERT_REQUIRED
     _load(context, files, section, options)
     return context

@@ -29,14 +29,17 @@ EventHandler = Callable[[Sequence[Event]], None]
 WHO = "controller"
 
 
-def tls_context(certificate: Path, key: Path, authorities: Path) -> ssl.SSLContext:
+def tls_context(
+    certificate: Path, key: Path, authorities: Path, *, named: bool = False
+) -> ssl.SSLContext:
     """TLS as both ends of the dialect want it: each side shows a certificate of the CA.
 
-    The host name is not compared: controllers are configured by address and their
-    certificates carry names. ConfigError names the file that cannot be used.
+    With `named` a controller's is for its address. ConfigError names the file that cannot be
+    used.
     """
     options = ("xmpp_server_cert", "xmpp_server_key", "xmpp_ca_cert")
-    return tls_client(TlsFiles(certificate, key, authorities), "DEFAULT", options)
+    files = TlsFiles(certificate, key, authorities)
+    return tls_client(files, "DEFAULT", options, named=named)
 
 
 class ControlConnections:

@@ -198,6 +198,13 @@ _DEFAULT = section(
     live("xmpp_ca_cert", TEXT, f"{_CERTS}/ca-cert.pem", "authorities of controllers"),
     live("xmpp_server_cert", TEXT, f"{_CERTS}/server.pem", "certificate shown to controllers"),
     live("xmpp_server_key", TEXT, _KEY, "its key"),
+    live(
+        "xmpp_verify_address",
+        FLAG,
+        "false",
+        "certificates of controllers must be for their addresses",
+        ours=True,
+    ),
     unused("agent_mock", FLAG, "false", "run without a datapath, for the reference's own tests"),
     unused("agent_mode", TEXT, "vrouter", "tsn, tsn-no-forwarding or tor"),
     unused("derived_stats", WORDS, "", "statistics that the reference's library derives"),
@@ -320,6 +327,13 @@ _WORK = (
         live("sandesh_ca_cert", TEXT, f"{_CERTS}/ca-cert.pem", "authorities of collectors"),
         live("sandesh_certfile", TEXT, f"{_CERTS}/server.pem", "certificate shown to collectors"),
         live("sandesh_keyfile", TEXT, _KEY, "its key"),
+        live(
+            "sandesh_verify_address",
+            FLAG,
+            "false",
+            "certificates of collectors must be for their addresses",
+            ours=True,
+        ),
         unused("disable_object_logs", FLAG, "false", "object logs"),
         fixed(
             "introspect_ssl_enable",

@@ -15,15 +15,19 @@ from tests.fault.test_collectors import running
 OPTIONS = ("sandesh_certfile", "sandesh_keyfile", "sandesh_ca_cert")
 
 
-@pytest.mark.parametrize("fault", ["expired", "verify failed"])
+@pytest.mark.parametrize("fault", ["expired", "verify failed", "mismatch"])
 def test_a_false_collector_is_told_nothing(run: Runner, tmp_path: Path, fault: str) -> None:
     async def scene() -> None:
         ca, other = Authority(tmp_path, "lab"), Authority(tmp_path, "other")
         ours = ca.files(ca.issue("agent"))
-        false = ca.issue("late", days=(-9, -2)) if fault == "expired" else other.issue("false")
+        false = {
+            "expired": lambda: ca.issue("late", days=(-9, -2), names=("127.0.0.1",)),
+            "verify failed": lambda: other.issue("false", names=("127.0.0.1",)),
+            "mismatch": lambda: ca.issue("elsewhere", names=("127.0.0.2",)),
+        }[fault]()
         theirs = TlsFiles(false.certificate, false.key, ca.path)
         values = zip(OPTIONS, ours, strict=True)
-        more = "[SANDESH]\nsandesh_ssl_enable = true\n" + "".join(
+        more = "[SANDESH]\nsandesh_ssl_enable = true\nsandesh_verify_address = 1\n" + "".join(
             f"{option} = {path}\n" for option, path in values
         )
         context = tls_server(theirs, "SANDESH", OPTIONS)

@@ -118,8 +118,36 @@ def test_who_offers_no_tls_gets_and_gives_nothing(run: Runner, ca: Authority) ->
     run(scene())
 
 
+@pytest.mark.parametrize("names", [(), ("elsewhere.example",), ("127.0.0.2", "localhost")])
+def test_a_controller_of_another_address_is_refused_where_that_is_wanted(
+    run: Runner, ca: Authority, names: tuple[str, ...]
+) -> None:
+    """Of our own CA, such as another vrouter of the cluster that plays the controller."""
+
+    async def scene() -> None:
+        context = tls_context(*ca.files(ca.issue("agent")), named=True)
+        files = ca.files(ca.issue("controller", names=names))
+        async with node(controller(files)) as one, agent(one.address, context=context) as self:
+            channel = self.controllers.channel(one.address)
+            await one.until(lambda: "mismatch" in channel.last_fault and one.sessions > 2)
+            assert self.log == []
+            assert IDENTITY.virtual_router() not in one.heard
+
+    run(scene())
+
+
+def test_a_controller_of_the_right_address_is_not(run: Runner, ca: Authority) -> None:
+    async def scene() -> None:
+        context = tls_context(*ca.files(ca.issue("agent")), named=True)
+        files = ca.files(ca.issue("controller", names=("control.example", "127.0.0.1")))
+        async with node(controller(files)) as one, agent(one.address, context=context) as self:
+            await self.told(PeerUp)
+
+    run(scene())
+
+
 def test_certificates_need_no_name(run: Runner, ca: Authority) -> None:
-    """Controllers are configured by address, and their certificates carry other names."""
+    """By default: controllers are configured by address, and certificates often by name."""
 
     async def scene() -> None:
         files = ca.files(ca.issue("controller", names=("elsewhere.example",)))

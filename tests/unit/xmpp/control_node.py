@@ -35,7 +35,7 @@ class ControlNode:
         self.heard = b""
         self.sessions = 0
         self.sources: list[str] = []
-        self._context = context
+        self.context = context
         self._silent = silent
         self._server: asyncio.Server | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -101,12 +101,12 @@ class ControlNode:
             return
         self._take(await reader.readuntil(b'streams"  >'))
         writer.write(HEADER)
-        if self._context is not None:
+        if self.context is not None:
             writer.write(FEATURES)
             self._take(await reader.readexactly(len(STARTTLS)))
             writer.write(PROCEED)
             await writer.drain()
-            await writer.start_tls(self._context)
+            await writer.start_tls(self.context)
             self._take(await reader.readuntil(b'streams"  >'))
             writer.write(HEADER)
         while data := await reader.read(65536):
