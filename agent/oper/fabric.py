@@ -148,9 +148,17 @@ def vhost_vif(view: View) -> Vif:
         vrf=UNDERLAY.index,
         nexthop=view(vhost_nexthops)[0][0].index,
         ip=host.address.ip if host.address else None,
-        cross_connect=under or None,
+        cross_connect=_under(host, under),
         refs=(Key(Kind.VIF, "fabric"),),
     )
+
+
+def _under(host: HostSettings, number: int) -> int | None:
+    """What vhost0 lies on. A DPDK datapath takes the vif by its place in the list, not by number.
+
+    So that one is told even where the number is not known, as of a bond.
+    """
+    return number if number or host.interface_transport == Transport.PMD else None
 
 
 def pkt0_vif(view: View) -> Vif:

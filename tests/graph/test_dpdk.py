@@ -62,6 +62,13 @@ def test_the_hosts_own_vifs_need_nothing_of_the_kernel() -> None:
     assert (pkt0.vifr_name, pkt0.vifr_transport) == ("unix", 3)
 
 
+def test_vhost0_lies_on_the_fabric_whatever_its_number() -> None:
+    """A DPDK datapath counts the entries (facts kernel-datapath.md); the kernel reads them."""
+    unknown = replace(DPDK, fabric_device=0)
+    assert vifs(unknown)[HOST].vifr_cross_connect_idx == (0,)
+    assert vifs(unknown)[FABRIC].vifr_os_idx == 0
+
+
 def test_without_a_configured_address_the_fabric_has_that_of_vhost0() -> None:
     unsaid = replace(DPDK, fabric_mac=None)
     assert FABRIC not in vifs(unsaid)
