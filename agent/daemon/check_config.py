@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from agent.daemon.host import host_settings
+from agent.daemon.host import host_settings, left_out
 from agent.errors import ConfigError, UsageError
 from agent.io.doors import introspect_door, port_api_door
 from agent.io.files import read_topology
@@ -114,6 +114,8 @@ def _beyond(settings: Settings, source: str) -> Iterator[Finding]:
             check()
         except ConfigError as error:
             yield Finding(Severity.ERROR, source, f"{source}: {error}")
+    for problem in left_out(settings):
+        yield Finding(Severity.WARNING, source, problem)
     servers = settings.get("CONTROL-NODE", "servers", tuple)
     if not servers and not settings.get("STANDALONE", "topology", str):
         hint = "set [CONTROL-NODE] servers or [STANDALONE] topology"

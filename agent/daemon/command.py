@@ -40,8 +40,8 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
         "`vrouter-agent status` says how an agent is, `trace` follows a port, prefix or flow, "
         "`log-level` changes what is logged, `explain` says what becomes of a flow, `replay FILE` "
         "plays a recording again, `check-config FILE` says what is wrong in a file, "
-        "`check-upgrade FILE` what becomes of a host of the reference agent, `prepare-kernel` gives "
-        "a kernel module its tables.",
+        "`check-upgrade FILE` what becomes of a host of the reference agent, `prepare-kernel` "
+        "makes a host with the kernel module ready.",
     )
     parser.add_argument(
         "--config",

@@ -16,7 +16,7 @@ import structlog
 
 from agent.daemon.control import ControlPlane
 from agent.daemon.gateways import Gateways
-from agent.daemon.host import host_name, host_settings, standalone_host
+from agent.daemon.host import host_name, host_settings, left_out, standalone_host
 from agent.daemon.joined import JoinedNetworks
 from agent.daemon.kept import KeptNumbers
 from agent.flow import FlowEngine
@@ -127,7 +127,7 @@ class Core:
 
     def _configure(self, settings: Settings, topology: Topology | None, now: float) -> None:
         """A topology stands in for controllers; else they are what configuration comes from."""
-        for warning in settings.unknown:
+        for warning in (*settings.unknown, *left_out(settings)):
             log.warning(warning)
         if settings.unused:
             log.info("options without effect", options=", ".join(settings.unused))

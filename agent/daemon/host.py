@@ -59,6 +59,19 @@ def host_settings(settings: Settings, topology: Topology | None) -> HostSettings
     return replace(made, pkt0_name=PKT0_TAP, pkt0_transport=_ETHERNET)
 
 
+def left_out(settings: Settings) -> list[str]:
+    """What is asked for and not done: further fabric interfaces."""
+    interfaces = settings.get("VIRTUAL-HOST-INTERFACE", "physical_interface", tuple)
+    if len(interfaces) < 2:
+        return []
+    others = " ".join(interfaces[1:])
+    hint = "join them in a bond, and name that"
+    return [
+        "[VIRTUAL-HOST-INTERFACE] physical_interface: "
+        f"{interfaces[0]} is used alone, not {others}: {hint}"
+    ]
+
+
 def _without_kernel(made: HostSettings, settings: Settings) -> HostSettings:
     """A host whose fabric interface and VMs are DPDK's."""
     devices: tuple[PciDevice, ...] = settings.get("DEFAULT", "physical_interface_address", tuple)

@@ -1,7 +1,7 @@
-"""`vrouter-agent prepare-kernel`: a kernel module just loaded gets its tables, and their nodes.
+"""`vrouter-agent prepare-kernel`: a kernel module just loaded gets its tables, and vhost0 is made.
 
-What an agent does by itself where it may; for a service that starts before it with the rights
-that this takes, so that the agent needs none of them.
+For a service that starts before the agent with the rights that this takes, so that the agent
+needs none of them.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Interface
 from pathlib import Path
 
 from agent.daemon.check_config import DEFAULT
 from agent.daemon.tables import Said
 from agent.errors import ConfigError, WireError
+from agent.io import vhost_link
 from agent.io.datapath import NetlinkAddress
 from agent.io.datapath_reader import Ask, conversation
 from agent.io.huge_pages import NO_DEVICE, hand_over, page_files, told
@@ -42,9 +44,10 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="vrouter-agent prepare-kernel",
         description="Give a vrouter kernel module just loaded memory for its flow and bridge "
-        "table, in huge pages where [RESTART] names files of them, and make the nodes of its "
-        "devices. What is there already is left as it is.",
-        epilog="Exit code: 0 the tables can be mapped, 1 they cannot, 22 the file is wrong.",
+        "table, in huge pages where [RESTART] names files of them, make the nodes of its devices, "
+        "and the host's own interface with the MAC address of the fabric's and the address of "
+        "[VIRTUAL-HOST-INTERFACE] ip. What is there already is left as it is.",
+        epilog="Exit code: 0 all is there, 1 something cannot be had, 22 the file is wrong.",
     )
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help=f"default: {DEFAULT}, if it exists"
@@ -75,9 +78,22 @@ def main(words: Sequence[str]) -> int:
     try:
         tables = asyncio.run(_tables(place, settings))
         print("\n".join(_places(tables, options.devices)))
+        if options.run_dir is None:
+            print("\n".join(_vhost(settings)))
     except (OSError, WireError) as error:
         return _fails(getattr(error, "strerror", None) or str(error), FAILED)
     return OK
+
+
+def _vhost(settings: Settings) -> list[str]:
+    """Have vhost0; what was done. OSError."""
+    section = "VIRTUAL-HOST-INTERFACE"
+    name = settings.get(section, "name", str)
+    fabric = settings.get(section, "physical_interface", tuple)
+    if not fabric:
+        return [f"{name}: not made: [{section}] names no physical_interface"]
+    address = settings.optional(section, "ip", IPv4Interface)
+    return vhost_link.make(name, fabric[0], address) or [f"{name}: is there"]
 
 
 def _fails(reason: str, code: int) -> int:

@@ -59,8 +59,16 @@ def test_all_findings_at_once(file: Path, capsys: pytest.CaptureFixture[str]) ->
             f"{GOOD}[SANDESH]\nsandesh_ssl_enable = 1\nsandesh_ca_cert = /none.pem\n",
             "error: [SANDESH] sandesh_ca_cert = /none.pem",
         ),
+        (
+            f"{GOOD.strip()} eth1 eth2\n",
+            "warning: [VIRTUAL-HOST-INTERFACE] physical_interface: eth0 is used alone, not eth1",
+        ),
+        (
+            f"{GOOD}[RESTART]\nhuge_page_1G = /one\n",
+            "error: [RESTART] huge_page_1G = /one: expected two files by their whole names",
+        ),
         (FABRIC, "warning: there is no source of configuration: set [CONTROL-NODE] servers"),
-        ("no section", "error: File contains no section headers"),
+        ("no section", "error: neither [SECTION] nor OPTION = VALUE: line 1"),
     ],
 )
 def test_what_the_file_refers_to_is_looked_at(

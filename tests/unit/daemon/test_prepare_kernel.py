@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+from ipaddress import IPv4Interface
 from pathlib import Path
 
 import pytest
 
 from agent.daemon import prepare_kernel
-from agent.daemon.prepare_kernel import FAILED, OK, WRONG, _places, main
+from agent.daemon.prepare_kernel import FAILED, OK, WRONG, _places, _vhost, main
 from agent.daemon.tables import Said
+from agent.settings import parse
 from tests.unit.io.forwarders import forwarder
 from tests.unit.io.netlink_peer import needs_netlink_between_processes
 
@@ -69,6 +71,22 @@ def test_nodes_are_made_for_a_modules_devices(tmp_path: Path) -> None:
         "flow table: nowhere, 0 bytes",
         "bridge table: /x, 3 bytes",
     ]
+
+
+def test_vhost0_is_made_over_the_fabric_interface(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it is made is in unit/io/test_vhost_link.py."""
+    made: list[tuple[object, ...]] = []
+
+    def make(*words: object) -> list[str]:
+        made.append(words)
+        return []
+
+    monkeypatch.setattr("agent.io.vhost_link.make", make)
+    text = "[VIRTUAL-HOST-INTERFACE]\nphysical_interface = eth0\nip = 10.0.0.1/24\n"
+    assert _vhost(parse(text)) == ["vhost0: is there"]
+    assert made == [("vhost0", "eth0", IPv4Interface("10.0.0.1/24"))]
+    (line,) = _vhost(parse(""))
+    assert line.startswith("vhost0: not made")
 
 
 def test_the_command_is_known() -> None:
