@@ -59,10 +59,9 @@ def number(low: int, high: int) -> Kind:
     """A whole number within bounds."""
 
     def convert(text: str) -> int:
-        try:
-            value = int(text.strip())
-        except ValueError:
-            raise ValueError("expected a whole number") from None
+        if not re.fullmatch(r"[+-]?[0-9]{1,20}", text.strip()):
+            raise ValueError("expected a whole number")
+        value = int(text)
         if not low <= value <= high:
             raise ValueError(f"expected {low} to {high}")
         return value

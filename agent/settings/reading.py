@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,18 +13,17 @@ from agent.settings.finding import IDLE, MISSING, Finding, Severity, nearest
 from agent.settings.kinds import COUNT, NETWORKS, Kind
 from agent.settings.option import Option, Reload
 from agent.settings.overrides import Override
+from agent.settings.secrets import HIDDEN, is_secret
 from agent.settings.table import TABLE
+from agent.settings.text import Place, Text, read
 from agent.settings.values import Settings
 
 # Sections that carry a number or free keys in place of a fixed set of options.
-_FREE_SECTIONS = re.compile(r"QUEUE-\w+|QOS-NIANTIC|PG-\w+|TRACEBUFFSIZE")
+_TRACES = "TRACEBUFFSIZE"
+_FREE_SECTIONS = re.compile(rf"QUEUE-\w+|QOS-NIANTIC|PG-\w+|{_TRACES}")
 _GATEWAY = re.compile(r"GATEWAY-\w+")
 _GATEWAY_OPTIONS = ("interface", "routing_instance", "ip_blocks", "routes")
-_SECTION_LINE = re.compile(r"\[(.+)\]")
-_OPTION_LINE = re.compile(r"([^\s=:#;\[][^=:]*?)\s*[=:]")
 
-Place = tuple[str, str]
-"""Section and option."""
 _OPTIONS: Mapping[Place, Option] = {(option.section, option.name): option for option in TABLE}
 
 
@@ -54,72 +52,51 @@ def examine(
     text: str, source: str = "configuration", overrides: Iterable[Override] = ()
 ) -> Examined:
     """Check the text of a configuration file, and tell of everything that is found."""
-    reader = _Reader(source, text)
-    try:
-        parser = _read(text, source)
-    except configparser.Error as error:
-        problem = _unread(error)
-        return Examined(None, [Finding(Severity.ERROR, source, problem)])
-    later = {(one.section, one.option): one for one in overrides}
-    values = {place: reader.value(option, parser, later) for place, option in _OPTIONS.items()}
-    gateways = reader.gateways(parser)
-    sizes = reader.trace_sizes(parser)
-    if reader.findings:
-        settings = None
-    else:
-        unknown = tuple(str(one) for one in reader.unknown(parser))
-        unused = tuple(one.place for one in reader.unused(parser, later))
-        settings = Settings(values, gateways, unknown, sizes, unused)
-    others = [*reader.unknown(parser), *reader.unused(parser, later)]
-    return Examined(settings, [*reader.findings, *others])
-
-
-def _read(text: str, source: str) -> configparser.ConfigParser:
-    # The reference file has a section DEFAULT of its own, so the parser's special one is renamed.
-    parser = configparser.ConfigParser(
-        interpolation=None, strict=True, default_section="\0none", inline_comment_prefixes=("#",)
-    )
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read_string(text, source)
-    return parser
-
-
-def _unread(error: configparser.Error) -> str:
-    """Why the text cannot be read, without its lines: they may hold secrets."""
-    if isinstance(error, configparser.MissingSectionHeaderError):
-        return f"File contains no section headers before line {error.lineno} of {error.source}"
-    if isinstance(error, configparser.ParsingError):
-        lines = ", ".join(str(number) for number, _ in error.errors)
-        return f"{error.source}: neither [SECTION] nor OPTION = VALUE: line {lines}"
-    return " ".join(str(error).split())
-
-
-def _lines(text: str) -> dict[Place, int]:
-    """The line of each section (with an option of "") and of each option, from 1."""
-    found: dict[Place, int] = {}
-    section = ""
-    for at, line in enumerate(text.splitlines(), 1):
-        if match := _SECTION_LINE.match(line):
-            section = match[1]
-            found.setdefault((section, ""), at)
-        elif match := _OPTION_LINE.match(line):
-            found.setdefault((section, match[1]), at)
-    return found
+    reader = _Reader(source, read(text), {(one.section, one.option): one for one in overrides})
+    reader.lines()
+    values = {place: reader.value(option) for place, option in _OPTIONS.items()}
+    gateways = reader.gateways()
+    sizes = reader.trace_sizes()
+    unknown, unused = list(reader.unknown()), list(reader.unused())
+    settings = None
+    if not reader.findings:
+        places = tuple(one.place for one in unused)
+        settings = Settings(values, gateways, tuple(map(str, unknown)), sizes, places)
+    return Examined(settings, [*reader.findings, *unknown, *unused])
 
 
 class _Reader:
-    """Takes one file apart and keeps what it finds."""
+    """Takes one file apart and keeps what it finds; `later` stands before the file."""
 
-    def __init__(self, source: str, text: str) -> None:
+    def __init__(self, source: str, text: Text, later: Mapping[Place, Override]) -> None:
         self._source = source
-        self._places = _lines(text)
+        self._text = text
+        self._later = later
         self.findings: list[Finding] = []
+
+    def lines(self) -> None:
+        """Tell of lines that mean nothing."""
+        for at, problem in self._text.problems.items():
+            told = f"{self._source}: {problem}: line {at}"
+            self.findings.append(Finding(Severity.ERROR, self._source, told, line=at))
+
+    def _written(self, place: Place, *, many: bool) -> str | None:
+        """The value in the file, None where there is none; a list may be on several lines."""
+        written = self._text.options.get(place)
+        if not written:
+            return None
+        if len(written) > 1 and not many:
+            lines = " and ".join(str(one.line) for one in written)
+            shown = ", ".join(one.value for one in written)
+            value = HIDDEN if is_secret(place[1]) else shown
+            self._tell(f"more than one value, on lines {lines}", place, value=value)
+        return " ".join(one.value for one in written)
 
     def _finding(
         self, severity: Severity, problem: str, place: Place, *, source: str = "", **more: str
     ) -> Finding:
         section, option = place
-        line = 0 if source else self._places.get(place, 0)
+        line = 0 if source else self._text.line(place)
         source = source or self._source
         return Finding(severity, source, problem, section, option, line=line, **more)
 
@@ -137,26 +114,34 @@ class _Reader:
             self._tell(str(error), place, value=value, expected=kind.expected, source=source)
             return None
 
-    def value(
-        self,
-        option: Option,
-        parser: configparser.ConfigParser,
-        later: Mapping[Place, Override],
-    ) -> Any:
-        """The value of an option: of an override, the file, or the table."""
-        place = option.section, option.name
+    def value(self, option: Option) -> Any:
+        """The value of an option: of an override, the file, or the table.
+
+        One without effect ends no start, whatever stands there.
+        """
+        place, later = (option.section, option.name), self._later
+        if option.reload is Reload.UNUSED:
+            return self._unused_value(option)
         if place in later:
             text, source = later[place].value, later[place].source
         else:
-            text, source = parser.get(*place, fallback=option.default), ""
+            found, source = self._written(place, many=option.kind.many), ""
+            text = option.default if found is None else found
         shown = option.shown(text)
         return self._converted(option.kind, text, place, shown=shown, source=source)
 
-    def gateways(self, parser: configparser.ConfigParser) -> tuple[SimpleGateway, ...]:
+    def _unused_value(self, option: Option) -> Any:
+        written = self._text.options.get((option.section, option.name))
+        try:
+            return option.kind.convert(written[-1].value if written else option.default)
+        except ValueError:
+            return option.kind.convert(option.default)
+
+    def gateways(self) -> tuple[SimpleGateway, ...]:
         """Those of [GATEWAY-n]; a section without options, as files come with, is none."""
         found: dict[str, SimpleGateway] = {}
-        for section in filter(_GATEWAY.fullmatch, parser.sections()):
-            row = self._gateway(section, parser[section]) if parser[section] else None
+        for section in filter(_GATEWAY.fullmatch, self._text.sections):
+            row = self._gateway(section) if any(self._text.names(section)) else None
             if row is not None and row.interface in found:
                 place = section, "interface"
                 self._tell("named before", place, value=row.interface)
@@ -164,34 +149,36 @@ class _Reader:
                 found[row.interface] = row
         return tuple(found.values())
 
-    def _gateway(self, section: str, values: Mapping[str, str]) -> SimpleGateway | None:
-        names = values.get("interface", "").strip(), values.get("routing_instance", "").strip()
+    def _gateway(self, section: str) -> SimpleGateway | None:
+        names = [self._written((section, name), many=False) or "" for name in _GATEWAY_OPTIONS[:2]]
         for option, value in zip(_GATEWAY_OPTIONS, names, strict=False):
             if not value:
                 self._tell(MISSING, (section, option), expected="a name")
         prefixes = [
-            self._converted(NETWORKS, values.get(option, ""), (section, option))
-            for option in _GATEWAY_OPTIONS[2:]
+            self._converted(NETWORKS, self._written(place, many=True) or "", place)
+            for place in ((section, option) for option in _GATEWAY_OPTIONS[2:])
         ]
         if not all(names) or None in prefixes:
             return None
-        return SimpleGateway(*names, *prefixes)
+        return SimpleGateway(names[0], names[1], *prefixes)
 
-    def trace_sizes(self, parser: configparser.ConfigParser) -> dict[str, int]:
+    def trace_sizes(self) -> dict[str, int]:
         """Those of [TRACEBUFFSIZE]."""
-        if not parser.has_section("TRACEBUFFSIZE"):
-            return {}
+        places = [(_TRACES, name) for name in self._text.names(_TRACES)]
         return {
-            name: self._converted(COUNT, value, ("TRACEBUFFSIZE", name))
-            for name, value in parser["TRACEBUFFSIZE"].items()
+            place[1]: self._converted(COUNT, self._written(place, many=False) or "", place)
+            for place in places
         }
 
-    def unknown(self, parser: configparser.ConfigParser) -> Iterator[Finding]:
+    def unknown(self) -> Iterator[Finding]:
         """Sections and options that the table does not have."""
+        for name, line in self._text.loose.items():
+            problem = f"option {name!r} stands before any section"
+            yield Finding(Severity.WARNING, self._source, problem, option=name, line=line)
         known: dict[str, Sequence[str]] = {}
         for section, option in _OPTIONS:
             known[section] = (*known.get(section, ()), option)
-        for section in parser.sections():
+        for section in self._text.sections:
             if _FREE_SECTIONS.fullmatch(section):
                 continue
             names = _GATEWAY_OPTIONS if _GATEWAY.fullmatch(section) else known.get(section)
@@ -200,23 +187,21 @@ class _Reader:
                 problem = f"unknown section [{section}]"
                 yield self._finding(Severity.WARNING, problem, (section, ""), near=near)
                 continue
-            for name in parser[section]:
+            for name in self._text.names(section):
                 if name not in names:
                     near = nearest(name, names)
                     problem = f"unknown option {name!r} in [{section}]"
                     yield self._finding(Severity.WARNING, problem, (section, name), near=near)
 
-    def unused(
-        self, parser: configparser.ConfigParser, later: Mapping[Place, Override]
-    ) -> Iterator[Finding]:
+    def unused(self) -> Iterator[Finding]:
         """Options that are given and have no effect here."""
         for place, option in _OPTIONS.items():
             if option.reload is not Reload.UNUSED:
                 continue
-            if place in later:
-                value, source = later[place].value, later[place].source
-            elif parser.has_option(*place):
-                value, source = parser.get(*place), ""
+            if place in self._later:
+                value, source = self._later[place].value, self._later[place].source
+            elif place in self._text.options:
+                value, source = self._text.options[place][-1].value, ""
             else:
                 continue
             shown = option.shown(value)

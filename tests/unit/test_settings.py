@@ -60,15 +60,24 @@ bgp_as_a_service_port_range = 50000-50100
         ("[CONTROL-NODE]\nservers = host:1:2\n", ["[CONTROL-NODE] servers"]),
         ("[DEFAULT]\nphysical_interface_address = eth0\n", ["such as 0000:04:00.0"]),
         ("[DEFAULT]\nphysical_interface_mac = 00:1b\n", ["not a MAC address: '00:1b'"]),
-        ("[DNS]\nservers = 10.0.0.1:0\n", ["[DNS] servers = 10.0.0.1:0: expected 1 to 65535"]),
-        ("[SERVICES]\nbgp_as_a_service_port_range = 9-1\n", ["a-b"]),
+        (
+            "[CONTROL-NODE]\nservers = 10.0.0.1:0\n",
+            ["[CONTROL-NODE] servers = 10.0.0.1:0: expected 1 to 65535"],
+        ),
         ("[GATEWAY-0]\ninterface = vgw\n", ["agent.conf: [GATEWAY-0] routing_instance is missing"]),
         ("[GATEWAY-0]\nrouting_instance = a:b:b\n", ["[GATEWAY-0] interface is missing"]),
         (f"{GATEWAY}ip_blocks = 1.2.3.4/33\n", ["[GATEWAY-0] ip_blocks = 1.2.3.4/33"]),
         (f"{GATEWAY}routes = ::/0\n", ["[GATEWAY-0] routes = ::/0"]),
         (GATEWAY + GATEWAY.replace("-0", "-1"), ["[GATEWAY-1] interface = vgw: named before"]),
-        ("no section\n", ["agent.conf"]),
-        ("[DNS]\n[DNS]\n", ["DNS", "already exists"]),
+        ("\n\nno option\n", ["agent.conf: neither [SECTION] nor OPTION = VALUE: line 3"]),
+        ("[DEFAULT\nrest_port = 1\n", ["neither [SECTION] nor OPTION = VALUE: line 1"]),
+        ("[DEFAULT]\nlog_file = a\0b\n", ["agent.conf: a control character: line 2"]),
+        (
+            "[DEFAULT]\nrest_port = 1\n[DNS]\n[DEFAULT]\nrest_port = 2\n",
+            ["[DEFAULT] rest_port = 1, 2: more than one value, on lines 2 and 5"],
+        ),
+        ("[DEFAULT]\nrest_port = 1_0\n", ["rest_port = 1_0: expected a whole number"]),
+        ("[DEFAULT]\nrest_port = \u0661\n", ["expected a whole number"]),
     ],
 )
 def test_errors_say_where_and_what(text: str, words: list[str]) -> None:
@@ -76,6 +85,44 @@ def test_errors_say_where_and_what(text: str, words: list[str]) -> None:
         parse(text, "agent.conf")
     for word in words:
         assert word in str(error.value)
+
+
+def test_files_of_the_field_are_read_as_the_reference_agent_reads_them() -> None:
+    """Comments anywhere, odd blanks and ends of lines, sections and lists in several parts."""
+    settings = parse(
+        "\ufeff# made by hand\r\n"
+        "collectors = 10.0.0.9\r\n"
+        "[CONTROL-NODE]#first\r\n"
+        "  servers=10.0.0.250\r\n"
+        "[METADATA]\r\n"
+        "metadata_proxy_secret = abc#def\r\n"
+        "\t[CONTROL-NODE]  # once more\r\n"
+        "    servers = 10.0.0.251:5270 # and another\r\n"
+        "; agent_name = nobody\r\n"
+        "[DEFAULT]\n"
+        "agent_name=compute1#.example\n"
+        "      log_level = SYS_DEBUG\n"
+        "log_file = /var/log/a=b:c;d\n"
+        "hostname =\n"
+        "rest_port = 09191\n"
+    )
+    servers = (Server(IPv4Address("10.0.0.250"), 5269), Server(IPv4Address("10.0.0.251"), 5270))
+    assert settings.get("CONTROL-NODE", "servers", tuple) == servers
+    assert settings.get("METADATA", "metadata_proxy_secret", str) == "abc"
+    texts = {name: settings.get("DEFAULT", name, str) for name in ("agent_name", "log_level")}
+    assert texts == {"agent_name": "compute1", "log_level": "SYS_DEBUG"}
+    assert settings.get("DEFAULT", "log_file", str) == "/var/log/a=b:c;d"
+    assert settings.get("DEFAULT", "rest_port", int) == 9191
+    assert settings.get("DEFAULT", "collectors", tuple) == ()
+    assert settings.unknown == ("configuration: option 'collectors' stands before any section",)
+
+
+def test_what_has_no_effect_ends_no_start() -> None:
+    settings = parse(
+        "[SERVICES]\nbgp_as_a_service_port_range = 9-1\n[TASK]\nthread_count =\nthread_count = 8\n"
+    )
+    assert settings.get("SERVICES", "bgp_as_a_service_port_range", tuple) == (50000, 50512)
+    assert settings.unused == ("[SERVICES] bgp_as_a_service_port_range", "[TASK] thread_count")
 
 
 def test_unknown_options_are_named_with_a_suggestion() -> None:
