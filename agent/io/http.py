@@ -178,6 +178,7 @@ class _Server(Server):
     def __init__(self, config: _Config) -> None:
         super().__init__(config)
         self.serving = asyncio.Event()
+        self._ended = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -198,6 +199,16 @@ class _Server(Server):
         self.servers = cast(list[asyncio.base_events.Server], [acceptor])
         self.started = True
         self.serving.set()
+
+    async def main_loop(self) -> None:
+        """uvicorn's own wakes up ten times a second to look whether it shall end."""
+        await self.on_tick(0)
+        await self._ended.wait()
+
+    def end(self) -> None:
+        """Let `serve` return, once the requests that are being answered are finished."""
+        self.should_exit = True
+        self._ended.set()
 
     def abort_connections(self) -> None:
         for connection in list(self.server_state.connections):
@@ -266,7 +277,7 @@ class HttpServer:
     async def stop(self) -> None:
         """Finish the requests that are being answered, within two seconds, and close all."""
         if self._task is not None:
-            self._server.should_exit = True
+            self._server.end()
             await self._task
             self._server.abort_connections()
             self._task = None
