@@ -115,11 +115,15 @@ def changes(before: Part, after: Part) -> Changes:
 def _interleaved(nodes: list[GraphNode], links: list[GraphLink]) -> Iterator[GraphNode | GraphLink]:
     """Each link as soon as both its ends were sent; ends that are not sent now were before."""
     missing = {(node.type, node.name) for node in nodes}
-    waiting = list(links)
+    of_end: dict[tuple[str, str], list[GraphLink]] = {}
+    for link in links:
+        ends = missing & {link.left, link.right}
+        if not ends:
+            yield link
+        for end in ends:
+            of_end.setdefault(end, []).append(link)
     for node in nodes:
         yield node
-        missing.discard((node.type, node.name))
-        ready = [link for link in waiting if not missing & {link.left, link.right}]
-        yield from ready
-        waiting = [link for link in waiting if link not in ready]
-    yield from waiting
+        ref = node.type, node.name
+        missing.discard(ref)
+        yield from (one for one in of_end.get(ref, ()) if not missing & {one.left, one.right})
