@@ -52,7 +52,9 @@ class Supervisor:
         loop.add_reader(lifeline, self._read_lifeline, lifeline)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end.set)
-        server = await asyncio.start_unix_server(self._session, sock=control)
+        # Not start_unix_server: from Python 3.13 that looks for the socket's path, by which it was
+        # known only while it was made.
+        server = await asyncio.start_server(self._session, sock=control)
         bring_up = asyncio.create_task(self._up())
         await self._end.wait()
         bring_up.cancel()
