@@ -19,6 +19,10 @@ class Reload(Enum):
     """Known and checked, as files of the reference agent have it; this agent does not use it."""
 
 
+_NOTHING = ("", "[]")
+"""How files say that there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """`default` is text, converted like the file's; `text` says in a line what it is for.
@@ -39,6 +43,13 @@ class Option:
     def title(self) -> str:
         """`[SECTION] name`, as messages have it."""
         return f"[{self.section}] {self.name}"
+
+    def is_default(self, text: str) -> bool:
+        """Whether this says no more than the default; generated files do so at length."""
+        try:
+            return text in _NOTHING or self.kind.convert(text) == self.kind.convert(self.default)
+        except ValueError:
+            return False
 
     def shown(self, value: str) -> str:
         """The text of a value, for messages."""

@@ -194,7 +194,7 @@ class _Reader:
                     yield self._finding(Severity.WARNING, problem, (section, name), near=near)
 
     def unused(self) -> Iterator[Finding]:
-        """Options that are given and have no effect here."""
+        """Options that are given, with another value than by default, and have no effect here."""
         for place, option in _OPTIONS.items():
             if option.reload is not Reload.UNUSED:
                 continue
@@ -203,6 +203,8 @@ class _Reader:
             elif place in self._text.options:
                 value, source = self._text.options[place][-1].value, ""
             else:
+                continue
+            if option.is_default(value):
                 continue
             shown = option.shown(value)
             yield self._finding(Severity.NOTE, IDLE, place, value=shown, source=source)

@@ -119,10 +119,16 @@ def test_files_of_the_field_are_read_as_the_reference_agent_reads_them() -> None
 
 def test_what_has_no_effect_ends_no_start() -> None:
     settings = parse(
-        "[SERVICES]\nbgp_as_a_service_port_range = 9-1\n[TASK]\nthread_count =\nthread_count = 8\n"
+        "[SERVICES]\nbgp_as_a_service_port_range = 9-1\n[TASK]\nthread_count =\nthread_count = 9\n"
     )
     assert settings.get("SERVICES", "bgp_as_a_service_port_range", tuple) == (50000, 50512)
     assert settings.unused == ("[SERVICES] bgp_as_a_service_port_range", "[TASK] thread_count")
+
+
+def test_what_has_no_effect_is_told_of_where_it_would_have_had_one() -> None:
+    idle = "[DEFAULT]\nagent_mode=vrouter\ntsn_servers = []\nlog_local =\n[TASK]\nthread_count=08\n"
+    assert parse(idle).unused == ()
+    assert parse(idle.replace("=vrouter", "=tor")).unused == ("[DEFAULT] agent_mode",)
 
 
 def test_unknown_options_are_named_with_a_suggestion() -> None:

@@ -131,6 +131,29 @@ def test_options_without_effect_come_with_what_is_nearest(
     assert "did you mean 'thread_count'?" in of(items, "configuration", "left")[0]
 
 
+def test_a_file_as_containers_make_it(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What says no more than the default is not told; what VMs will miss is."""
+    host.write_text(
+        host.read_text()
+        + "[DEFAULT]\nagent_mode=vrouter\ntsn_servers = []\nxmpp_dns_auth_enable=False\n"
+        "collectors=10.0.0.1:8086 10.0.0.2:8086\nhttp_server_ip=0.0.0.0\n"
+        "[DNS]\nservers=10.0.0.1:53\n[METADATA]\nmetadata_proxy_secret=contrail\n"
+        "[HYPERVISOR]\ntype = kvm\n[SESSION]\nslo_destination = collector\n"
+    )
+    code, items = told(capsys, host)
+    assert code == WRONG
+    assert (
+        "http_server_ip = 0.0.0.0: introspect would be open"
+        in of(items, "configuration", "wrong")[0]
+    )
+    assert of(items, "configuration", "no effect") == [
+        "[METADATA] metadata_proxy_secret",
+        "[DNS] servers",
+    ]
+    assert "contrail" not in json.dumps([one for one in items if "METADATA" in one["what"]])
+    assert main(["check-upgrade", str(host), "--DEFAULT.http_server_ip", "127.0.0.1"]) == PARTLY
+
+
 def test_a_host_that_would_not_start(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
     host.write_text(host.read_text() + "[FLOWS]\nmax_sessions_per_aggregate = many\n")
     code, items = told(capsys, host)
