@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.daemon.tables import Said, opened
+from agent.errors import WireError
 from agent.io.table_device import BRIDGE_DEVICE, FLOW_DEVICE, TableDevice, is_major, made_node
 from agent.sandesh.vrouter import VrBridgeTableData, VrFlowTableData
 from agent.shm import BridgeTable, FlowTable
@@ -44,6 +45,27 @@ def test_a_table_that_cannot_be_had_is_told(
     [line] = logged
     assert (line["event"], line["log_level"], line["file"]) == ("trouble", "error", str(path))
     assert reason in line["reason"]
+
+
+def test_a_file_of_whole_huge_pages_has_a_table_of_the_size_that_is_told(tmp_path: Path) -> None:
+    """As of a DPDK datapath, or of a module, in a hugetlbfs: what comes after is no table."""
+    path, size = tmp_path / "flow", 1536 * FLOW_ENTRY_SIZE
+    path.write_bytes(bytes(size) + b"\xff" * 4096)
+    told = VrFlowTableData(ftable_file_path=str(path), ftable_size=size)
+    table = opened(FlowTable, Said.of_flows(told), NODE, tmp_path / "none", 1024, "trouble")
+    assert table is not None
+    with table:
+        assert (len(table), table.geometry.main) == (1536, 1024)
+        assert (list(table), table.corrupt) == ([], 0)
+        table.check()
+        path.write_bytes(bytes(size - 1))
+        with pytest.raises(WireError, match="has shrunk"):
+            table.check()
+    table.close()
+    short = Said(str(path), 0, size)
+    with capture_logs() as logged:
+        assert opened(FlowTable, short, NODE, tmp_path / "none", 1024, "trouble") is None
+    assert "the datapath reported" in logged[0]["reason"]
 
 
 # --- the kernel's devices
