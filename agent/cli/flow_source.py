@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agent.cli.datapath_client import DatapathClient
 from agent.errors import UsageError
+from agent.io.table_device import FLOW_DEVICE, table_path
 from agent.sandesh.vrouter import FlowOp, SandeshOp, VrFlowTableData, VrouterOps
 from agent.shm import FlowEntry, FlowStatistics, FlowTable
 
@@ -48,11 +49,12 @@ class Source:
 
 
 def _open(table: VrFlowTableData, main_entries: int) -> FlowTable:
-    path = table.ftable_file_path
     try:
+        path = table_path(table.ftable_file_path, table.ftable_dev, FLOW_DEVICE)
         return FlowTable.open(path, main_entries, table.ftable_size or None)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+        name = table.ftable_file_path or FLOW_DEVICE.path
+        raise UsageError(f"cannot read {name}: {error.strerror}") from None
 
 
 def chain(view: FlowTable, flow: FlowEntry) -> list[int]:

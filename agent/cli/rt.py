@@ -11,6 +11,7 @@ from agent.cli.datapath_client import DatapathClient
 from agent.cli.render import mac_unpadded
 from agent.cli.render_route import BRIDGE, INET, INET6
 from agent.errors import UsageError
+from agent.io.table_device import BRIDGE_DEVICE, table_path
 from agent.sandesh.vrouter import SandeshOp, VrBridgeTableData, VrouterOps, VrRouteReq
 from agent.shm import BridgeTable
 from agent.values import Mac, Prefix
@@ -144,9 +145,11 @@ def _dump_bridge(client: DatapathClient, options: argparse.Namespace) -> None:
     table = client.get(VrBridgeTableData(btable_op=SandeshOp.GET).encode(), VrBridgeTableData)
     limits = client.get(VrouterOps(h_op=SandeshOp.GET).encode(), VrouterOps)
     try:
-        view = BridgeTable.open(table.btable_file_path, limits.vo_bridge_entries)
+        path = table_path(table.btable_file_path, table.btable_dev, BRIDGE_DEVICE)
+        view = BridgeTable.open(path, limits.vo_bridge_entries, table.btable_size or None)
     except OSError as error:
-        raise UsageError(f"cannot read {table.btable_file_path}: {error.strerror}") from None
+        name = table.btable_file_path or BRIDGE_DEVICE.path
+        raise UsageError(f"cannot read {name}: {error.strerror}") from None
     with view:
         rows = view.select(options.dump)
         if options.json:

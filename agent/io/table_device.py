@@ -8,6 +8,7 @@ agent without CAP_MKNOD can be given one.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from pathlib import Path
@@ -33,6 +34,19 @@ def is_major(number: int) -> bool:
     return 0 < number < _NO_DEVICE
 
 
+def table_path(file: str, major: int, device: TableDevice) -> Path:
+    """Where a table is mapped from: the file that the datapath names, else its device.
+
+    OSError with a text for people: it has none of both, or the node cannot be made.
+    """
+    if file:
+        return Path(file)
+    if not is_major(major):
+        hint = "an agent, or `vrouter-agent prepare-kernel`, gives it its tables"
+        raise OSError(errno.ENODEV, f"the datapath has no such table; {hint}")
+    return made_node(device, major)
+
+
 def made_node(device: TableDevice, major: int) -> Path:
     """The path of the device's node, made anew unless it is there and right.
 
@@ -48,6 +62,7 @@ def made_node(device: TableDevice, major: int) -> Path:
         os.mknod(path, stat.S_IFCHR | _MODE, wanted)
     except OSError as error:
         command = f"mknod {path} c {major} {device.minor}"
-        hint = f"cannot be made: {error.strerror}; let vrouter-agent prepare-kernel make it, or `{command}`"
+        hint = f"let vrouter-agent prepare-kernel make it, or `{command}`"
+        hint = f"cannot be made: {error.strerror}; {hint}"
         raise OSError(error.errno, hint) from None
     return path

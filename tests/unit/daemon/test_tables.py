@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from agent.cli import flow_source
 from agent.daemon.tables import Said, opened
-from agent.errors import WireError
-from agent.io.table_device import BRIDGE_DEVICE, FLOW_DEVICE, TableDevice, is_major, made_node
+from agent.errors import UsageError, WireError
+from agent.io.table_device import (
+    BRIDGE_DEVICE,
+    FLOW_DEVICE,
+    TableDevice,
+    is_major,
+    made_node,
+    table_path,
+)
 from agent.sandesh.vrouter import VrBridgeTableData, VrFlowTableData
 from agent.shm import BridgeTable, FlowTable
 from agent.shm.geometry import BRIDGE_ENTRY_SIZE, FLOW_ENTRY_SIZE
@@ -101,6 +110,25 @@ def test_the_bridge_table_is_mapped_alike(node: TableDevice, tmp_path: Path) -> 
     assert table is not None
     with table:
         assert len(table) == 1536
+
+
+def test_tools_map_what_the_kernel_has(node: TableDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow_source, "FLOW_DEVICE", node)
+    told = VrFlowTableData(ftable_dev=MEMORY_MAJOR, ftable_size=1536 * FLOW_ENTRY_SIZE)
+    with flow_source._open(told, 1024) as table:
+        assert (len(table), table.geometry.main) == (1536, 1024)
+    with pytest.raises(UsageError, match=f"cannot read {node.path}: .*no such table; an agent, or"):
+        flow_source._open(told.replace(ftable_dev=65535), 1024)
+    with pytest.raises(UsageError, match="cannot read /none: No such file"):
+        flow_source._open(told.replace(ftable_file_path="/none"), 1024)
+
+
+def test_where_a_table_is_mapped_from(node: TableDevice) -> None:
+    assert table_path("/file", MEMORY_MAJOR, node) == Path("/file")
+    assert table_path("", MEMORY_MAJOR, node) == node.path
+    with pytest.raises(OSError, match="prepare-kernel") as refused:
+        table_path("", 0, node)
+    assert refused.value.errno == errno.ENODEV
 
 
 def test_a_node_that_is_right_is_kept_and_another_one_replaced(node: TableDevice) -> None:
