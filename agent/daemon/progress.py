@@ -9,7 +9,8 @@ from agent.settings import Server
 
 _MOST_QUIETS = 4
 _MOST_QUIETS_FOR_PORTS = 12
-_MOST_QUIETS_TO_SWEEP = 24
+_MOST_SECONDS_TO_SWEEP = 60.0
+"""What is swept is out of use for good, while a full table may take its time to come."""
 _PAUSE = 0.05
 """Seconds between the two looks at a time that is over."""
 
@@ -60,6 +61,7 @@ class Progress:
 
     def __init__(self, quiet: float) -> None:
         self._quiet = quiet
+        self._most_to_sweep = max(_MOST_SECONDS_TO_SWEEP, 2 * _MOST_QUIETS * quiet)
         self._standalone = False
         self._told_at: float | None = None
         self._configured_at: float | None = None
@@ -135,7 +137,7 @@ class Progress:
 
     def settled(self, now: float) -> bool:
         """Whether what is desired now is worth writing over what an agent before wrote."""
-        return self._standalone or self._write.over(self._quiet_at(_MOST_QUIETS), now)
+        return self._standalone or self._write.over(self._quiet_at(_MOST_QUIETS * self._quiet), now)
 
     def complete(self, now: float) -> bool:
         """Whether leftovers may be swept: some controller has sent all, none still has to."""
@@ -144,7 +146,7 @@ class Progress:
         states = set(self._controllers.values())
         whole = _Is.WHOLE in states and states <= {_Is.WHOLE, _Is.SILENT}
         settled = self.settled(now)
-        quiet = self._sweep.over(self._quiet_at(_MOST_QUIETS_TO_SWEEP), now)
+        quiet = self._sweep.over(self._quiet_at(self._most_to_sweep), now)
         return whole and settled and quiet
 
     def deadline(self, now: float) -> float | None:
@@ -156,17 +158,17 @@ class Progress:
         if self._configured_at is None:
             return self._told_at and self._told_at + _MOST_QUIETS_FOR_PORTS * self._quiet
         times = (
-            self._write.deadline(self._quiet_at(_MOST_QUIETS), now),
-            self._sweep.deadline(self._quiet_at(_MOST_QUIETS_TO_SWEEP), now),
+            self._write.deadline(self._quiet_at(_MOST_QUIETS * self._quiet), now),
+            self._sweep.deadline(self._quiet_at(self._most_to_sweep), now),
         )
         return min((one for one in times if one is not None), default=None)
 
-    def _quiet_at(self, most: int) -> float | None:
-        """When it was quiet for long enough, or that has been waited for `most` times as long."""
+    def _quiet_at(self, most: float) -> float | None:
+        """When it was quiet for long enough, or that has been waited for `most` seconds."""
         if self._configured_at is None or self._joining:
             return None
         since = max(self._configured_at, self._joined_at)
-        latest = since + most * self._quiet
+        latest = since + most
         if _Is.EXPECTED in self._controllers.values():
             return latest
         return min(max(since, self._routes_at) + self._quiet, latest)
