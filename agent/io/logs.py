@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import logging.handlers
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from agent.telemetry.log_levels import LogLevels
 
 SYSLOG = "/dev/log"
 _TAG = "contrail-vrouter-agent"
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What others say is logged too: nothing of it may move a terminal's cursor or end a line."""
 
 
 def known(name: str) -> bool:
@@ -162,9 +165,14 @@ def _shared() -> list[structlog.types.Processor]:
     ]
 
 
-def _renderer(form: str) -> Callable[..., str | bytes]:
-    if form == "json":
-        return structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
-    return structlog.processors.LogfmtRenderer(
+def _renderer(form: str) -> Callable[..., str]:
+    render: Callable[..., str | bytes] = structlog.processors.LogfmtRenderer(
         key_order=["timestamp", "level", "logger", "event"], drop_missing=True
     )
+    if form == "json":
+        render = structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
+
+    def plain(*event: object) -> str:
+        return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", str(render(*event)))
+
+    return plain

@@ -33,6 +33,7 @@ Row = PluggedPort | ContainerPort | SimpleGateway
 Key = tuple[type[Row], UUID | tuple[UUID, UUID, UUID] | str]
 
 _MAX_ENTRIES = 65_536
+_MAX_NOTICE = 300
 _MAX_ROUNDS = 64
 _MAX_NOTICES = 256
 
@@ -291,7 +292,7 @@ class PortStore:
                     raise Rejected(f"Too many ports, the limit is {_MAX_ENTRIES}")
             except Rejected as error:
                 self.counters.skipped_files += 1
-                self.notices.append(f"stored port {file.path} is skipped: {error}")
+                self.notices.append(f"stored port {file.path} is skipped: {error}"[:_MAX_NOTICE])
                 continue
             self.counters.replayed += 1
             self._put(row, 0, file.path)

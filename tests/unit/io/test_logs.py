@@ -48,6 +48,19 @@ def test_one_line_an_event_at_the_level(tmp_path: Path) -> None:
         assert word in line
 
 
+@pytest.mark.parametrize("form", ["keyvalue", "json"])
+def test_what_others_say_moves_no_cursor_and_begins_no_line(tmp_path: Path, form: str) -> None:
+    said = "a\nb\r\x1b]0;title\x07\x7f\x9b\u2028\u202e\udcff\0 é"
+    file = tmp_path / "agent.log"
+    configure(parse(f"[DEFAULT]\nlog_file = {file}\nlog_format = {form}\n"))
+    structlog.get_logger("agent.test").warning(said, reason=said)
+    (line,) = file.read_text().splitlines()
+    assert line.count("é") == 2
+    assert line.isprintable()
+    if form == "json":
+        assert json.loads(line)["reason"] == said
+
+
 def test_an_unknown_level_is_refused() -> None:
     with pytest.raises(ConfigError, match="log_level = LOUD"):
         configure(parse("[DEFAULT]\nlog_level = LOUD\n"))

@@ -150,6 +150,43 @@ class TestReplay:
         assert [store.epoch_of(row) for row in store.ports()] == [0, 0, 0]
         assert store.counters.replayed == 3
 
+    def test_files_of_the_reference_agent_and_its_clients_are_taken(self) -> None:
+        """Facts rest-api.md 9.2: as the agent, an old port-control and the CNI write them."""
+        members = {
+            "id": str(UUID(int=1)), "instance-id": str(VM), "display-name": "vm",
+            "ip-address": "10.1.1.3", "ip6-address": "::", "vn-id": str(VN),
+            "vm-project-id": str(NIL), "mac-address": "02:02:02:02:02:02", "system-name": "tap1",
+            "type": 0, "rx-vlan-id": 65535, "tx-vlan-id": 65535, "vhostuser-mode": 0,
+            "author": "contrail-vrouter-agent", "time": "498680:56:30.545489",
+        }  # fmt: skip
+        client = {
+            **members, "id": str(UUID(int=2)), "system-name": "tap2", "ip6-address": "None",
+            "rx-vlan-id": -1, "tx-vlan-id": -1, "vhostuser-mode": None, "more": [{}],
+        }  # fmt: skip
+        cni = {
+            "time": "2018-06-13 07:04:22.157336 +0000 UTC", "vm-id": "c0ffee", "vm-uuid": str(VM),
+            "vm-name": "k8s__default__pod", "host-ifname": "veth3", "vm-ifname": "eth0",
+            "vm-namespace": "/proc/1/ns/net", "vn-uuid": str(VN), "vmi-uuid": str(UUID(int=3)),
+        }  # fmt: skip
+        store = PortStore()
+        store.replay(
+            [
+                StoredFile(members["id"], json.dumps(members, indent=4).encode()),
+                StoredFile(client["id"], json.dumps(client).encode()),
+                StoredFile("vm/k8s__default__pod/3", json.dumps(cni, indent="\t").encode()),
+            ],
+            lambda name: True,
+        )
+        assert list(store.notices) == []
+        assert store.ports() == [
+            a_port(1),
+            a_port(2),
+            a_container(
+                3, vm_name="k8s__default__pod", vm_id="c0ffee", vm_ifname="eth0",
+                vm_namespace="/proc/1/ns/net",
+            ),
+        ]  # fmt: skip
+
     def test_bad_files_are_skipped_and_noted(self) -> None:
         store = PortStore()
         good = write_port(a_port(1), STAMP)
