@@ -17,7 +17,7 @@ from agent.daemon.configuration import Sources, parse
 from agent.daemon.core import Core, LearntMac
 from agent.daemon.flows import FlowShell
 from agent.daemon.follow import Words
-from agent.daemon.front import Front, control_tls
+from agent.daemon.front import SIGNALS, Front, control_tls
 from agent.daemon.macs import MacShell
 from agent.daemon.observers import Observers
 from agent.daemon.operational import Operational
@@ -137,6 +137,7 @@ class Daemon:
     async def _start(self) -> None:
         self._garbage.start()
         self._selfwatch.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         if self._front.relay is not None:
             self._front.relay.start(self._pkt0.relayed)
         self._pkt0.start()  # before ksync: the datapath connects to it when it adds the agent vif

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import ssl
 import time
 from pathlib import Path
@@ -27,6 +28,10 @@ from agent.telemetry.meters import Meters
 
 if TYPE_CHECKING:
     from agent.topology import Topology
+
+
+SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
+"""Those that an agent heeds, once there is a core."""
 
 
 class Front:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agent.daemon.configuration import Sources
 from agent.daemon.follow import Words
-from agent.daemon.front import Front
+from agent.daemon.front import SIGNALS, Front
 from agent.daemon.privileges import give_up
 from agent.loading import load
 from agent.loop import run as run_loop
@@ -33,6 +34,7 @@ def run(
     """
 
     async def main() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # the daemon takes them later
         front = Front(settings, topology)
         give_up(settings)
         if recorder is not None:

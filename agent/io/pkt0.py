@@ -17,6 +17,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address
+from math import ceil
 from pathlib import Path
 
 from agent._fast.packet import FrameBatch, disconnect, send_frames
@@ -27,6 +28,8 @@ from agent.services import Learned, TrappedPackets
 AGENT_SOCKET = "agent_pkt0"
 DATAPATH_SOCKET = "dpdk_pkt0"
 
+_GRAIN = 0.25
+"""Seconds: services wait for seconds, so what is due soon after one another is done together."""
 _MAX_PATH = 107
 _RECEIVE_BUFFER = 1 << 22
 # Nobody is bound there, the peer died, or it is still connected to the agent's predecessor.
@@ -164,12 +167,13 @@ class TrapLoop:
         if self._services.pending and self._turn is None:
             self._turn = loop.call_soon(self._next_turn)
         due = self._services.next_deadline()
-        if due != self._armed_for:
+        at = None if due is None else ceil(due / _GRAIN) * _GRAIN
+        if at != self._armed_for:
             if self._timer is not None:
                 self._timer.cancel()
-            self._armed_for = due
-            wait = 0.0 if due is None else max(0.0, due - self._clock())
-            self._timer = None if due is None else loop.call_later(wait, self._wait_over)
+            self._armed_for = at
+            wait = 0.0 if at is None else max(0.0, at - self._clock())
+            self._timer = None if at is None else loop.call_later(wait, self._wait_over)
         events = self._services.take_events()
         if events:
             self._learned(events)

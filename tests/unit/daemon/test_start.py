@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -182,3 +185,45 @@ async def test_a_recording_has_the_ports_that_came_before_the_core(directory: Pa
         result = replay(recorded)
     assert result.faithful, result.findings
     assert {PORT, OTHER} <= {str(row.key) for row in result.rows}
+
+
+def test_signals_wait_until_there_is_a_core(own_network: None, tmp_path: Path) -> None:
+    """One that reads the files again, and one that ends the agent cleanly."""
+    sources = written(tmp_path)
+    words = [sys.executable, "-m", "agent", "--config", str(sources.config)]
+    words += ["--run-dir", str(tmp_path / "run")]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as agent:
+        assert agent.stderr is not None
+        try:
+            for line in agent.stderr:
+                if "event=introspect" in line:
+                    break
+            assert asyncio.run(ask(INTROSPECT, "GET", "/healthz"))[0] == 200
+            agent.send_signal(signal.SIGHUP)
+            agent.send_signal(signal.SIGTERM)
+            log = agent.stderr.read()
+            assert agent.wait(30) == 0, log
+        finally:
+            agent.kill()
+    assert 'event="configuration reloaded"' in log
+    assert "event=stopped" in log
+
+
+def test_a_wrong_configuration_ends_the_start_before_anybody_listens(
+    own_network: None, tmp_path: Path
+) -> None:
+    sources = written(tmp_path)
+    assert sources.config is not None
+    sources.config.write_text("[DEFAULT]\nxmpp_auth_enable = true\nxmpp_ca_cert = /none\n")
+    for more, reason in (
+        (("--VIRTUAL-HOST-INTERFACE.physical_interface", "eth0"), "xmpp_ca_cert = /none"),
+        (("--DEFAULT.xmpp_auth_enable", "false"), "physical_interface is missing"),
+        (("--trace", "port=x"), "--trace port=x: port x: expected the UUID of a port"),
+    ):
+        words = [sys.executable, "-m", "agent", "--config", str(sources.config)]
+        words += ["--run-dir", str(tmp_path / "run"), *more]
+        ended = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        assert ended.returncode == 22, ended.stderr
+        assert reason in ended.stderr
+        assert "event=introspect" not in ended.stderr
+        assert 'event="port API"' not in ended.stderr
