@@ -6,6 +6,7 @@ import logging
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 _COMMAND = "vrouter-port-control"
 _LONGEST = 90.0
 """Seconds; the command itself gives up on an agent after 60."""
+_PATIENCE = 5.0
+"""Seconds of a call after which the other ports that wait are left for the next one."""
 _PORT_TYPES = {0: "NovaVMPort", 1: "NameSpacePort", 2: "ESXiPort", "NovaVMPort": "NovaVMPort"}
 _log = logging.getLogger(__name__)
 
@@ -63,15 +66,18 @@ class ContrailVRouterApi:
             rx_vlan_id=more.get("rx_vlan", -1),
         )
         with self._held:
-            self._pending[str(vif_uuid_str)] = arguments
-            self._retry()
-            return str(vif_uuid_str) not in self._pending
+            done = _run(arguments)
+            self._pending.pop(str(vif_uuid_str), None)
+            if not done:
+                self._pending[str(vif_uuid_str)] = arguments
+            self._retry(but=str(vif_uuid_str))
+            return done
 
     def delete_port(self, vif_uuid_str: str) -> None:
-        """Unplug a port; one that was never plugged is only forgotten."""
+        """Unplug a port; one that was never plugged is forgotten, and its file removed."""
         with self._held:
-            if self._pending.pop(str(vif_uuid_str), None) is None:
-                _run(["--oper=delete", f"--uuid={vif_uuid_str}"])
+            self._pending.pop(str(vif_uuid_str), None)
+            _run(["--oper=delete", f"--uuid={vif_uuid_str}"])
             self._retry()
 
     def enable_port(self, vif_uuid_str: str) -> bool:
@@ -92,10 +98,19 @@ class ContrailVRouterApi:
             self._retry()
             return _run([f"--oper={operation}", f"--uuid={vif_uuid}"])
 
-    def _retry(self) -> None:
-        done = [vif_uuid for vif_uuid, arguments in self._pending.items() if _run(arguments)]
-        for vif_uuid in done:
-            del self._pending[vif_uuid]
+    def _retry(self, but: str = "") -> None:
+        """Plug what waits, those that waited longest first, as far as there is time.
+
+        An agent that does not answer lets each command wait: it must not hold the caller up
+        once for each port.
+        """
+        started = time.monotonic()
+        for vif_uuid in [one for one in self._pending if one != but]:
+            if time.monotonic() - started > _PATIENCE:
+                return
+            arguments = self._pending.pop(vif_uuid)
+            if not _run(arguments):
+                self._pending[vif_uuid] = arguments
 
 
 def _quoted(**values: object) -> list[str]:
