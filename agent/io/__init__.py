@@ -7,5 +7,4 @@ a blocking call on the loop, or a queue without a bound.
 
 from agent.io.packages import in_parts
 
-in_parts("pyroute2")  # `links` wants its messages about links
-in_parts("uvicorn")  # `http` wants its server, and no command line
+in_parts("pyroute2", "uvicorn")  # messages about links; a server without its command line

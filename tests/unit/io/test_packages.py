@@ -26,6 +26,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (directory / "second.py").write_text("SECOND = 2\n")
     (directory / "third.py").write_text("THIRD = 3\n")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     yield directory
     for name in loaded():
         del sys.modules[name]
@@ -53,8 +54,8 @@ def test_whoever_asks_for_the_whole_gets_it_once(package: Path) -> None:
 
 def test_what_is_imported_or_not_there_stays_as_it_is(package: Path) -> None:
     whole = import_module(NAME)
-    in_parts(NAME)
+    in_parts(NAME, "no_package_of_that_name")
     assert import_module(NAME) is whole
-    in_parts("no_package_of_that_name")
+    assert whole.SECOND == 2
     with pytest.raises(ImportError):
         import_module("no_package_of_that_name")
