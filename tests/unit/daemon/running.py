@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
 
 from agent.daemon.configuration import Sources
 from agent.daemon.daemon import Daemon
 from agent.daemon.front import Front
+
+
+async def until(
+    condition: Callable[[], Any], what: str = "what the test waits for", more: Any = ""
+) -> None:
+    """Wait for it; `more` is told, as it is then, where it does not come."""
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail(f"never: {what} {more}")
 
 
 @asynccontextmanager

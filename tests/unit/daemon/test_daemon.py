@@ -20,11 +20,12 @@ import yaml
 
 from agent.daemon.configuration import Sources
 from agent.daemon.daemon import Daemon
+from agent.lab.plan import port_request
 from agent.topology import Topology, Vm, parse, uuid_of
 from tests.fake.collector import Collector
 from tests.fake.datapath import FakeDatapath
 from tests.netns import ip
-from tests.unit.daemon.running import running
+from tests.unit.daemon.running import running, until
 
 pytestmark = pytest.mark.system
 ONE_HOST = Path(__file__).parents[3] / "agent/lab/topologies/one-host.yaml"
@@ -63,11 +64,7 @@ class Host:
             yield daemon
 
     async def until(self, condition: Callable[[], Any], what: str) -> None:
-        for _ in range(1000):
-            if condition():
-                return
-            await asyncio.sleep(0.01)
-        pytest.fail(f"never: {what}; violations: {self.datapath.violations}")
+        await until(condition, what, self.datapath.violations)
 
     def names(self) -> set[str]:
         return {vif.vifr_name for vif in self.datapath.objects["vif"].values()}
@@ -94,26 +91,10 @@ async def rest(method: str, path: str, body: Any = None) -> tuple[int, Any]:
     pytest.fail("the port API never answered")
 
 
-async def plug(vm: Vm) -> None:
-    status, answer = await rest(
-        "POST",
-        "/port",
-        {
-            "id": str(vm.port),
-            "instance-id": str(vm.uuid),
-            "vn-id": str(uuid_of("virtual-network", vm.network)),
-            "vm-project-id": "",
-            "display-name": vm.name,
-            "system-name": vm.tap,
-            "ip-address": str(vm.address),
-            "ip6-address": "::",
-            "mac-address": str(vm.mac),
-            "type": 0,
-            "rx-vlan-id": -1,
-            "tx-vlan-id": -1,
-        },
-    )
-    assert (status, answer) == (200, {})
+async def plug(vm: Vm, **more: int) -> None:
+    """Plug a VM's port, with these members of the request too."""
+    port = port_request(vm, str(uuid_of("virtual-network", vm.network)))
+    assert await rest("POST", "/port", port | more) == (200, {})
 
 
 async def settled(host: Host, daemon: Daemon, *taps: str) -> None:

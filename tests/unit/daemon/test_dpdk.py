@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from agent.daemon.configuration import Sources
 from agent.daemon.daemon import Daemon
 from agent.sandesh.framing import FrameReader, request_frame
 from agent.sandesh.vrouter import SandeshOp, VrInterfaceReq, decode_messages
-from agent.topology import Vm, parse, uuid_of
-from tests.unit.daemon.running import running
-from tests.unit.daemon.test_daemon import ONE_HOST, rest
+from agent.topology import parse
+from tests.unit.daemon.running import running, until
+from tests.unit.daemon.test_daemon import ONE_HOST, plug, rest
 from tests.unit.io.forwarders import forwarder
 
 pytestmark = pytest.mark.system
@@ -73,12 +73,6 @@ class Host:
         return found
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def shown(path: str) -> str:
     """What introspect answers."""
 
@@ -87,25 +81,6 @@ async def shown(path: str) -> str:
             return bytes(answer.read())
 
     return (await asyncio.to_thread(ask)).decode()
-
-
-async def plug(vm: Vm, mode: int) -> None:
-    port = {
-        "id": str(vm.port),
-        "instance-id": str(vm.uuid),
-        "vn-id": str(uuid_of("virtual-network", vm.network)),
-        "vm-project-id": "",
-        "display-name": vm.name,
-        "system-name": vm.tap,
-        "ip-address": str(vm.address),
-        "ip6-address": "::",
-        "mac-address": str(vm.mac),
-        "type": 0,
-        "rx-vlan-id": -1,
-        "tx-vlan-id": -1,
-        "vhostuser-mode": mode,
-    }
-    assert await rest("POST", "/port", port) == (200, {})
 
 
 def test_vhost_user_ports(
@@ -126,10 +101,10 @@ def test_vhost_user_ports(
     async def scene() -> str:
         async with forwarder(host.run_dir):
             async with host.agent() as daemon:
-                await plug(host.vm, 0)
+                await plug(host.vm, **{"vhostuser-mode": 0})
                 await forwards(0)
                 assert (await rest("GET", f"/port/{host.vm.port}"))[1]["vhostuser-mode"] == 0
-                await plug(host.vm, 1)
+                await plug(host.vm, **{"vhostuser-mode": 1})
                 await forwards(1)
                 await until(lambda: daemon.session.in_sync)
                 told = await shown(f"/Snh_ItfReq?name={tap}")
