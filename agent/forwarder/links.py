@@ -28,6 +28,7 @@ _IFINFO = struct.Struct("=BxHiII")
 _ATTRIBUTE = struct.Struct("=HH")
 _READ_SIZE = 1 << 17
 _RECEIVE_BUFFER = 1 << 20
+_AGAIN_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ class LinkWatch:
         self._sequence = 0
         self._seen: set[int] | None = None
         self._once_more = False
+        self._retry: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._socket = socket.socket(
             socket.AF_NETLINK,
             socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC,
@@ -120,11 +123,14 @@ class LinkWatch:
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Ask for every link and follow changes on `loop`."""
+        self._loop = loop
         loop.add_reader(self._socket.fileno(), self.read)
         self._dump()
 
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
         """Stop following and free the socket."""
+        if self._retry is not None:
+            self._retry.cancel()
         loop.remove_reader(self._socket.fileno())
         self._socket.close()
 
@@ -138,6 +144,12 @@ class LinkWatch:
             _HEADER.pack(32, _RTM_GETLINK, _REQUEST_DUMP, self._sequence, 0) + bytes(16)
         )
 
+    def _watch_again(self) -> None:
+        """uvloop watches a descriptor no more that had an error pending."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._socket.fileno())
+            self._loop.add_reader(self._socket.fileno(), self.read)
+
     def read(self) -> None:
         """Take what the kernel has sent; ask for everything again after a loss."""
         while True:
@@ -148,6 +160,7 @@ class LinkWatch:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
+                self._watch_again()
                 self._dump()
                 continue
             self._apply(data)
@@ -159,7 +172,9 @@ class LinkWatch:
                 self._there(link, dumped)
             elif kind == _RTM_DELLINK and link is not None:
                 self._away(link.index)
-            elif kind in (_NLMSG_DONE, _NLMSG_ERROR) and dumped:
+            elif kind == _NLMSG_ERROR and dumped:
+                self._refused()
+            elif kind == _NLMSG_DONE and dumped:
                 self._dumped()
 
     def _there(self, link: Link, dumped: bool) -> None:
@@ -177,6 +192,15 @@ class LinkWatch:
     def _away(self, index: int) -> None:
         if (link := self.by_index.pop(index, None)) is not None:
             self._gone(link)
+
+    def _refused(self) -> None:
+        """There was no room for the dump, or another one is under way: soon ask again."""
+        if self._retry is None and self._loop is not None:
+            self._retry = self._loop.call_later(_AGAIN_SECONDS, self._ask_again)
+
+    def _ask_again(self) -> None:
+        self._retry = self._seen = None
+        self._dump()
 
     def _dumped(self) -> None:
         if self._seen is None:

@@ -17,6 +17,8 @@ from pyroute2.netlink.marshal import Marshal
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from agent.inputs import Link
+from agent.io.netlink_sockets import widen
+from agent.sandesh.framing import NLMSG_ERROR
 from agent.values import Mac
 
 _RTMGRP_LINK = 1
@@ -26,6 +28,7 @@ _IFF_UP = 1
 _AF_BRIDGE = 7
 _RECEIVE_BUFFER = 1 << 20
 _READ_SIZE = 1 << 16
+_AGAIN_SECONDS = 0.2
 
 Changed = Callable[[list[Link], list[str]], None]
 """Called with the links that are new or different, and the names of those gone."""
@@ -52,11 +55,12 @@ class LinkMonitor:
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
         )
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        widen(self._socket, _RECEIVE_BUFFER)
         self._socket.bind((0, _RTMGRP_LINK))
         self._sequence = 0
         self._seen: set[str] | None = None  # while a dump runs: the names in it
         self._again = False
+        self._retry: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
@@ -67,9 +71,17 @@ class LinkMonitor:
 
     def close(self) -> None:
         """Stop and free the socket."""
+        if self._retry is not None:
+            self._retry.cancel()
         if self._loop is not None:
             self._loop.remove_reader(self._socket.fileno())
         self._socket.close()
+
+    def _watch_again(self) -> None:
+        """uvloop watches a descriptor no more that had an error pending."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._socket.fileno())
+            self._loop.add_reader(self._socket.fileno(), self._readable)
 
     def _dump(self) -> None:
         if self._seen is not None:  # the kernel refuses a second dump beside the first
@@ -90,6 +102,7 @@ class LinkMonitor:
         except OSError as error:
             if error.errno != errno.ENOBUFS:
                 raise
+            self._watch_again()
             self._dump()  # the kernel dropped events: only a new dump tells what is there
             return
         self._apply(self._marshal.parse(data))
@@ -102,7 +115,10 @@ class LinkMonitor:
             if kind in (_RTM_NEWLINK, _RTM_DELLINK):
                 self._one(message, kind == _RTM_NEWLINK, changed, gone)
             elif self._answers(message):
-                self._dumped(changed, gone)
+                if kind == NLMSG_ERROR:
+                    self._refused()
+                else:
+                    self._dumped(changed, gone)
         if changed or gone:
             self._changed(list(changed.values()), list(gone))
         if self._seen is None:
@@ -129,6 +145,15 @@ class LinkMonitor:
         if self.links.pop(name, None) is not None:
             gone[name] = None
         changed.pop(name, None)
+
+    def _refused(self) -> None:
+        """There was no room for the dump, or another one is under way: soon ask again."""
+        if self._retry is None and self._loop is not None:
+            self._retry = self._loop.call_later(_AGAIN_SECONDS, self._ask_again)
+
+    def _ask_again(self) -> None:
+        self._retry = self._seen = None
+        self._dump()
 
     def _dumped(self, changed: dict[str, Link], gone: dict[str, None]) -> None:
         if self._seen is None:

@@ -9,10 +9,11 @@ import select
 import socket
 import struct
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,10 +113,15 @@ async def test_links_that_come_change_and_go(watched: Watched) -> None:
 
 
 @pytest.mark.system
-async def test_lost_events_are_made_up_for(
-    own_network: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("runner", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_lost_events_are_made_up_for(
+    own_network: None, monkeypatch: pytest.MonkeyPatch, runner: Callable[..., None]
 ) -> None:
     monkeypatch.setattr("agent.forwarder.links._RECEIVE_BUFFER", 4096)
+    runner(lose_events())
+
+
+async def lose_events() -> None:
     seen = Watched()
     loop = asyncio.get_running_loop()
     seen.watch.start(loop)
@@ -128,6 +134,8 @@ async def test_lost_events_are_made_up_for(
     await seen.until(("gone", "left"))
     await seen.until(("there", "new"))
     assert sorted(link.name for link in seen.watch.by_index.values()) == ["lo", "new", "old"]
+    ip("link", "add", "later", "type", "veth", "peer", "name", "last")
+    await seen.until(("there", "later"))
     seen.watch.close(loop)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import struct
 from collections.abc import Callable
@@ -11,7 +12,8 @@ import pytest
 import uvloop
 
 from agent.inputs import Link
-from agent.io.links import LinkMonitor
+from agent.io.links import _RECEIVE_BUFFER, LinkMonitor
+from agent.io.netlink_sockets import widen
 from tests.netns import ip
 
 pytestmark = pytest.mark.system
@@ -94,3 +96,58 @@ async def lose_events() -> None:
 @pytest.mark.parametrize("runner", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
 def test_dumps_beside_events_and_each_other(own_network: None, runner: Callable[..., None]) -> None:
     runner(lose_events())
+
+
+async def overrun() -> None:
+    """With room for a few events alone the kernel drops some, says so, and is asked for all."""
+    watcher = Watcher()
+    monitor = watcher.monitor
+    monitor.start()
+    await asyncio.wait_for(monitor.listed.wait(), 10)
+    room = monitor._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    assert room >= 2 * _RECEIVE_BUFFER  # beyond the host's limit; the kernel doubles it
+    widen(monitor._socket, 2048)
+    dumps = monitor._sequence
+    for number in range(6):
+        ip("link", "add", f"lost{number}", "type", "veth", "peer", "name", f"peer{number}")
+        ip("link", "set", f"lost{number}", "up")
+    ip("link", "del", "lost0")
+    await watcher.until(
+        lambda links: (
+            {f"lost{number}" for number in range(1, 6)} <= set(links) and "lost0" not in links
+        )
+    )
+    assert monitor._sequence > dumps
+    monitor.close()
+
+
+def test_events_that_found_no_room_are_made_up_for(own_network: None) -> None:
+    uvloop.run(overrun())
+
+
+async def refused() -> None:
+    """A kernel that has no room for a dump refuses it: that says nothing of links."""
+    ip("link", "add", "there", "type", "veth", "peer", "name", "there0")
+    watcher = Watcher()
+    monitor = watcher.monitor
+    monitor.start()
+    await watcher.until(lambda links: "there" in links)
+    await asyncio.wait_for(monitor.listed.wait(), 10)
+    monitor._seen = set()  # a dump begins
+    asked = monitor._sequence
+    head = struct.pack("=IHHII", 36, 2, 0, asked, monitor._socket.getsockname()[0])
+    told = head + struct.pack("=i", -errno.ENOBUFS) + struct.pack("=IHHII", 32, 18, 1, asked, 0)
+    monitor._apply(monitor._marshal.parse(told))
+    assert "there" in monitor.links
+    ip("link", "add", "later", "type", "veth", "peer", "name", "later0")
+    await watcher.until(lambda links: "later" in links)
+    async with asyncio.timeout(10):
+        while monitor._sequence == asked or monitor._seen is not None:
+            await asyncio.sleep(0.01)
+    assert {"there", "later"} <= set(monitor.links)
+    assert watcher.gone == []
+    monitor.close()
+
+
+def test_a_dump_that_was_refused_is_asked_for_again(own_network: None) -> None:
+    uvloop.run(refused())
