@@ -20,9 +20,16 @@ from agent.errors import ConfigError, WireError
 from agent.io import vhost_link
 from agent.io.datapath import NetlinkAddress
 from agent.io.datapath_reader import Ask, conversation
-from agent.io.huge_pages import NO_DEVICE, hand_over, page_files, told
+from agent.io.huge_pages import hand_over, page_files, told
 from agent.io.netlink_sockets import PORT_FILE
-from agent.io.table_device import BRIDGE_DEVICE, FLOW_DEVICE, TableDevice, is_major, made_node
+from agent.io.table_device import (
+    BRIDGE_DEVICE,
+    FLOW_DEVICE,
+    NO_DEVICE,
+    TableDevice,
+    is_major,
+    made_node,
+)
 from agent.io.texts import read_text
 from agent.sandesh.vrouter import (
     FlowOp,

@@ -27,6 +27,7 @@ from agent.errors import WireError
 from agent.io.datapath import Address, Made, P
 from agent.io.datapath_reader import Ask, conversation
 from agent.io.platforms import in_kernel
+from agent.io.table_device import NO_DEVICE
 from agent.sandesh.vrouter import (
     FlowOp,
     SandeshOp,
@@ -36,8 +37,6 @@ from agent.sandesh.vrouter import (
 )
 from agent.settings import Settings
 
-NO_DEVICE = 65535
-"""The device of tables that are not there yet."""
 _MODE = 0o600
 _NAMES = {1 << 30: "1 GiB", 1 << 21: "2 MiB"}
 _OPTIONS = {1 << 30: "huge_page_1G", 1 << 21: "huge_page_2M"}

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 _MODE = 0o600
-_NO_DEVICE = 0xFFFF
+NO_DEVICE = 0xFFFF
+"""What a module says of tables that are not there yet."""
 
 
 class TableDevice(NamedTuple):
@@ -31,7 +32,7 @@ BRIDGE_DEVICE = TableDevice(Path("/dev/vr_bridge"), 1)
 
 def is_major(number: int) -> bool:
     """Whether ftable_dev or btable_dev names a device: 0 and 65535 name none."""
-    return 0 < number < _NO_DEVICE
+    return 0 < number < NO_DEVICE
 
 
 def table_path(file: str, major: int, device: TableDevice) -> Path:

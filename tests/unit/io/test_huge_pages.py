@@ -15,13 +15,13 @@ from structlog.testing import capture_logs
 from agent.errors import WireError
 from agent.io.datapath import NetlinkAddress, datapath_address
 from agent.io.huge_pages import (
-    NO_DEVICE,
     PageFiles,
     WithHugePages,
     hand_over,
     page_files,
     with_huge_pages,
 )
+from agent.io.table_device import NO_DEVICE
 from agent.ksync import InSync
 from agent.sandesh.vrouter import (
     FlowOp,
