@@ -21,6 +21,7 @@ import re
 import socket
 import sys
 import tempfile
+import threading
 import time
 from contextlib import ExitStack, suppress
 from datetime import datetime
@@ -131,7 +132,7 @@ class Restart(Bench):
 
 
 class JoinedRelay(Relay):
-    """Says `table` when the agent joins the VRF, before the controller hears of that."""
+    """Says `table` when the agent joins the VRF."""
 
     table = b""
     """Of all relays: the first one that is joined says it."""
@@ -144,18 +145,27 @@ class JoinedRelay(Relay):
     def _carry(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):  # an end was closed
             while data := source.recv(1 << 16):
-                if source is self.agent and self._joins(data):
-                    while not self._whole:  # a stanza of the controller is under way
-                        time.sleep(0.001)
-                    stanzas, JoinedRelay.table = JoinedRelay.table, b""
-                    self.say(stanzas)
+                if source is self.agent:
+                    if self._joins(data):
+                        stanzas, JoinedRelay.table = JoinedRelay.table, b""
+                        threading.Thread(target=self._tell, args=(stanzas,), daemon=True).start()
+                    target.sendall(data)
+                    continue
                 with self.lock:
                     target.sendall(data)
-                    if source is not self.agent:
-                        self._whole = data.rstrip().endswith((b"</iq>", b"</message>"))
+                    self._whole = data.rstrip().endswith((b"</iq>", b"</message>"))
         for end in (source, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+
+    def _tell(self, stanzas: bytes) -> None:
+        """Say all of it between two stanzas of the controller."""
+        while True:
+            with self.lock:
+                if self._whole:
+                    self.agent.sendall(stanzas)
+                    return
+            time.sleep(0.001)
 
     def _joins(self, data: bytes) -> bool:
         if not JoinedRelay.table:
