@@ -19,13 +19,13 @@ from typing import Self, TypeVar
 from agent.cli import genetlink, netlink
 from agent.cli.locate import CONTROL, DEFAULT_DIRECTORIES, Place
 from agent.errors import DatapathError, UsageError, WireError
+from agent.sandesh.answers import Dump, got
 from agent.sandesh.framing import NLMSG_DONE, Frame, FrameReader, request_frame
 from agent.sandesh.vrouter import VrResponse, decode_messages
 
 FAMILY = 32
 """nlmsg_type of the tools; a datapath on a socket echoes it."""
 MULTI = 0x2
-DUMP_INCOMPLETE = 0x40000000
 TIMEOUT = 10.0
 _READ_SIZE = netlink.READ_SIZE
 _PATHS = [f"{directory}/{CONTROL}" for directory in DEFAULT_DIRECTORIES]
@@ -198,13 +198,7 @@ class DatapathClient:
 
     def get(self, request: bytes, kind: type[Message]) -> Message:
         """The object that a GET answers with. DatapathError with the datapath's code."""
-        code, objects = self.request(request)
-        if code < 0:
-            raise DatapathError(-code, kind.__name__)
-        for found in objects:
-            if isinstance(found, kind):
-                return found
-        raise WireError(f"the datapath answered without a {kind.__name__}")
+        return got(*self.request(request), kind)
 
     def dump(
         self,
@@ -215,19 +209,6 @@ class DatapathClient:
 
         WireError also when the datapath does not get on, and would answer so for ever.
         """
-        asked = b""
-        last: Message | None = None
-        while True:
-            again, asked = asked, request(last)
-            if again == asked:
-                raise WireError("the datapath announced more objects but sent the same again")
-            code, objects = self.request(asked)
-            if code < 0:
-                raise DatapathError(-code, kind.__name__)
-            page = [found for found in objects if isinstance(found, kind)]
-            yield from page
-            if not code & DUMP_INCOMPLETE:
-                return
-            if not page:
-                raise WireError("the datapath announced more objects but sent none")
-            last = page[-1]
+        dump = Dump(request, kind)
+        while not dump.whole:
+            yield from dump.page(*self.request(dump.question()))

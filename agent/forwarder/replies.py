@@ -8,10 +8,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Sequence
 
+from agent.sandesh.answers import DUMP_INCOMPLETE
 from agent.sandesh.vrouter import Message, SandeshOp, VrResponse, encode_many
 
 PAGE_SIZE = 3968
-DUMP_INCOMPLETE = 0x40000000
 
 Replies = list[bytes]
 

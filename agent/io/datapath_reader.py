@@ -16,9 +16,10 @@ from typing import TypeVar, cast
 
 import structlog
 
-from agent.errors import DatapathError, WireError
+from agent.errors import WireError
 from agent.io.datapath import Address
 from agent.io.reconnect import Reconnector
+from agent.sandesh.answers import Dump, got
 from agent.sandesh.framing import (
     FAMILY_TOOL,
     NLMSG_DONE,
@@ -37,7 +38,6 @@ QUEUE = 64
 ANSWER_LIMIT = 1 << 20
 """Bytes of one answer; a page of a dump has 4096 at most."""
 
-_DUMP_INCOMPLETE = 0x40000000
 _LAST_SEQUENCE = 0xFFFFFFFE
 
 log = structlog.get_logger(__name__)
@@ -188,13 +188,7 @@ class DatapathReader:
 
     async def get(self, request: Message, kind: type[Row]) -> Row:
         """The one object that a GET answers with; DatapathError, WireError."""
-        code, objects = await self._answer(request)
-        if code < 0:
-            raise DatapathError(-code, kind.__name__)
-        for found in objects:
-            if isinstance(found, kind):
-                return found
-        raise WireError(f"the datapath answered without a {kind.__name__}")
+        return got(*await self._answer(request), kind)
 
     async def dump(
         self, request: Callable[[Row | None], Message], kind: type[Row]
@@ -203,24 +197,10 @@ class DatapathReader:
 
         DatapathError, WireError: also for a dump that does not advance.
         """
-        last: Row | None = None
-        asked: Message | None = None
-        while True:
-            question = request(last)
-            if question == asked:
-                raise WireError(f"a dump of {kind.__name__} does not advance")
-            asked = question
-            code, objects = await self._answer(question)
-            if code < 0:
-                raise DatapathError(-code, f"a dump of {kind.__name__}")
-            page = [found for found in objects if isinstance(found, kind)]
-            for row in page:
+        dump = Dump(request, kind)
+        while not dump.whole:
+            for row in dump.page(*await self._answer(dump.question())):
                 yield row
-            if not code & _DUMP_INCOMPLETE:
-                return
-            if not page:
-                raise WireError("the datapath announced more objects but sent none")
-            last = page[-1]
 
     async def _answer(self, request: Message) -> tuple[int, list[Message]]:
         """The response code and the objects after it."""

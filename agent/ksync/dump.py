@@ -16,6 +16,7 @@ from agent.ksync.compare import is_ours, routes_of_leaves, single_classes
 from agent.ksync.events import Dumped
 from agent.ksync.objects import AF_BRIDGE, AF_INET, AF_INET6
 from agent.objects import DatapathMessage
+from agent.sandesh.answers import DUMP_INCOMPLETE
 from agent.sandesh.vrouter import (
     FlowOp,
     SandeshOp,
@@ -38,7 +39,6 @@ from agent.sandesh.vrouter import (
 M = TypeVar("M")
 R = TypeVar("R")
 
-DUMP_INCOMPLETE = 0x40000000
 _NO_VRF = 0xFFFF
 _NO_DEVICE = 0xFFFF
 """ftable_dev of a datapath without tables."""

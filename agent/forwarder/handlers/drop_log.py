@@ -8,7 +8,6 @@ import time
 from agent.forwarder.control import Control
 from agent.forwarder.handlers.stats import CORES
 from agent.forwarder.replies import (
-    DUMP_INCOMPLETE,
     EINVAL,
     EOPNOTSUPP,
     PAGE_SIZE,
@@ -16,6 +15,7 @@ from agent.forwarder.replies import (
     ack,
     found,
 )
+from agent.sandesh.answers import DUMP_INCOMPLETE
 from agent.sandesh.drop_log import DropNote, encode_notes, parse_note
 from agent.sandesh.vrouter import SandeshOp, VrPktDropLogReq
 
