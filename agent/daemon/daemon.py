@@ -95,6 +95,7 @@ class Daemon:
             _pkt0(platform, sources.run_dir), core.trapped, self._learned, self._flows.traps
         )
         wires.pkt0 = self._pkt0.socket.counters
+        wires.connects |= {"ksync": self._ksync.tries, "flows": self._flows.tries}
         self._macs = MacShell(sources.run_dir, self._macs_unconfirmed)
         self._links = LinkMonitor(self._links_changed)
         meters = front.meters

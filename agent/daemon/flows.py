@@ -40,6 +40,8 @@ class FlowShell:
         self._engine = engine
         self._limited = limited
         self._channel = FlowChannel(address, self)
+        self.tries = self._channel.tries
+        """How often it has connected to the datapath, or tried to."""
         self._ports = BoundPorts(engine.world, engine.link_local_flows)
 
     def start(self) -> None:

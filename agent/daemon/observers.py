@@ -44,6 +44,7 @@ class Observers:
     ) -> None:
         self._reader = DatapathReader(datapath)
         wires.questions = self._reader.counters
+        wires.connects["questions"] = self._reader.tries
         self.node = node = _node(core, settings, self._reader, wires, meters, pid)
         watch(node.health, node, lambda: core.configured)
         self._statistics = StatisticsShell(node)

@@ -29,7 +29,7 @@ from agent.sandesh.framing import (
     request_frame,
 )
 from agent.sandesh.vrouter import Message, VrResponse, decode_messages
-from agent.telemetry.wires import QuestionCounters
+from agent.telemetry.wires import ConnectCounters, QuestionCounters
 
 TIMEOUT = 5.0
 """Seconds for the answer to one question, its turn included."""
@@ -161,8 +161,12 @@ class DatapathReader:
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._sequence = 0
-        self.connects = 0
         self.counters = QuestionCounters()
+
+    @property
+    def tries(self) -> ConnectCounters:
+        """How often it has connected, or tried to."""
+        return self._connection.tries
 
     @property
     def connected(self) -> bool:
@@ -243,7 +247,6 @@ class DatapathReader:
 
     async def _carry(self, wire: _Wire) -> None:
         """Serve one connection until it is gone."""
-        self.connects += 1
         self._wire = wire
         try:
             await wire.lost

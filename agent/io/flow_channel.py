@@ -19,6 +19,7 @@ from agent.errors import WireError
 from agent.io.datapath import Address
 from agent.io.reconnect import Reconnector, reason_of
 from agent.io.wire import Wire
+from agent.telemetry.wires import ConnectCounters
 
 _OUTPUT = 1 << 18
 
@@ -65,12 +66,11 @@ class FlowChannel:
         self._armed_for = 0.0
         self._wire: tuple[asyncio.Transport, Wire] | None = None
         self._served: FlowPairs | None = None
-        self.connects = 0
 
     @property
-    def failed_connects(self) -> int:
-        """Attempts to connect that failed."""
-        return self._connection.failed
+    def tries(self) -> ConnectCounters:
+        """How often it has connected, or tried to."""
+        return self._connection.tries
 
     @property
     def connected(self) -> bool:
@@ -108,7 +108,6 @@ class FlowChannel:
         """Serve one connection until it is gone."""
         transport, wire = connection
         transport.set_write_buffer_limits(high=_OUTPUT)
-        self.connects += 1
         self._wire = connection
         self.kick()
         try:

@@ -17,6 +17,7 @@ from agent.io.datapath import Address
 from agent.io.reconnect import Reconnector, reason_of
 from agent.io.wire import Wire
 from agent.ksync import Event, Session
+from agent.telemetry.wires import ConnectCounters
 
 _ABSENT_HINT = (
     "start vrouter-forwarder with the same --run-dir or load the kernel module; "
@@ -52,12 +53,11 @@ class KsyncConnection:
         self._wire: tuple[asyncio.Transport, Wire] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._wake: asyncio.Handle | None = None
-        self.connects = 0
 
     @property
-    def failed_connects(self) -> int:
-        """Attempts to connect that failed."""
-        return self._connection.failed
+    def tries(self) -> ConnectCounters:
+        """How often it has connected, or tried to."""
+        return self._connection.tries
 
     def start(self) -> None:
         """Begin to connect; needs a running loop. BugError when started twice."""
@@ -87,7 +87,6 @@ class KsyncConnection:
         """Serve one connection until it is gone."""
         transport, wire = connection
         loop = asyncio.get_running_loop()
-        self.connects += 1
         self._wire = connection
         self._session.connected(loop.time())
         self.kick()

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from agent.errors import BugError
+from agent.telemetry.wires import ConnectCounters
 
 RECONNECT_FIRST = 0.1
 RECONNECT_MOST = 5.0
@@ -29,7 +30,7 @@ class Reconnector(Generic[C]):
         absent: Callable[[str], None],
         jitter: Callable[[], float],
     ) -> None:
-        self.failed = 0
+        self.tries = ConnectCounters()
         self._name = name
         self._connect = connect
         self._carry = carry
@@ -70,9 +71,10 @@ class Reconnector(Generic[C]):
             try:
                 connection = await self._connect()
             except OSError as problem:
-                self.failed += 1
+                self.tries.failed += 1
                 self._tell_absent(reason_of(problem))
             else:
+                self.tries.made += 1
                 self._told = ""
                 await self._carry(connection)
             failures = 0 if loop.time() - began > RECONNECT_MOST else failures + 1

@@ -52,9 +52,18 @@ class QuestionCounters:
 
 
 @dataclass(slots=True)
+class ConnectCounters:
+    """Connections that were made to the datapath, and attempts that failed."""
+
+    made: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True)
 class Wires:
-    """All of them."""
+    """All of them; `connects` by what is connected for: ksync, flows, questions."""
 
     pkt0: Pkt0Counters = field(default_factory=Pkt0Counters)
     netlink: NetlinkCounters = field(default_factory=NetlinkCounters)
     questions: QuestionCounters = field(default_factory=QuestionCounters)
+    connects: dict[str, ConnectCounters] = field(default_factory=dict)

@@ -170,7 +170,7 @@ def test_a_forwarder_that_dies_is_found_again(tmp_path: Path, run: Runner) -> No
                 await flows.until(lambda: channel.connected)
                 trap(flows, channel, await asyncio.to_thread(hold_for_real, run_dir, 64))
                 await flows.until(lambda: flows.installed(64))
-                assert channel.connects >= 2
+                assert channel.tries.made >= 2
         finally:
             await asyncio.to_thread(stop, process)
 
@@ -247,7 +247,7 @@ def test_nonsense_ends_the_connection_and_another_begins(tmp_path: Path, run: Ru
             ):
                 trap(flows, channel, hold(server.model, 8))
                 await flows.until(lambda: flows.installed(8))
-                assert channel.connects == 3
+                assert channel.tries.made == 3
         reasons = [entry["reason"] for entry in logs if "lost" in entry["event"]]
         assert reasons == ["the datapath's answers are no frames any more"] * 2
 
@@ -267,7 +267,7 @@ def test_another_table_needs_another_connection(tmp_path: Path, run: Runner) -> 
             await flows.until(lambda: flows.installed(4))
             flows.pairs = FlowPairs(world(), table_entries=TOTAL)
             channel.kick()
-            await flows.until(lambda: channel.connects == 2)
+            await flows.until(lambda: channel.tries.made == 2)
             server.model.reset()
             trap(flows, channel, hold(server.model, 4))
             await flows.until(lambda: flows.installed(4))
@@ -284,7 +284,7 @@ def test_a_datapath_that_comes_late_is_waited_for(tmp_path: Path, run: Runner) -
             with pytest.raises(BugError, match="started already"):
                 channel.start()
             async with asyncio.timeout(20):
-                while channel.failed_connects < 2:
+                while channel.tries.failed < 2:
                     await asyncio.sleep(0.01)
             async with serving(tmp_path / "s", server):
                 await flows.until(lambda: channel.connected)

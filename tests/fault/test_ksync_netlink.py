@@ -171,7 +171,7 @@ async def test_a_request_without_an_answer_does_not_stop_the_rest(tmp_path: Path
                 await asyncio.sleep(0.005)
             with pytest.raises(WireError, match=r"did not answer within 0\.3 s"):
                 await reader.get(VrMplsReq(h_op=99), VrMplsReq)
-            while reader.connects < 2:
+            while reader.tries.made < 2:
                 await asyncio.sleep(0.005)
             limits = await reader.get(VrouterOps(h_op=SandeshOp.GET), VrouterOps)
         assert limits.vo_flow_entries == 1024

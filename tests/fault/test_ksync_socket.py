@@ -46,14 +46,14 @@ async def test_programs_a_datapath_over_a_socket(owner: Owner, path: Path) -> No
         owner.connection.start()
         await owner.until(lambda: owner.count(InSync) == 1)
         assert_programmed(datapath)
-        assert owner.connection.connects == 1
+        assert owner.connection.tries.made == 1
 
 
 async def test_waits_for_a_datapath_that_comes_late(owner: Owner, path: Path) -> None:
     with capture_logs() as lines:
         owner.connection.start()
         async with asyncio.timeout(20):
-            while owner.connection.failed_connects < 2:
+            while owner.connection.tries.failed < 2:
                 await asyncio.sleep(0.01)
     told = [line["socket"] for line in lines if line["event"] == "no datapath"]
     assert told == [str(path)]
@@ -89,7 +89,7 @@ async def test_closes_and_reconnects_after_nonsense(owner: Owner, path: Path, ho
         owner.connection.start()
         await owner.until(lambda: owner.count(InSync) == 1)
         assert owner.count(Lost) == 1
-        assert owner.connection.connects == 2
+        assert owner.connection.tries.made == 2
         assert_programmed(datapath)
 
 

@@ -20,6 +20,12 @@ def _unanswered(node: Node) -> Samples:
         yield (reason,), getattr(node.wires.questions, reason)
 
 
+def _connects(node: Node) -> Samples:
+    for name, tries in node.wires.connects.items():
+        yield (name, "made"), tries.made
+        yield (name, "failed"), tries.failed
+
+
 def _pkt0() -> Iterator[Group]:
     yield counter(
         "vrouter_pkt0_received_packets_total",
@@ -50,6 +56,12 @@ def _pkt0() -> Iterator[Group]:
 
 
 def _connections() -> Iterator[Group]:
+    yield counter(
+        "vrouter_datapath_connects_total",
+        "Connections to the datapath: made, and attempts that failed",
+        _connects,
+        ("connection", "result"),
+    )
     yield counter(
         "vrouter_netlink_overruns_total",
         "Netlink connections of all kinds that ended because the kernel dropped an answer",

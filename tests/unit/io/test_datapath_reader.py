@@ -64,7 +64,7 @@ async def test_it_finds_a_datapath_that_began_anew(tmp_path: Path) -> None:
             async with forwarder(tmp_path) as process, asyncio.timeout(20):
                 while not reader.connected:
                     await asyncio.sleep(0.01)
-                assert reader.connects == round_
+                assert reader.tries.made == round_
                 assert (await reader.get(LIMITS, VrouterOps)).vo_flow_entries == 1024
                 process.kill()
                 while reader.connected:
@@ -160,7 +160,7 @@ async def test_silence_ends_in_an_error_and_a_new_connection(tmp_path: Path) -> 
             await reader.get(LIMITS, VrouterOps)
         assert reader.counters.late == 1
         assert await again(reader)
-        assert reader.connects == 2
+        assert reader.tries.made == 2
 
 
 async def test_an_answer_for_one_who_has_gone_is_not_another_ones(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ async def test_an_answer_for_one_who_has_gone_is_not_another_ones(tmp_path: Path
         await asyncio.gather(gone, return_exceptions=True)
         release.set()
         assert await answers(reader)
-        assert reader.connects == 1
+        assert reader.tries.made == 1
 
 
 async def test_more_questions_than_may_wait_are_refused_at_once(tmp_path: Path) -> None:

@@ -13,7 +13,13 @@ from agent.introspect.slices import PACE
 from agent.telemetry.health import State
 from agent.telemetry.prometheus import exposition
 from agent.telemetry.wire_checks import pkt0
-from agent.telemetry.wires import NetlinkCounters, Pkt0Counters, QuestionCounters, Wires
+from agent.telemetry.wires import (
+    ConnectCounters,
+    NetlinkCounters,
+    Pkt0Counters,
+    QuestionCounters,
+    Wires,
+)
 from tests.unit.telemetry.node_world import NodeWorld
 
 
@@ -25,6 +31,7 @@ def busy() -> Wires:
         ),
         netlink=NetlinkCounters(overruns=8, waits=9),
         questions=QuestionCounters(asked=20, late=1, refused=2),
+        connects={"ksync": ConnectCounters(made=2, failed=3)},
     )  # fmt: skip
 
 
@@ -46,6 +53,8 @@ def test_all_of_it_is_a_metric() -> None:
         "vrouter_netlink_waits_total 9",
     ]
     assert "vrouter_datapath_questions_total 20" in lines
+    assert 'vrouter_datapath_connects_total{connection="ksync",result="made"} 2' in lines
+    assert 'vrouter_datapath_connects_total{connection="ksync",result="failed"} 3' in lines
     assert 'vrouter_datapath_questions_failed_total{reason="late"} 1' in lines
     assert 'vrouter_datapath_questions_failed_total{reason="refused"} 2' in lines
 
