@@ -138,6 +138,7 @@ class TestControllers:
     def test_what_was_known_before_the_last_controller_went_stays(self) -> None:
         world, health = self.made()
         world.core._progress.configuration_complete(world.now)
+        world.core._progress.turn(world.now, lambda: False)
         report = health.report()
         assert the(report, "configuration").state is State.DEGRADED
         assert the(report, "configuration").reason.endswith("what is known stays")
