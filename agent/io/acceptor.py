@@ -10,6 +10,8 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from ssl import SSLContext
 
+from agent.io.rates import network
+
 HANDSHAKE_SECONDS = 10.0
 """How long a client may take until TLS stands."""
 _PAUSE = 0.1
@@ -20,7 +22,8 @@ Make = Callable[[Callable[[], None], bool], asyncio.Protocol]
 
 
 class Acceptor:
-    """At most `most` connections at once, `most_of_peer` of one address beyond this host.
+    """At most `most` connections at once, `most_of_peer` of one address beyond this host,
+    or one /64 of IPv6.
 
     One too many is handed to a protocol that refuses it; with TLS it is closed, since to say
     anything would cost a handshake. `context` is asked for at each connection.
@@ -74,13 +77,14 @@ class Acceptor:
 
     async def _join(self, connection: socket.socket, peer: str) -> None:
         context = self._context()
+        key = network(peer)
         refused = self._peers.total() >= self._most or (
-            self._peers[peer] >= self._most_of_peer and not ip_address(peer).is_loopback
+            self._peers[key] >= self._most_of_peer and not ip_address(peer).is_loopback
         )
         if refused and context is not None:
             connection.close()
             return
-        leave = self._enter(peer)
+        leave = self._enter(key)
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: self._make(leave, refused),

@@ -28,7 +28,7 @@ class PeerRates:
 
     def take(self, peer: str, now: float, cost: float = 1.0) -> bool:
         """Whether `peer` has any left at `now` (seconds); takes `cost` from it, debts count."""
-        key = _network(peer)
+        key = network(peer)
         left, then = self._left.pop(key, (self._burst, now))
         left = min(self._burst, left + (now - then) * self._rate)
         allowed = left > 0.0
@@ -38,7 +38,8 @@ class PeerRates:
         return allowed
 
 
-def _network(peer: str) -> str:
+def network(peer: str) -> str:
+    """Whose an address is: itself, or its /64 of IPv6, which one host has whole."""
     try:
         address = ip_address(peer)
     except ValueError:

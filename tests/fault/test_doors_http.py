@@ -31,6 +31,7 @@ from agent.io.peers import TlsFiles, tls_server
 from agent.telemetry.meters import Meters
 from tests.fake.authority import Authority, Issued
 from tests.fake.rest_server import RestServer, rest_server
+from tests.netns import ip
 from tests.unit.telemetry.node_world import NodeWorld
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -309,6 +310,28 @@ def _enters(port: int, ca: Authority) -> bool:
 def _until(condition: Callable[[], bool]) -> None:
     """Each try waits for an answer, so this is no busy loop."""
     assert any(condition() for _ in range(200))
+
+
+def test_a_host_has_one_share_of_connections_for_all_its_ipv6_addresses(
+    own_network: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(introspect_api, "_LIMITS", Limits(connections=4))
+    for last in range(1, 5):
+        ip("addr", "add", f"fd00::{last}/64", "dev", "lo", "nodad")
+
+    def told(source: str) -> bytes:
+        client = socket.create_connection((source, port), TIMEOUT, source_address=(source, 0))
+        clients.append(client)
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: [fd00::1]\r\n\r\n")
+        return client.recv(12)
+
+    clients: list[socket.socket] = []
+    with introspect(Door(host="::")) as port:
+        answers = [told(f"fd00::{last}") for last in (1, 2, 3)]
+        assert answers == [b"HTTP/1.1 200", b"HTTP/1.1 200", b"HTTP/1.1 503"]
+        assert told("::1") == b"HTTP/1.1 200"
+        for client in clients:
+            client.close()
 
 
 def test_the_port_api_outlives_a_flood_of_connections(tmp_path: Path) -> None:
