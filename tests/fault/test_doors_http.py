@@ -1,7 +1,7 @@
 """Strangers at the HTTP ports, on real sockets: each way in is tried, and what comes of it.
 
 What the guard decides on is in tests/unit/io/test_doors.py; slow, endless and malformed requests
-of the port API in tests/system/test_rest_api.py.
+of the port API in tests/system/test_rest_http.py.
 """
 
 from __future__ import annotations
