@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import struct
+import sys
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from agent.sandesh.genetlink import (
     family_asked,
     family_description,
     family_request,
+    split_datagram,
 )
 
 _DUMP = 0x301
@@ -119,3 +121,22 @@ def test_any_answer_is_read_or_refused(data: bytes) -> None:
         with contextlib.suppress(WireError):
             read(data)
     family_asked(data)
+
+
+@given(st.lists(st.binary(max_size=60), max_size=6))
+def test_messages_of_a_datagram_are_cut_apart(payloads: list[bytes]) -> None:
+    messages = [struct.pack("=IHHII", 16 + len(one), 32, 0, 1, 2) + one for one in payloads]
+    padded = [one + bytes(-len(one) % 4) for one in messages]
+    assert split_datagram(b"".join(padded)) == messages
+    if messages:  # the last one needs no padding
+        assert split_datagram(b"".join(padded[:-1]) + messages[-1]) == messages
+
+
+@given(st.binary(max_size=120))
+def test_any_datagram_is_cut_or_refused(data: bytes) -> None:
+    try:
+        messages = split_datagram(data)
+    except WireError:
+        return
+    assert all(len(one) == int.from_bytes(one[:4], sys.byteorder) >= 16 for one in messages)
+    assert sum(map(len, messages)) <= len(data)
