@@ -19,7 +19,12 @@ from agent.objects import Identity, Kind
 cdef object VRF = Kind.VRF
 cdef object INET_ROUTE = Kind.INET_ROUTE
 cdef object BRIDGE_ROUTE = Kind.BRIDGE_ROUTE
+cdef object NEXTHOP = Kind.NEXTHOP
 cdef int AF_BRIDGE = 7
+cdef int INET_LABEL_VALID = 0x1
+cdef int BRIDGE_LABEL_VALID = 0x2
+cdef int BRIDGE_FLAGS_OF_DATAPATH = 0x1 | 0x8 | 0x20  # valid, MAC moved, MAC new
+cdef bytes NO_MAC = bytes(6)
 cdef object new_tuple = tuple.__new__
 
 
@@ -240,6 +245,80 @@ def route_identity(VrRouteReq message not None):
     return new_tuple(Identity, (INET_ROUTE, (vrf, family, masked(prefix, plen), plen)))
 
 
+cdef int flags_of(VrRouteReq route):
+    """The flags that decide about forwarding."""
+    cdef int flags = route.fields.rtr_label_flags & 0xFFFF
+    return flags & ~BRIDGE_FLAGS_OF_DATAPATH if route.fields.rtr_family == AF_BRIDGE else flags
+
+
+cdef int label_of(VrRouteReq route):
+    """The label, or VNI, if there is one."""
+    cdef bint bridge = route.fields.rtr_family == AF_BRIDGE
+    cdef int valid = BRIDGE_LABEL_VALID if bridge else INET_LABEL_VALID
+    return route.fields.rtr_label & 0xFFFFFF if route.fields.rtr_label_flags & valid else 0
+
+
+cdef bytes bound_to(VrRouteReq route):
+    """The MAC address that an inet route is bound to; empty where it is to none."""
+    cdef bytes mac
+    if route.fields.rtr_family == AF_BRIDGE:
+        return b""
+    mac = route.rtr_mac
+    return b"" if mac == NO_MAC else mac
+
+
+def route_content(VrRouteReq route not None):
+    """What a route does, without its prefix or MAC address: nexthop, flags, label, bound MAC."""
+    return route.fields.rtr_nh_id, flags_of(route), label_of(route), bound_to(route)
+
+
+cdef bint does_the_same(VrRouteReq one, VrRouteReq other):
+    """Whether the contents of two routes are equal."""
+    return (
+        one.fields.rtr_nh_id == other.fields.rtr_nh_id
+        and flags_of(one) == flags_of(other)
+        and label_of(one) == label_of(other)
+        and bound_to(one) == bound_to(other)
+    )
+
+
+def routes_of_leaves(leaves):
+    """The inet routes behind a dump of trie leaves, each once, as ADD messages.
+
+    A leaf carries the length of the route that it shows in rtr_replace_plen; a leaf with
+    nexthop 0 and length 0 is empty. Where leaves of one route disagree the route gets
+    nexthop -1, which equals nothing that anyone wants, so that it is written again.
+    """
+    cdef dict found = {}
+    cdef VrRouteReq leaf, route
+    cdef bytes prefix
+    cdef int plen
+    for leaf in leaves:
+        prefix = leaf.rtr_prefix
+        plen = min(leaf.fields.rtr_replace_plen, leaf.fields.rtr_prefix_len, 8 * len(prefix))
+        if plen <= 0:
+            if leaf.fields.rtr_nh_id == 0:
+                continue
+            plen = 0
+        prefix = masked(prefix, plen)
+        name = prefix, plen
+        route = found.get(name)
+        if route is None:
+            found[name] = VrRouteReq(
+                rtr_vrf_id=leaf.fields.rtr_vrf_id,
+                rtr_family=leaf.fields.rtr_family,
+                rtr_prefix=prefix,
+                rtr_prefix_len=plen,
+                rtr_nh_id=leaf.fields.rtr_nh_id,
+                rtr_label=leaf.fields.rtr_label,
+                rtr_label_flags=leaf.fields.rtr_label_flags,
+                rtr_mac=leaf.rtr_mac,
+            )
+        elif route.fields.rtr_nh_id != -1 and not does_the_same(route, leaf):
+            found[name] = route.replace(rtr_nh_id=-1)
+    return list(found.values())
+
+
 cdef class Ledger:
     """The records by slot and by key, and how many routes there are."""
 
@@ -340,14 +419,75 @@ cdef class Ledger:
             opened += 1
         return rest, opened
 
+    def spot(self, dumped):
+        """Note the routes of a dump whose slots nobody has: they are left over.
+
+        Gives their records, for `trace`, and the other messages.
+        """
+        cdef list spotted = [], rest = []
+        cdef Record record
+        for message in dumped:
+            identity = route_identity(message) if type(message) is VrRouteReq else None
+            if identity is None or identity in self.slots:
+                rest.append(message)
+                continue
+            record = Record.__new__(Record)
+            record.identity = identity
+            record.programmed = message
+            record.refs = record.programmed_refs = record.sent_refs = ()
+            record._stale = True
+            self.slots[identity] = record
+            self.count_route(identity, 1)
+            spotted.append(record)
+        return spotted, rest
+
+    def trace(self, spotted):
+        """Enter what routes of a dump use; one whose nexthop is not there must be written again."""
+        cdef dict vias = {}
+        cdef VrRouteReq route
+        cdef Record record, ref
+        cdef tuple refs
+        for record in spotted:
+            route = record.programmed
+            number = route.fields.rtr_nh_id
+            refs = vias.get(number)
+            if refs is None:
+                ref = self.slots.get((NEXTHOP, number)) if route.fields.rtr_nh_id > 0 else None
+                refs = () if ref is None or ref.programmed is None else (ref,)
+                vias[number] = refs
+            record._unsure = route.fields.rtr_nh_id > 0 and not refs
+            mac = bound_to(route)
+            if mac:
+                ref = self.slots.get((BRIDGE_ROUTE, (route.fields.rtr_vrf_id, mac)))
+                if ref is not None and ref.programmed is not None:
+                    refs = (*refs, ref)
+            record.programmed_refs = refs
+            enter_users(record, refs)
+            self._refer(record, refs)
+
+    cdef int _refer(self, Record record, tuple refs) except -1:
+        """Make these the references of a record that had none others."""
+        cdef Record ref
+        cdef int missing = 0
+        record.refs = refs
+        for ref in refs:
+            if ref.dependents is None:
+                ref.dependents = {}
+            ref.dependents[record] = None
+            missing += not ref._ready
+        record.missing = missing
+        return 0
+
     def admit(self, changes, queue, bint known):
-        """Take over the new routes among desired objects: slots and keys that nobody has.
+        """Take over routes among desired objects: new ones, whose slots and keys nobody has,
+        and those that a dump found as they should be.
 
         What may be sent goes into `queue`, if it is `known` what the datapath holds. Gives
-        the other changes, and how many records were taken that are not settled.
+        the other changes, how many records were taken that are not settled, and how many
+        were found.
         """
         cdef list rest = []
-        cdef Py_ssize_t opened = 0
+        cdef Py_ssize_t opened = 0, adopted = 0
         cdef Record record
         cdef dict shared = {}
         append = queue.append
@@ -355,22 +495,23 @@ cdef class Ledger:
             record = self._admitted(desired, shared)
             if record is None:
                 rest.append(desired)
+            elif record.programmed is not None:
+                adopted += 1
             elif known:
                 opened += 1
                 record._open = True
                 if not record.missing:
                     record._queued = True
                     append(record)
-        return rest, opened
+        return rest, opened, adopted
 
     cdef Record _admitted(self, desired, dict shared):
-        """The record of a new route; None where anything about it is not new or not known.
+        """The record of a route; None where anything about it is not plain or not known.
 
         Routes that share their reference keys share the records too, by way of `shared`.
         """
-        cdef Record record, ref
+        cdef Record record
         cdef tuple refs
-        cdef int missing = 0
         key, keys, message = desired
         if type(message) is not VrRouteReq or key in self.owners:
             return None
@@ -378,28 +519,32 @@ cdef class Ledger:
             identity = route_identity(message)
         except BugError:
             return None  # to be told once it is alone
-        if identity in self.slots:
-            return None
         found = shared.get(id(keys))
         if found is None:
             found = shared[id(keys)] = (keys, self._refs(keys))  # keys held: the id stays theirs
         refs = found[1]
         if refs is None:
             return None
-        record = Record.__new__(Record)
-        record.identity = identity
+        record = self.slots.get(identity)
+        if record is not None and not is_left_as(record, message, refs):
+            return None
+        if record is None:
+            record = Record.__new__(Record)
+            record.identity = identity
+            record.programmed_refs = record.sent_refs = ()
+            self.slots[identity] = record
+            self.count_route(identity, 1)
+        else:
+            record.programmed = message
+            record.programmed_key = key
+            record.programmed_refs = refs
+            enter_users(record, refs)
+            record._stale = False
+            record._ready = True
         record.key = key
         record.desired = desired
-        record.refs = refs
-        record.programmed_refs = record.sent_refs = ()
-        for ref in refs:
-            if ref.dependents is None:
-                ref.dependents = {}
-            ref.dependents[record] = None
-            missing += not ref._ready
-        record.missing = missing
-        self.slots[identity] = self.owners[key] = record
-        self.count_route(identity, 1)
+        self._refer(record, refs)
+        self.owners[key] = record
         return record
 
     cdef tuple _refs(self, keys):
@@ -484,6 +629,31 @@ cdef class Ledger:
         record.refs = record.programmed_refs = record.sent_refs = ()
         record._deleting = record._unsure = record._differs = record._open = False
         return True
+
+
+cdef bint is_left_as(Record record, VrRouteReq wanted, tuple refs):
+    """Whether a dump found just this route, which nobody has claimed, nor anything is about it."""
+    cdef Record ref
+    if (
+        not record._stale
+        or record.desired is not None
+        or record.key is not None
+        or record.programmed_key is not None
+        or type(record.programmed) is not VrRouteReq
+        or record.sent is not None
+        or record._held
+        or record._queued
+        or record._going
+        or record._unsure
+        or record._open
+        or record.dependents
+        or not does_the_same(record.programmed, wanted)
+    ):
+        return False
+    for ref in record.programmed_refs:
+        if ref not in refs or ref._going:
+            return False
+    return True
 
 
 def launch(queue, Py_ssize_t limit, writes):

@@ -11,13 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from agent.ksync.objects import (
-    AF_BRIDGE,
-    BRIDGE_LABEL_VALID,
-    INET_LABEL_VALID,
-    VIF_PHYSICAL,
-    masked,
-)
+from agent._fast.records import route_content
+from agent.ksync.objects import AF_BRIDGE, VIF_PHYSICAL
 from agent.objects import DatapathMessage, Identity, Kind
 from agent.sandesh.vrouter import (
     VrFcMapReq,
@@ -47,8 +42,6 @@ _NH_TUNNEL_PBB = 0x80000
 _NH_L3_VXLAN = 0x2000000
 _NH_MPLS_O_MPLS = 0x4000000
 
-# valid, MAC moved, MAC new: the datapath's own.
-_BRIDGE_FLAGS_OF_DATAPATH = 0x1 | 0x8 | 0x20
 _MIRROR_MARKED_DELETE = 0x2
 _MIRROR_HW_ASSISTED = 0x4
 _VRF_FLAGS = 0x6
@@ -138,15 +131,6 @@ def _nexthop(m: VrNexthopReq) -> Content:
     return common
 
 
-def _route(m: VrRouteReq) -> Content:
-    flags = m.rtr_label_flags & 0xFFFF
-    if m.rtr_family == AF_BRIDGE:
-        label = m.rtr_label & 0xFFFFFF if flags & BRIDGE_LABEL_VALID else 0
-        return m.rtr_nh_id, flags & ~_BRIDGE_FLAGS_OF_DATAPATH, label
-    label = m.rtr_label & 0xFFFFFF if flags & INET_LABEL_VALID else 0
-    return m.rtr_nh_id, flags, label, m.rtr_mac if any(m.rtr_mac) else b""
-
-
 def _mirror(m: VrMirrorReq) -> Content:
     flags = m.mirr_flags & ~_MIRROR_MARKED_DELETE
     return m.mirr_nhid, m.mirr_vni, flags, m.mirr_vlan if flags & _MIRROR_HW_ASSISTED else 0
@@ -163,7 +147,7 @@ def _qos_map(m: VrQosMapReq) -> Content:
 _CONTENTS: dict[type, Callable[[Any], Content]] = {
     VrInterfaceReq: _vif,
     VrNexthopReq: _nexthop,
-    VrRouteReq: _route,
+    VrRouteReq: route_content,
     VrMirrorReq: _mirror,
     VrQosMapReq: _qos_map,
     VrMplsReq: lambda m: (m.mr_nhid,),
@@ -253,36 +237,6 @@ def uses(message: DatapathMessage) -> list[Identity]:
     """The slots that a dumped object refers to, read from the message itself."""
     find = _USES.get(type(message))
     return find(message) if find else []
-
-
-def routes_of_leaves(leaves: Iterable[VrRouteReq]) -> list[VrRouteReq]:
-    """The inet routes behind a dump of trie leaves, each once, as ADD messages.
-
-    A leaf carries the length of the route that it shows in rtr_replace_plen; a leaf with
-    nexthop 0 and length 0 is empty. Where leaves of one route disagree the route gets
-    nexthop -1, which equals nothing that anyone wants, so that it is written again.
-    """
-    found: dict[tuple[bytes, int], VrRouteReq] = {}
-    for leaf in leaves:
-        plen = max(0, min(leaf.rtr_replace_plen, leaf.rtr_prefix_len, 8 * len(leaf.rtr_prefix)))
-        if plen == 0 and leaf.rtr_nh_id == 0:
-            continue
-        prefix = masked(leaf.rtr_prefix, plen)
-        route = found.get((prefix, plen))
-        if route is None:
-            found[prefix, plen] = VrRouteReq(
-                rtr_vrf_id=leaf.rtr_vrf_id,
-                rtr_family=leaf.rtr_family,
-                rtr_prefix=prefix,
-                rtr_prefix_len=plen,
-                rtr_nh_id=leaf.rtr_nh_id,
-                rtr_label=leaf.rtr_label,
-                rtr_label_flags=leaf.rtr_label_flags,
-                rtr_mac=leaf.rtr_mac,
-            )
-        elif _route(route) != _route(leaf) and route.rtr_nh_id != -1:
-            found[prefix, plen] = route.replace(rtr_nh_id=-1)
-    return list(found.values())
 
 
 def is_ours(message: DatapathMessage) -> bool:

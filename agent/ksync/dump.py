@@ -10,9 +10,10 @@ import errno
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, NamedTuple, TypeVar
 
+from agent._fast.records import routes_of_leaves
 from agent.errors import DatapathError
 from agent.ksync.bulk import Desync
-from agent.ksync.compare import is_ours, routes_of_leaves, single_classes
+from agent.ksync.compare import is_ours, single_classes
 from agent.ksync.events import Dumped
 from agent.ksync.objects import AF_BRIDGE, AF_INET, AF_INET6
 from agent.objects import DatapathMessage

@@ -34,16 +34,6 @@ AF_INET6 = 10
 
 VIF_PHYSICAL = 2
 NEXTHOP_INDIRECT = 0x400000
-INET_LABEL_VALID = 0x1
-BRIDGE_LABEL_VALID = 0x2
-
-
-def masked(prefix: bytes, plen: int) -> bytes:
-    """`prefix` with the bits beyond `plen` cleared, as the datapath does."""
-    spare = 8 * len(prefix) - plen
-    if spare <= 0:
-        return prefix
-    return (int.from_bytes(prefix, "big") >> spare << spare).to_bytes(len(prefix), "big")
 
 
 _IDENTITIES: dict[type, Callable[[Any], Identity]] = {

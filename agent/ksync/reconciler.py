@@ -138,8 +138,9 @@ class Reconciler:
         for key in removed:
             self._withdraw(key, touched)
         if not self._registry.rivals:
-            changes, opened = self._registry.admit(changes, self._queue, self._known)
+            changes, opened, adopted = self._registry.admit(changes, self._queue, self._known)
             self._open += opened
+            self.counters.adopted += adopted
         for desired in changes:
             self._want(desired, touched)
         for record in touched:
@@ -544,7 +545,9 @@ class Reconciler:
         """What the datapath holds after `unknown`: adopt what is right, queue the rest."""
         registry = self._registry
         found: list[Record] = []
-        for message in dumped:
+        known = list(registry)
+        spotted, others = registry.spot(dumped)
+        for message in others:
             identity = identity_of(message)
             is_new = identity not in registry.slots
             record = registry.slot(identity)
@@ -554,13 +557,14 @@ class Reconciler:
             record.stale = record.stale or is_new
         for record in found:
             self._learn_uses(record)
+        registry.trace(spotted)
         for record in found:
             if record.desired is None:
                 registry.set_refs(record, record.programmed_refs)
             else:
                 self._compare(record)
         self._known = True
-        everything = list(registry)
+        everything = dict.fromkeys([*known, *found, *(spotted if self._complete else ())])
         for record in everything:
             self._assess(record)
             self._set_ready(record)

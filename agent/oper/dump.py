@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Address, ip_address
+from typing import TypeAlias
 
 from agent.inputs import ArpResolved, DhcpSnooped, TrafficSeen
 from agent.objects import DatapathMessage, Kind
@@ -46,6 +48,8 @@ from agent.sandesh.vrouter import (
 from agent.values import Mac, ip4_from_loaded
 
 _INET = int(Family.INET)
+_Inside: TypeAlias = tuple[VrRouteReq, int, VrNexthopReq]
+"""A route with the vif and the nexthop that it leads to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,10 @@ class Dump:
             self._sort(one)
 
     def _sort(self, one: DatapathMessage) -> None:
-        if isinstance(one, VrInterfaceReq):
+        if isinstance(one, VrRouteReq):
+            self._routes.append(one)
+            self._vrfs.add(one.rtr_vrf_id)
+        elif isinstance(one, VrInterfaceReq):
             self._vifs.append(one)
         elif isinstance(one, VrNexthopReq):
             self._nexthops[one.nhr_id] = one
@@ -87,9 +94,6 @@ class Dump:
             self._labels.append(one)
         elif isinstance(one, VrVxlanReq):
             self._vxlans.append(one)
-        elif isinstance(one, VrRouteReq):
-            self._routes.append(one)
-            self._vrfs.add(one.rtr_vrf_id)
         elif isinstance(one, VrVrfReq):
             self._vrfs.add(one.vrf_idx)
         elif isinstance(one, VrVrfAssignReq):
@@ -161,11 +165,9 @@ class Dump:
             if one.var_vif_index in vifs:
                 device = vifs[one.var_vif_index].vifr_name
                 yield one.var_vif_vrf, tag_recognition(device, one.var_vlan_id)
-        for route in self._routes:
-            via = self._nexthops.get(route.rtr_nh_id)
-            vif = _vif_of(via) if via else None
-            out = vifs.get(vif) if vif is not None else None
-            if out is not None and out.vifr_vrf & NO_VRF != route.rtr_vrf_id:
+        for route, vif, _ in self._inside:
+            out = vifs[vif]
+            if out.vifr_vrf & NO_VRF != route.rtr_vrf_id:
                 to = InetKey(route.rtr_prefix, route.rtr_prefix_len)
                 yield route.rtr_vrf_id, lent_recognition(out.vifr_name, to)
 
@@ -230,32 +232,42 @@ class Dump:
 
         Where other networks have the route too, ARP is trapped in the port's own alone.
         """
-        trapped: list[VrRouteReq] = []
-        used: list[VrRouteReq] = []
-        for one in self._routes:
-            (trapped if one.rtr_label_flags & InetFlag.ARP_TRAP else used).append(one)
-        waiting = set(self._guests(trapped))
-        return [one for one in self._guests(used) if one not in waiting]
+        trapped: list[_Inside] = []
+        used: list[_Inside] = []
+        for one in self._inside:
+            (trapped if one[0].rtr_label_flags & InetFlag.ARP_TRAP else used).append(one)
+        waiting = set(map(_guest, trapped))
+        found = filter(None, map(_guest, used))
+        return [one for one in found if one not in waiting]
 
     def leases(self) -> list[DhcpSnooped]:
         """The addresses in the fabric's VRF that ports of this host have there."""
-        inside = self._guests(one for one in self._routes if _is_host4(one) and not one.rtr_vrf_id)
+        inside = (one for one in self._inside if _is_host4(one[0]) and not one[0].rtr_vrf_id)
         return [
             DhcpSnooped(one.vif_index, one.ip, one.mac)
-            for one in inside
+            for one in filter(None, map(_guest, inside))
             if isinstance(one.ip, IPv4Address) and not one.ip.is_link_local
         ]
 
-    def _guests(self, routes: Iterable[VrRouteReq]) -> Iterator[TrafficSeen]:
-        """The routes among them that lead into a VM, each as its first address."""
+    @cached_property
+    def _inside(self) -> list[_Inside]:
+        """The routes that lead into VMs: few among those of controllers."""
         ports = {one.vifr_idx for one in self._vifs if one.vifr_type == VifType.VIRTUAL}
-        for route in routes:
-            via, to = self._nexthops.get(route.rtr_nh_id), route.rtr_prefix
-            vif = _vif_of(via) if via else None
-            if via is None or vif is None or vif not in ports:
-                continue
-            if len(to) in (4, 16) and len(via.nhr_encap) >= 6:
-                yield TrafficSeen(vif, ip_address(to), Mac(via.nhr_encap[:6]))
+        into: dict[int, tuple[int, VrNexthopReq]] = {}
+        for index, one in self._nexthops.items():
+            vif = _vif_of(one)
+            if vif is not None and vif in ports:
+                into[index] = vif, one
+        return [(one, *into[one.rtr_nh_id]) for one in self._routes if one.rtr_nh_id in into]
+
+
+def _guest(inside: _Inside) -> TrafficSeen | None:
+    """A route into a VM as its first address."""
+    route, vif, via = inside
+    to = route.rtr_prefix
+    if len(to) not in (4, 16) or len(via.nhr_encap) < 6:
+        return None
+    return TrafficSeen(vif, ip_address(to), Mac(via.nhr_encap[:6]))
 
 
 def _copies(mirror: VrMirrorReq) -> Hashable:

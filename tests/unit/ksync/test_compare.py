@@ -7,14 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.ksync.compare import (
-    content,
-    is_ours,
-    routes_of_leaves,
-    same,
-    single_classes,
-    uses,
-)
+from agent._fast.records import routes_of_leaves
+from agent.ksync.compare import content, is_ours, same, single_classes, uses
 from agent.objects import Identity, Kind
 from agent.sandesh import decode_messages
 from agent.sandesh.framing import FrameReader

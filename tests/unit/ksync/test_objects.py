@@ -10,7 +10,6 @@ from agent.errors import BugError
 from agent.ksync.objects import (
     delete_of,
     identity_of,
-    masked,
     means_absent,
     needs_recreation,
 )
@@ -83,8 +82,6 @@ def test_host_bits_of_a_prefix_do_not_make_another_route():
     one = INET.replace(rtr_prefix=b"\x0f\0\0\x03", rtr_prefix_len=24)
     other = INET.replace(rtr_prefix=b"\x0f\0\0\xff", rtr_prefix_len=24)
     assert identity_of(one) == identity_of(other)
-    assert masked(b"\xff" * 16, 65) == b"\xff" * 8 + b"\x80" + bytes(7)
-    assert masked(b"\xff" * 4, 0) == bytes(4)
 
 
 @pytest.mark.parametrize("message", [VrResponse(), VrFcMapReq()])

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from agent._fast.records import Ledger, accepted, route_identity
 from agent.errors import BugError
-from agent.ksync.objects import masked
 from agent.objects import Desired, Identity, Key, Kind
 from agent.sandesh.framing import kernel_reply_frames, reply_frame
 from agent.sandesh.vrouter import VrMplsReq, VrResponse, VrRouteReq
@@ -21,6 +20,11 @@ ACK = VrResponse(h_op=4).encode()
 def route(prefix: bytes, plen: int, **fields: int) -> VrRouteReq:
     family = 2 if len(prefix) == 4 else 10
     return VrRouteReq(rtr_family=family, rtr_prefix=prefix, rtr_prefix_len=plen, **fields)
+
+
+def masked(prefix: bytes, plen: int) -> bytes:
+    spare = 8 * len(prefix) - plen
+    return (int.from_bytes(prefix, "big") >> spare << spare).to_bytes(len(prefix), "big")
 
 
 @given(st.sampled_from([4, 16]).flatmap(lambda n: st.binary(min_size=n, max_size=n)), st.data())
@@ -55,7 +59,7 @@ def test_only_new_routes_with_known_references_are_taken() -> None:
         Desired(other, (), VrMplsReq()),
         mine,
     ]
-    assert ledger.admit(changes, queue, True) == (changes[1:], 1)
+    assert ledger.admit(changes, queue, True) == (changes[1:], 1, 0)
     assert [record.key for record in queue] == [mine.key]
     assert ledger.lengths == {(0, 2): [0] * 8 + [1] + [0] * 24}
     assert ledger.occupants == {0: 1}
