@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import AsyncIterator, Callable, Iterator
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TypeVar
 
 from agent.errors import DatapathError, UsageError
@@ -16,7 +16,6 @@ from agent.introspect.query import flag, number
 from agent.introspect.request import Answer, Query, Request, Values
 from agent.introspect.snh import datapath_values as values
 from agent.introspect.snh.datapath_words import BRIDGE, INET, INET6
-from agent.ksync.objects import masked
 from agent.sandesh.schema import schema
 from agent.sandesh.vrouter import (
     Message,
@@ -215,7 +214,10 @@ def _of_leaf(leaf: VrRouteReq) -> VrRouteReq | None:
     length = max(0, min(leaf.rtr_replace_plen, 8 * len(leaf.rtr_prefix)))
     if not (length or leaf.rtr_nh_id or leaf.rtr_label_flags):
         return None
-    return leaf.replace(rtr_prefix=masked(leaf.rtr_prefix, length), rtr_prefix_len=length)
+    if len(leaf.rtr_prefix) not in (4, 16):
+        return leaf
+    route = ip_network((leaf.rtr_prefix, length), strict=False)
+    return leaf.replace(rtr_prefix=route.network_address.packed, rtr_prefix_len=length)
 
 
 def _inet_routes(vrf: int, family: int) -> Callable[[VrRouteReq | None], VrRouteReq]:
