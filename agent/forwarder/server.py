@@ -128,8 +128,8 @@ class Session(asyncio.Protocol):
 
     def _reply(self, family: int, seq: int, replies: Replies) -> None:
         transport = self._transport
-        if transport is None or transport.is_closing():
-            return
+        if not replies or transport is None or transport.is_closing():
+            return  # asyncio's writelines of Python 3.12 and later wants something to write
         last = len(replies) - 1
         transport.writelines(
             reply_frame(payload, family=family, seq=seq, more=position < last)
