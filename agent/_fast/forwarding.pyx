@@ -69,31 +69,12 @@ cdef tuple counters_of(const uint64_t *values, int count):
     return tuple([values[i] for i in range(count)])
 
 
-cdef route_key key_of(const unsigned char[:] prefix):
-    """A prefix of 4 or 16 bytes."""
-    cdef route_key key
-    if prefix.shape[0] == 4:
-        key.hi = <uint64_t>get32(&prefix[0]) << 32
-        key.lo = 0
-    else:
-        key.hi = get64(&prefix[0])
-        key.lo = get64(&prefix[8])
-    return key
-
-
-cdef bytes prefix_of(route_key key, int width):
-    cdef uint8_t at[16]
-    put64(at, key.hi)
-    put64(&at[8], key.lo)
-    return PyBytes_FromStringAndSize(<char *>at, width)
-
-
 cdef bytes mac_bytes(const uint8_t *mac):
     return PyBytes_FromStringAndSize(<const char *>mac, 6)
 
 
-cdef int width_of(int family):
-    return 4 if family == AF_V4 else 16 if family == AF_V6 else 0
+include "forwarding_routes.pxi"
+include "forwarding_fat_flows.pxi"
 
 
 cdef class Datapath:
@@ -865,109 +846,12 @@ cdef class Datapath:
         return 0 if vif != NULL else -ENODEV
 
 
-cdef bint fill_prefix(fat_prefix *out, prefix, uint8_t *family):
-    """False: no prefix of an address, or one of another family than the rule's others."""
-    cdef bytes address = prefix.address
-    cdef int width = len(address) * 8
-    if width not in (32, 128) or not 0 <= prefix.bits <= width or not 0 <= prefix.keep <= width:
-        return False
-    if family[0] not in (0, AF_V4 if width == 32 else AF_V6):
-        return False
-    family[0] = AF_V4 if width == 32 else AF_V6
-    memcpy(out.address, <const char *>address, width // 8)
-    out.bits = prefix.bits
-    out.keep = prefix.keep
-    return True
-
-
-cdef bint fill_fat_rule(fat_rule *out, rule):
-    out.proto = rule.proto & 0xff
-    out.port = rule.port & 0xffff
-    out.ignore = rule.ignore & 3
-    out.by_source = rule.source is not None
-    out.by_destination = rule.destination is not None
-    if out.by_source and not fill_prefix(&out.source, rule.source, &out.family):
-        return False
-    return not out.by_destination or fill_prefix(&out.destination, rule.destination, &out.family)
-
-
-cdef bint fill_exclude(fat_exclude *out, prefix):
-    cdef bytes address = prefix[0]
-    cdef int width = len(address) * 8
-    if width not in (32, 128) or not 0 <= prefix[1] <= width:
-        return False
-    out.family = AF_V4 if width == 32 else AF_V6
-    out.bits = prefix[1]
-    memcpy(out.address, <const char *>address, width // 8)
-    return True
-
-
 cdef check_table(str name, size_t size, size_t entry, uint32_t main):
     if main < 4 or main % 4:
         raise ValueError(f"{name} table: {main} main entries, a multiple of 4 is needed")
     if size % entry or size // entry < main or size // entry >= 1 << 31:
         raise ValueError(f"{name} table: a buffer of {size} bytes does not hold {main} entries"
                          f" of {entry} bytes and whole overflow entries")
-
-
-cdef void fill_route(c_route *route, nh, label, flags, const unsigned char[:] mac):
-    memset(route, 0, sizeof(route[0]))
-    route.nh = word(nh)
-    route.flags = flags & 0xff
-    route.label = <uint32_t>(label & 0xffffff) if flags & 1 else NO_LABEL
-    if mac.shape[0] == 6:
-        memcpy(route.mac, &mac[0], 6)
-
-
-cdef bint has_mac(const c_route *route) noexcept:
-    cdef uint8_t bits = 0
-    for i in range(6):
-        bits |= route.mac[i]
-    return bits != 0
-
-
-cdef bytes stitched(const c_route *route):
-    return mac_bytes(route.mac) if has_mac(route) else b""
-
-
-cdef int64_t position_of(datapath *dp, uint32_t vrf, const c_route *route) noexcept:
-    return bridge_find(dp, vrf, route.mac) if has_mac(route) else -1
-
-
-cdef int check_route(datapath *dp, uint32_t vrf, const c_route *route, bint adding) noexcept:
-    cdef nexthop *nh = dp_nexthop(dp, route.nh)
-    if nh == NULL:
-        return -ENOENT
-    if adding and nh.type == 3 and not route.flags & 1:
-        return -EINVAL
-    if has_mac(route) and bridge_find(dp, vrf, route.mac) < 0:
-        return -ENOENT
-    return 0
-
-
-cdef bint insert(datapath *dp, uint32_t vrf, int family, route_key key, unsigned plen,
-                 const c_route *route) noexcept:
-    cdef c_vrf *table = dp_vrf(dp, vrf)
-    if table == NULL:
-        return False
-    return route_insert(&dp.arena, &table.inet if family == AF_V4 else &table.inet6, key, plen,
-                        route)
-
-
-cdef bint step(route_key *key, int width) noexcept:
-    """The next address; False behind the last one."""
-    if width == 4:
-        key.hi += <uint64_t>1 << 32
-        return key.hi != 0
-    key.lo += 1
-    if key.lo == 0:
-        key.hi += 1
-    return key.hi != 0 or key.lo != 0
-
-
-cdef object bridge_row(const bridge_entry *entry):
-    return BridgeEntry(entry.index, entry.vrf, mac_bytes(entry.mac), entry.nh, entry.label,
-                       entry.flags, entry.packets)
 
 
 def checksum(const unsigned char[:] data, uint64_t initial=0):
