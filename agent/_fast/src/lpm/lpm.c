@@ -42,7 +42,6 @@ struct runs {
 
 static const unsigned CAPACITY[LPM_CLASSES] = {4, 8, 16, 32, 256};
 static const unsigned STARTS[LPM_CLASSES] = {16, 16, 16, 32, 0}; /* bytes, spare ones 255 */
-static const uint32_t RUN_MASK[LPM_CLASSES] = {0xf, 0xff, 0xffff, 0xffffffff, 0};
 static const size_t NODE_SIZE[LPM_CLASSES] = {44, 64, 104, 200, 1288};
 
 static unsigned class_of(uint32_t ref)
@@ -77,6 +76,7 @@ static uint8_t *lengths_of(uint8_t *node, unsigned class)
 static inline unsigned run_of(const uint8_t *starts, unsigned class, unsigned byte)
 {
 #ifdef __SSE2__
+    static const uint32_t RUN_MASK[LPM_CLASSES] = {0xf, 0xff, 0xffff, 0xffffffff, 0};
     __m128i wanted = _mm_set1_epi8((char)byte);
     __m128i low = _mm_loadu_si128((const __m128i *)(const void *)starts);
     __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(starts + 16));
