@@ -6,6 +6,7 @@ before. Those that are damaged or of someone else are told of and left where the
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import structlog
 
 from agent.backup import FAMILY, REFERENCE, checked, decode, encode, family, file_name, restored
 from agent.errors import WireError
-from agent.io.safe_files import read_file, replace_file
+from agent.io.safe_files import read_file, replace_file, strangers
 from agent.objects import Numbered
 from agent.telemetry.meters import FileMeter
 
@@ -36,8 +37,16 @@ class BackupDirectory:
     def read(self) -> list[Numbered]:
         """The numbers of the newest file that is whole; nothing where there is none.
 
-        The reference agent's files count together as one, as new as the newest of them.
+        The reference agent's files count together as one, as new as the newest of them. What
+        others could have put there is not read.
         """
+        try:
+            reason = strangers(self._path)
+        except OSError:
+            reason = ""  # there is none, or it tells so when it is listed
+        if reason:
+            log.error("no backups read", path=str(self._path), reason=reason)
+            return []
         own = self._files(FAMILY)
         theirs = self._files(REFERENCE)
         if theirs and (not own or _age(theirs[0]) > _age(own[0])):
@@ -57,6 +66,8 @@ class BackupDirectory:
         path = self._path / file_name(content)
         try:
             self._path.mkdir(parents=True, exist_ok=True)
+            if reason := strangers(self._path):
+                raise OSError(errno.EPERM, reason)
             replace_file(path, content, path.with_name(f".{path.name}.tmp"), 0o600, sync=True)
             self._rotate(path)
         except OSError as error:

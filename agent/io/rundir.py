@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import stat
 from pathlib import Path
 
 from agent.errors import ConfigError
+from agent.io.safe_files import strangers
 
 _MODE = 0o750
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -24,7 +24,9 @@ class RunDir:
         lock = path / "agent.lock"
         try:
             path.mkdir(mode=_MODE, parents=True, exist_ok=True)
-            _check(path)
+            reason = strangers(path)
+            if reason:
+                raise ConfigError(f"run directory {path}: {reason}")
             self._lock = os.open(lock, _FLAGS, 0o640)
         except OSError as error:
             raise ConfigError(f"run directory {path}: {error.strerror}") from None
@@ -43,11 +45,3 @@ class RunDir:
     def close(self) -> None:
         """Let another agent have it. The lock file stays, for the next one."""
         os.close(self._lock)
-
-
-def _check(path: Path) -> None:
-    status = path.stat()
-    if status.st_uid not in (0, os.geteuid()):
-        raise ConfigError(f"run directory {path}: it belongs to user {status.st_uid}")
-    if status.st_mode & stat.S_IWOTH:
-        raise ConfigError(f"run directory {path}: everybody may write there; chmod o-w")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from pathlib import Path
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -32,6 +33,14 @@ def replace_file(
         with contextlib.suppress(OSError):
             draft.unlink()
         raise
+
+
+def strangers(folder: Path) -> str:
+    """Why others than root and we could put files there; "" when they cannot. OSError."""
+    status = folder.stat()
+    if status.st_uid not in (0, os.geteuid()):
+        return f"it belongs to user {status.st_uid}"
+    return "everybody may write there; chmod o-w" if status.st_mode & stat.S_IWOTH else ""
 
 
 def _sync_folder(path: Path) -> None:

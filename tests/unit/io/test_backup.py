@@ -98,6 +98,22 @@ def test_a_disk_that_refuses_is_told(tmp_path: Path) -> None:
     assert (meter.failures, meter.waiting) == (1, 0)
 
 
+def test_a_directory_of_others_is_not_used(folder: Path) -> None:
+    """Who may write there could give the numbers of one VM to another."""
+    meter = FileMeter()
+    folder.chmod(0o777)
+    with capture_logs() as told:
+        assert read(folder) == []
+        assert not BackupDirectory(folder, 2, meter).write(rows("d"), 1)
+    assert {line["reason"] for line in told} == {"everybody may write there; chmod o-w"}
+    assert meter.reason == f"{folder}: everybody may write there; chmod o-w"
+    folder.chmod(0o750)
+    assert read(folder) == sorted(rows("c"), key=str)
+    if os.geteuid() == 0:
+        os.chown(folder, 65534, -1)
+        assert read(folder) == []
+
+
 def test_a_crowd_of_other_files_hides_none(folder: Path) -> None:
     for at in range(1100):
         (folder / f"a{at}").touch()
