@@ -21,7 +21,7 @@ from agent.daemon.check_config import DEFAULT, WRONG, as_json, check
 from agent.errors import ConfigError, WireError
 from agent.io.backup import MAX_FILE
 from agent.io.portfiles import PortFiles
-from agent.io.safe_files import read_file
+from agent.io.safe_files import read_file, strangers
 from agent.io.texts import read_text
 from agent.objects import Numbered
 from agent.rest import PortStore
@@ -186,6 +186,8 @@ def _backup(settings: Settings, named: Path | None) -> Iterator[Item]:
         hint = "numbers are read from the running datapath; do not reset or reboot in between"
         yield Item(Fate.KEPT, "backup", f"{folder} has none", hint)
         return
+    if reason := strangers(folder):
+        yield Item(Fate.LEFT, "backup", f"{folder} is not read: {reason}")
     if not settings.get("RESTART", "backup_enable", bool):
         hint = "set [RESTART] backup_enable = true"
         yield Item(Fate.LEFT, "backup", f"{folder} is not read", hint)

@@ -97,6 +97,16 @@ def test_a_backup_that_is_not_read(host: Path, capsys: pytest.CaptureFixture[str
     assert found["hint"] == "set [RESTART] backup_enable = true"
 
 
+def test_a_backup_that_others_could_have_written(
+    host: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reference_files.write(host.parent / "backup")
+    (host.parent / "backup").chmod(0o777)
+    code, items = told(capsys, host)
+    assert code == PARTLY
+    assert any("everybody may write there" in one for one in of(items, "backup", "left"))
+
+
 def test_ports_that_are_not_taken_over(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = "93c2c386-6e79-485e-bfa4-000000000001"
     gone = {**STORED, "id": other, "system-name": "tap-gone"}
