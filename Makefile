@@ -28,6 +28,8 @@ help:
 	@echo 'make dist           sdist and wheel, tried in a fresh venv, with a host of a lab'
 	@echo 'make wheels         wheels for every supported Python (needs docker or podman)'
 	@echo 'make deb            Debian package for this machine'"'"'s release and processor'
+	@echo 'make fresh          the wheel on a new machine, a root of Debian (RELEASE=trixie, WHAT=wheel'
+	@echo '                    or deb, or unit for the unit tests with its Python)'
 	@echo 'make sbom           what a package brings: CycloneDX, and licences'
 	@echo 'make audit          known vulnerabilities of what is pinned'
 	@echo 'make requirements   pin requirements/ again (UPGRADE=1: to the newest)'
@@ -36,8 +38,8 @@ help:
 
 # --- Set-up ---------------------------------------------------------------------------
 
-.PHONY: build packages-build packages-deb packages-lab packages-page packages-test
-packages-build packages-deb packages-lab packages-page packages-test: packages-%: | build/
+.PHONY: build packages-build packages-deb packages-fresh packages-lab packages-page packages-test
+packages-build packages-deb packages-fresh packages-lab packages-page packages-test: packages-%: | build/
 	@tools/system-packages $*
 
 build/:
@@ -156,6 +158,13 @@ wheels: sdist $(PACKAGING)/.installed
 deb: sdist packages-deb
 	@tools/build-deb dist/*.tar.gz
 
+# Minutes and a gigabyte of disk, so not part of continuous integration.
+.PHONY: fresh
+RELEASE := trixie
+WHAT := wheel
+fresh: sdist packages-fresh
+	@tools/fresh $(WHAT) $(RELEASE) $(ARCH)
+
 # --- What packages are made of --------------------------------------------------------
 
 .PHONY: requirements sbom audit check-deploy
@@ -175,7 +184,9 @@ sbom: $(PACKAGING)/.installed
 audit: $(PACKAGING)/.installed
 	@for name in build run packaging; do echo "requirements/$$name.txt"; \
 		$(PACKAGING)/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
-			-r requirements/$$name.txt || exit; done
+			-r requirements/$$name.txt && continue; \
+		echo "make audit: not clean, or not all could be looked up: \"not found on PyPI\" of a package" \
+			"that is there means that this index serves packages and no advisories" >&2; exit 1; done
 
 check-deploy: $(PACKAGING)/.installed
 	@$(PACKAGING)/bin/kubernetes-validate --strict deploy/kubernetes/*.yaml
