@@ -25,7 +25,8 @@ help:
 	@echo 'make bench-compare  the ratios to the peers against the committed baseline'
 	@echo 'make asan           unit and fuzz tests with sanitized kernels'
 	@echo 'make share          man pages and shell completions of the commands, in share/'
-	@echo 'make dist           sdist and wheel, tried in a fresh venv, with a host of a lab'
+	@echo 'make dist           sdist and wheel, tried in a fresh venv, with a host of a lab;'
+	@echo '                    vrouter-port-control as one file'
 	@echo 'make wheels         wheels for every supported Python (needs docker or podman)'
 	@echo 'make deb            Debian package for this machine'"'"'s release and processor'
 	@echo 'make fresh          the wheel on a new machine, a root of Debian (RELEASE=trixie, WHAT=wheel'
@@ -147,6 +148,7 @@ dist: sdist packages-lab
 	@tools/smoke build/dist-venv
 	@tools/smoke-lab build/dist-venv
 	@rm -rf build/dist-venv
+	@$(PY) tools/port-control dist/vrouter-port-control
 	@ls -1 dist
 
 # Of other processors only where the kernel runs their programs (binfmt_misc with QEMU).

@@ -90,3 +90,14 @@ def test_only_an_engine_that_works_is_used(tmp_path: Path, works: str, expected:
     assert done.stdout == expected
     assert done.returncode == (0 if expected else 1)
     assert ("docker or podman" in done.stderr) == (not expected)
+
+
+def test_port_control_is_one_file_that_needs_only_python(tmp_path: Path) -> None:
+    made = tmp_path / "vrouter-port-control"
+    subprocess.run([sys.executable, ROOT / "tools/port-control", made], check=True)
+    assert made.read_bytes().startswith(b"#!/usr/bin/env python3\n")
+    assert made.stat().st_mode & 0o111 == 0o111
+    words = [sys.executable, "-I", "-S", made, "--oper=add", "--uuid=U", "--port_type=other"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1, "the command's exit codes are the file's"
+    assert "other" in done.stdout + done.stderr
