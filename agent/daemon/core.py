@@ -300,10 +300,7 @@ class Core:
         if self._listed and self._progress.configured:
             self.compiler.complete()
             self._kept.follow(now)
-        if self._held and self._listed and self._progress.settled(now):
-            self._held = False
-            self.controllers.leave_trees_to(None)
-        delta = self.compiler.commit()
+        delta = self._commit(now)
         if self.trace is not None:
             self.trace.delta(delta)
         for follow in self.followers:
@@ -328,6 +325,17 @@ class Core:
         if self.trace is not None:
             self.trace.published(exported)
         return frames
+
+    def _commit(self, now: float) -> Delta:
+        """What changed; once it is settled, what an agent before wrote is held no longer."""
+        released = self._held and self._listed and self._progress.settled(now)
+        if released:
+            self._held = False
+            self.controllers.leave_trees_to(None)
+        delta = self.compiler.commit()
+        if released:
+            self.compiler.forget_places()
+        return delta
 
     def _has_news(self) -> bool:
         """Whether anything but routes of controllers changed; those come by the thousand."""

@@ -274,10 +274,19 @@ class Compiler:
             self._rows.adopt(seen)
         for lease in dump.leases():
             self._rows.leased(lease)
+        for route in dump.ecmp_routes():
+            self._remote.keep_places(*route)
+        for vifs in dump.shared():
+            self._holdings.keep_places(vifs)
         self._holding = dump.has_ports
         self._forwarding = dict(dump.forwarding())
         self.built_before = builder_of(dump.labels(), *self._room())
         return neighbours
+
+    def forget_places(self) -> None:
+        """All is here that was in the datapath: places in ECMP are now those of what is here."""
+        self._remote.forget_places()
+        self._holdings.forget_places()
 
     def restore(self, rows: Iterable[Numbered]) -> None:
         """Numbers that an agent before has written down; call before the first `commit`.

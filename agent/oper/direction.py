@@ -69,6 +69,10 @@ class Ecmp(NamedTuple):
 
 Spec: TypeAlias = Towards | Native | Ecmp
 
+Kept: TypeAlias = "tuple[tuple[int, tuple[int, ...]] | None, ...]"
+"""Which way had which place before a restart: its far end as a number (0: this host), and the
+labels that it may be known by now; None is a kept place."""
+
 LOCAL: Source[int, Nexthop | None] = Source("local label")
 """The nexthop of this host that a label of ours is bound to."""
 
@@ -113,10 +117,13 @@ def way_spec(nexthop: RouteNexthop) -> Towards:
     return Towards(int(nexthop.address), _offered(nexthop))
 
 
-def inet_spec(attributes: RouteAttributes, before: Spec | None = None) -> Spec | None:
+def inet_spec(
+    attributes: RouteAttributes, before: Spec | None = None, kept: Kept | None = None
+) -> Spec | None:
     """Where an inet route leads; None for one that cannot be used: no nexthop, no MPLS label.
 
-    `before` is what it was: the ways that stay keep their places.
+    `before` is what it was: the ways that stay keep their places. So they do over a restart,
+    from which `kept` is.
     """
     nexthops = attributes.nexthops
     if len(nexthops) == 1:
@@ -130,8 +137,29 @@ def inet_spec(attributes: RouteAttributes, before: Spec | None = None) -> Spec |
     members = sorted(ways.values(), key=lambda way: way[:2])
     if len(members) < 2:
         return Towards(members[0].address, members[0].offered) if members else None
-    old = before.members if isinstance(before, Ecmp) else ()
+    old: tuple[Member | None, ...] = before.members if isinstance(before, Ecmp) else ()
+    if kept is not None:
+        old = _places_before(kept, members)
     return Ecmp(places(old, members), hash_bits(attributes.load_balance))
+
+
+def _places_before(kept: Kept, members: list[Member]) -> tuple[Member | None, ...]:
+    """The ways in the places that they had; those of this host's own composites were last."""
+    far = {(one[0], one[1][0]) for one in kept if one is not None and one[0]}
+    named = {(one.address, one.label): one for one in members}
+    local = {one.label: one for way, one in named.items() if way not in far}
+    found: list[Member | None] = []
+    end = 0
+    for at, place in enumerate(kept, start=1):
+        member: Member | None = None
+        if place is not None:
+            address, labels = place
+            known = (named.get((address, labels[0])),) if address else map(local.get, labels)
+            member = next(filter(None, known), None)
+        found.append(member)
+        if member is not None or place is None:
+            end = at
+    return tuple(found[:end])
 
 
 def fabric_spec(attributes: RouteAttributes) -> Spec | None:

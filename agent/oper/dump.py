@@ -24,6 +24,7 @@ from agent.oper.datapath import (
     NexthopType,
     VifType,
 )
+from agent.oper.direction import Kept
 from agent.oper.fabric import FABRIC_VIF
 from agent.oper.qos import map_recognition
 from agent.oper.vmi import device_recognition
@@ -113,6 +114,52 @@ class Dump:
         for vif in self._vifs:
             if vif.vifr_type == VifType.VIRTUAL and vif.vifr_vrf & NO_VRF != NO_VRF:
                 yield vif.vifr_name, bool(vif.vifr_ip or vif.vifr_ip6_u or vif.vifr_ip6_l)
+
+    def ecmp_routes(self) -> Iterator[tuple[int, InetKey, Kept]]:
+        """(VRF, prefix, places of the ways) of each route that leads several ways."""
+        made: dict[int, Kept] = {}
+        for index, one in self._ecmp.items():
+            made[index] = tuple(map(self._way, one.nhr_nh_list, one.nhr_label_list))
+        for route in self._routes if made else ():
+            if route.rtr_nh_id in made and len(route.rtr_prefix) in (4, 16):
+                to = InetKey(route.rtr_prefix, route.rtr_prefix_len)
+                yield route.rtr_vrf_id, to, made[route.rtr_nh_id]
+
+    def shared(self) -> Iterator[tuple[int | None, ...]]:
+        """The vifs that an address of several ports leads to, in their places."""
+        for one in self._ecmp.values():
+            vias = [self._nexthops.get(member) for member in one.nhr_nh_list]
+            vifs = [None if via is None else _vif_of(via) for via in vias]
+            if all(via is None or vif is not None for via, vif in zip(vias, vifs, strict=True)):
+                yield tuple(vifs)
+
+    @cached_property
+    def _ecmp(self) -> dict[int, VrNexthopReq]:
+        flag = int(NexthopFlag.COMPOSITE_ECMP)
+        return {
+            index: one
+            for index, one in self._nexthops.items()
+            if one.nhr_type == NexthopType.COMPOSITE and one.nhr_flags & flag
+        }
+
+    @cached_property
+    def _leading(self) -> dict[int, tuple[int, ...]]:
+        """The labels of composites by the label of the first that is in them."""
+        found: dict[int, tuple[int, ...]] = {}
+        for label in self._labels:
+            one = self._ecmp.get(label.mr_nhid)
+            first = next((each for each in one.nhr_label_list if each >= 0), -1) if one else -1
+            if first >= 0:
+                found[first] = (*found.get(first, ()), label.mr_label)
+        return found
+
+    def _way(self, member: int, label: int) -> tuple[int, tuple[int, ...]] | None:
+        via = self._nexthops.get(member)
+        if via is None:
+            return None
+        if via.nhr_type == NexthopType.TUNNEL:
+            return int(ip4_from_loaded(via.nhr_tun_dip)), (label,)
+        return 0, (label, *self._leading.get(label, ()))
 
     def labels(self) -> list[int]:
         """The MPLS labels in use."""

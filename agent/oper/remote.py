@@ -15,7 +15,7 @@ from typing import Any, cast
 from agent.objects import DatapathMessage, Desired, Key, Kind
 from agent.oper.datapath import Label, Nexthop, NexthopType, Row
 from agent.oper.demand import SPECS, direction_output
-from agent.oper.direction import LOCAL, Direction, Spec
+from agent.oper.direction import LOCAL, Direction, Kept, Spec
 from agent.oper.incremental import Call, Engine, InputRead
 from agent.oper.leads import Leads, Via
 from agent.oper.multicast import GROUP, GROUPS, Group
@@ -64,6 +64,7 @@ class RemoteRoutes:
         self._lost: dict[Key, None] = {}
         self._labels: dict[Key, int] = {}
         self._trees: dict[str, RouteAttributes] = {}
+        self._kept: dict[int, dict[InetKey, Kept]] = {}
         self._inclusive: dict[str, dict[EvpnKey, RouteAttributes]] = {}
         self._groups: Table[str, Group] = Table(engine, GROUP, GROUPS)
         engine.attach(SPECS, lambda _: self._leads.specs)
@@ -119,6 +120,17 @@ class RemoteRoutes:
         members, label = (tree.neighbours, tree.source_label) if tree else ((), 0)
         self._groups.put(vrf, Group(members, label, tuple(others)))
 
+    # Places of ECMP over a restart
+
+    def keep_places(self, vrf_index: int, to: InetKey, kept: Kept) -> None:
+        """The ways of this route had these places before."""
+        self._kept.setdefault(vrf_index, {})[to] = kept
+
+    def forget_places(self) -> None:
+        """From now on places are those of what is here."""
+        for kept in self._kept.values():
+            kept.clear()
+
     # Addresses of this host's ports
 
     def watch(self, vrf: str, to: InetKey) -> None:
@@ -161,7 +173,8 @@ class RemoteRoutes:
             if territory is not None:
                 self._forget(self._territories.pop(name))
         elif territory is None:
-            self._territories[name] = Territory(facts, self._leads, self._local)
+            kept = self._kept.setdefault(facts.index, {})
+            self._territories[name] = Territory(facts, self._leads, self._local, kept)
         else:
             territory.take_facts(facts)
 

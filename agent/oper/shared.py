@@ -7,7 +7,7 @@ places, so those who stay keep theirs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_network
 from typing import TypeAlias
 from uuid import UUID
@@ -55,8 +55,8 @@ def place_of(own: Vrf, to: PortPrefix) -> Place:
     return (to.vrf or own).name, inet_key(to.prefix)
 
 
-def groups(view: View) -> Mapping[Place, tuple[UUID, ...]]:
-    """The ports of each address that several offer, in the order of their vifs."""
+def groups(view: View) -> Mapping[Place, tuple[tuple[int, UUID], ...]]:
+    """The ports of each address that several offer, with and in the order of their vifs."""
     found: dict[Place, list[tuple[int, UUID]]] = {}
     for uuid in view(plugged):
         there = view.attempt(offered, uuid)
@@ -64,8 +64,8 @@ def groups(view: View) -> Mapping[Place, tuple[UUID, ...]]:
         if row is not None and not isinstance(there, Failure):
             for place in there:
                 found.setdefault(place, []).append((row.vif_index, uuid))
-    several = {place: sorted(ports)[:MOST_MEMBERS] for place, ports in found.items() if ports[1:]}
-    return {place: tuple(uuid for _, uuid in ports) for place, ports in several.items()}
+    several = ((place, ports) for place, ports in found.items() if ports[1:])
+    return {place: tuple(sorted(ports)[:MOST_MEMBERS]) for place, ports in several}
 
 
 class Holdings:
@@ -73,14 +73,32 @@ class Holdings:
 
     def __init__(self, engine: Engine) -> None:
         self._table: Table[Place, Holders] = Table(engine, HOLDERS, SHARED)
+        self._kept: dict[frozenset[int], tuple[int | None, ...]] = {}
 
-    def take(self, found: Mapping[Place, tuple[UUID, ...]]) -> None:
+    def keep_places(self, vifs: tuple[int | None, ...]) -> None:
+        """These vifs, which together shared an address before a restart, had these places."""
+        together = frozenset(vif for vif in vifs if vif is not None)
+        if self._kept.setdefault(together, vifs) != vifs:
+            self._kept[together] = ()  # of two addresses nobody knows which is which
+
+    def forget_places(self) -> None:
+        """From now on places are those of what is here."""
+        self._kept.clear()
+
+    def _before(self, ports: Iterable[tuple[int, UUID]]) -> Holders:
+        """The places that these ports had before a restart."""
+        uuids = dict(ports)
+        kept = self._kept.get(frozenset(uuids), ())
+        return tuple(None if vif is None else uuids[vif] for vif in kept)
+
+    def take(self, found: Mapping[Place, tuple[tuple[int, UUID], ...]]) -> None:
         """These are the shared addresses now."""
         rows = self._table.rows
         for place in [place for place in rows if place not in found]:
             self._table.drop(place)
         for place, ports in found.items():
-            self._table.put(place, places(rows.get(place, ()), ports))
+            before = rows[place] if place in rows else self._before(ports)
+            self._table.put(place, places(before, (uuid for _, uuid in ports)))
 
 
 def offer(view: View, uuid: UUID, place: Place) -> PortPrefix | None:

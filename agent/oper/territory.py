@@ -6,7 +6,7 @@ Facts oper-db.md 3.4 (what EVPN adds), 3.5 (ARP flags), sandesh-ksync.md 4.4 (me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import TypeAlias, TypeVar
 
 from agent._fast.inet_routes import Network, make, take
@@ -14,6 +14,7 @@ from agent.objects import Desired, Key, Kind
 from agent.oper.datapath import BridgeFlag, InetFlag, Nexthop, Route, Row, vrf_key
 from agent.oper.desired import bridge_route, desired, inet_route
 from agent.oper.direction import (
+    Kept,
     Spec,
     fabric_spec,
     host_spec,
@@ -62,13 +63,19 @@ class Local:
 
 
 class Territory:
-    """The remote routes of a VRF. `take` what changes, then `make`."""
+    """The remote routes of a VRF. `take` what changes, then `make`.
 
-    def __init__(self, facts: VrfFacts, leads: Leads, local: Local) -> None:
+    `kept` are the places of ECMP routes' ways before a restart, for as long as they count.
+    """
+
+    def __init__(
+        self, facts: VrfFacts, leads: Leads, local: Local, kept: Mapping[InetKey, Kept]
+    ) -> None:
         self.facts = facts
         self._network = _network(facts)
         self._leads = leads
         self._local = local
+        self._kept = kept
         self._inet: Lane[InetKey] = Lane(leads)  # both families: the keys differ in length
         self._prefixes: Lane[InetKey] = Lane(leads)
         self._hosts: Lane[EvpnKey] = Lane(leads)
@@ -117,7 +124,7 @@ class Territory:
         if native is not None:
             return native
         before = self._inet.vias.get(to)
-        return inet_spec(best, before.spec if before else None)
+        return inet_spec(best, before.spec if before else None, self._kept.get(to))
 
     def _disown(self, to: InetKey, path: RouteAttributes | None) -> None:
         routes = self._own.get(label_of(path)) if path and self._own else None

@@ -12,9 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.inputs import ArpResolved
+from agent.ksync import identity_of
 from agent.objects import Desired, Key, Kind
 from agent.oper import Compiler
+from agent.routes import InetKey, RouteBatch
 from agent.sandesh.vrouter import decode_messages, encode_many
+from tests.graph.test_routes import ONE, TOPOLOGY, Site, batch, via, way
 from tests.graph.worlds import (
     REMOTE,
     SETTINGS,
@@ -22,6 +25,7 @@ from tests.graph.worlds import (
     Datapath,
     World,
     config_of,
+    forms,
     full,
     move,
     ports_of,
@@ -198,3 +202,45 @@ def test_a_strange_dump_is_survived(field: str) -> None:
     datapath.apply(compiler.commit())
     assert compiler.failures() == {}
     assert len([row for row in compiler.vmis() if row.active]) == 9
+
+
+GUEST = InetKey(bytes((15, 0, 0, 99)), 32)
+
+
+def told(site: Site) -> dict[str, Any]:
+    """What the datapath has, by the number of each object rather than the key."""
+    return {str(identity_of(one.message)): one.message for one in site.datapath.objects.values()}
+
+
+def restarted_site(world: World, site: Site, *batches: RouteBatch) -> dict[str, Any]:
+    again = restarted(world, dumped(site.datapath.objects, random.Random(1)), random.Random(2))
+    again.complete()
+    again.commit()
+    for each in batches:
+        again.routes(ONE, each)
+        again.commit()
+    return {str(identity_of(one)): one for one in forms(again).values()}
+
+
+@pytest.mark.parametrize("last", [(5, 3, 2), (2, 4, 6), (6, 5)])
+def test_ways_of_a_route_keep_their_places(last: tuple[int, ...]) -> None:
+    """Flows remember places; who came first is nothing that controllers tell."""
+    site = Site()
+    for hosts in ((5, 2), (2, 4, 5), (2, 4, 5, 6), last):
+        site.tell(batch({GUEST: via(*(way(f"10.0.0.{n}", 30 + n) for n in hosts))}))
+    again = batch({GUEST: via(*(way(f"10.0.0.{n}", 30 + n) for n in sorted(last)))})
+    assert restarted_site(full(TOPOLOGY), site, again) == told(site)
+
+
+def test_places_are_remembered_until_all_is_here() -> None:
+    site = Site()
+    for hosts in ((2, 3, 4), (2, 4)):
+        site.tell(batch({GUEST: via(*(way(f"10.0.0.{n}", 30 + n) for n in hosts))}))
+    again = restarted(full(TOPOLOGY), dumped(site.datapath.objects, random.Random(1)), None)
+    again.complete()
+    again.commit()
+    again.forget_places()
+    again.routes(ONE, batch({GUEST: via(*(way(f"10.0.0.{n}", 30 + n) for n in (2, 4)))}))
+    again.commit()
+    [made] = [one for one in forms(again).values() if getattr(one, "nhr_flags", 0) & 0x400]
+    assert made.nhr_label_list == (32, 34)

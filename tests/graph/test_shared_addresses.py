@@ -13,7 +13,7 @@ from agent.oper.datapath import HOLE, route_key
 from agent.routes import RouteFamily
 from tests.graph.test_publications import OWN, OWN_ROUTE, ROUTER, TRAP, own, told
 from tests.graph.test_restart import dumped, restarted
-from tests.graph.test_routes import GRE, NET1, UDP, Site, batch, host_key, via, way
+from tests.graph.test_routes import GRE, NET1, ONE, UDP, Site, batch, host_key, via, way
 from tests.graph.worlds import World, forms, full, put, run, seen, worked
 
 PARSED = worked(vms=3)
@@ -153,3 +153,20 @@ def test_of_backups_the_last_that_was_heard_has_the_address() -> None:
         assert (own(site).local_preference, own(site).sequence) == (200, sequence)
         assert site[OWN_ROUTE].rtr_mac == bytes(vm.mac)
     assert site[route_key(NET1, ip_network(str(FIRST.address)))].rtr_mac == bytes(SECOND.mac)
+
+
+def test_a_restart_keeps_places_that_are_free() -> None:
+    site = site_of(ALL)
+    named = own(site).nexthops[0].label
+    every = batch({OWN: via(way("10.0.0.1", named), way("10.0.0.2", 25), local_preference=200)})
+    site.tell(every)
+    site.compiler.remove_port(FIRST.port)
+    site.turn()
+    assert any(HOLE in one.nhr_nh_list for one in site.nexthops(6).values())
+    left = World({key: row for key, row in ALL.inputs.items() if key != ("port", FIRST.port)})
+    again = restarted(left, dumped(site.datapath.objects, random.Random(1)), random.Random(2))
+    again.complete()
+    again.commit()
+    again.routes(ONE, every)
+    again.commit()
+    assert forms(again) == forms(site.compiler)
