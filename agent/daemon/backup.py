@@ -73,9 +73,8 @@ class BackupShell:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._writing is not None:
-            await self._writing
-        if self._first is not None:
+        written = self._writing is None or await self._writing
+        if not written or self._first is not None:
             await self._write()
         self._worker.shutdown()
 

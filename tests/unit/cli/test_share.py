@@ -259,7 +259,7 @@ def test_man_shows_a_page(share: Path) -> None:
     shown = subprocess.run(
         [program("man"), "-l", share / TEXTS["man"].format("dropstats")],
         capture_output=True, text=True, check=True,
-        env={**os.environ, "MANWIDTH": "80", "MANPAGER": "cat", "LC_ALL": "C"},
+        env={**os.environ, "LD_PRELOAD": "", "MANWIDTH": "80", "MANPAGER": "cat", "LC_ALL": "C"},
     ).stdout  # fmt: skip
     for words in (
         "dropstats - show how many packets were dropped, by reason",
