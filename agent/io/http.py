@@ -149,6 +149,13 @@ class _Protocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, "Malformed HTTP request")
 
+    def shutdown(self) -> None:
+        """The server ends: nobody waits for the rest of a request."""
+        if self._in_body:
+            self.transport.abort()
+        else:
+            super().shutdown()
+
     def timeout_keep_alive_handler(self) -> None:
         self.transport.abort()
 

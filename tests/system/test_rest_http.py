@@ -257,6 +257,20 @@ def test_half_a_request_is_not_taken(server: RestServer, chunked: bool) -> None:
     assert server.request("PUT", f"/enable-port/{U}").json["error"].startswith("{Port Not found")
 
 
+def test_the_end_waits_for_no_half_of_a_request(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with rest_server(tmp_path) as server:
+        lines = ("Content-Length: 100", "Expect: 100-continue")
+        client = socket.create_connection(("127.0.0.1", server.port), 20)
+        client.sendall(head(server, "POST /port HTTP/1.1", *lines))
+        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"{")
+    with client, contextlib.suppress(ConnectionError):
+        assert client.recv(1) == b""
+    assert caplog.messages == []
+
+
 def test_fifty_connections_at_once(server: RestServer) -> None:
     def client(number: int) -> list[int]:
         url = f"http://127.0.0.1:{server.port}"
