@@ -7,10 +7,12 @@ import shutil
 import signal
 import ssl
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from agent.io.peers import TlsFiles, tls_server
+from agent.xmpp import session
 from tests.fake.authority import Authority
 from tests.fault.control_scene import node
 from tests.unit.daemon.test_daemon import Host, here
@@ -56,6 +58,7 @@ async def again(one: ControlNode) -> None:
     await one.until(lambda: one.sessions > before and b"subscribe" in one.heard, 20)
 
 
+@patch.object(session, "_LONGEST_DELAY", 0.05)  # of the agent, between its attempts
 @here
 async def test_new_certificates_are_used_from_the_next_session_on(host: Host) -> None:
     certificates = Certificates(host.run_dir / "tls")
