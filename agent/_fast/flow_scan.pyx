@@ -48,7 +48,7 @@ cdef extern from "scan.h" nogil:
         aging_rules aging
         suspects waiting "suspects"
         scan_counters counters
-        scan_sweep finished
+        scan_sweep sweep, finished
 
     void aging_prepare(aging_rules *rules)
     bint suspects_init(suspects *waiting, uint32_t entries, uint32_t room)
@@ -85,7 +85,7 @@ cdef class FlowScanner:
     cdef readonly FlowPairs pairs
     cdef readonly object mapping
     cdef const unsigned char[::1] view
-    cdef uint64_t _period, _started
+    cdef uint64_t _period, _idle, _started
     cdef double _due
 
     def __cinit__(self, FlowPairs pairs not None, mapping, timeouts, *, double delay=5.0,
@@ -128,7 +128,8 @@ cdef class FlowScanner:
         rules.services = <uint32_t>number
         aging_prepare(&rules)
         self.walk.aging = rules
-        self._period = max(<uint64_t>MILLI, min(rules.common // 4, rules.least // 2))
+        self._idle = max(<uint64_t>MILLI, rules.common // 4)
+        self._period = max(<uint64_t>MILLI, min(self._idle, rules.least // 2))
 
     @property
     def auditing(self):
@@ -141,8 +142,8 @@ cdef class FlowScanner:
 
     @property
     def period(self):
-        """Seconds that one walk over the table takes."""
-        return self._period / <double>MILLI
+        """Seconds that one walk over the table takes now."""
+        return self._pace() / <double>MILLI
 
     @property
     def deadline(self):
@@ -203,20 +204,32 @@ cdef class FlowScanner:
             self._started = moment
         if moment < self._started:
             return 0
-        cdef uint64_t elapsed = min(moment - self._started + self._tick(), self._period)
-        cdef uint64_t target = self.walk.total * elapsed // self._period
+        cdef uint64_t period = self._pace()
+        cdef uint64_t elapsed = min(moment - self._started + self._tick(), period)
+        cdef uint64_t target = self.walk.total * elapsed // period
         return <uint32_t>(target - self.walk.cursor) if target > self.walk.cursor else 0
 
     cdef uint64_t _tick(self):
         """Milliseconds between slices: often enough, and worth it."""
-        cdef uint64_t worth = self._period * TICK_ENTRIES // self.walk.total
-        return min(max(<uint64_t>LEAST_TICK, worth), self._period)
+        cdef uint64_t period = self._pace()
+        cdef uint64_t worth = period * TICK_ENTRIES // self.walk.total
+        return min(max(<uint64_t>LEAST_TICK, worth), period)
 
     cdef void _sweep_done(self, uint64_t moment):
         """The next one begins a period after this one did, or at once when that is over."""
-        self._started += self._period
+        self._started += self._pace()
         if moment > self._started + OVERLOADED * self._tick():
             self._started = moment
+
+    cdef uint64_t _pace(self):
+        """Milliseconds of a walk. No short timeout hurries it where there are no flows.
+
+        So it is while there is no pair, and neither this walk nor the one before has met an
+        entry in use.
+        """
+        cdef uint64_t walks = (<uint64_t *>&self.walk.counters)[0]
+        cdef uint64_t met = (<uint64_t *>&self.walk.finished)[0] + (<uint64_t *>&self.walk.sweep)[0]
+        return self._idle if walks and not met and not len(self.pairs) else self._period
 
     cdef uint64_t _found(self):
         cdef uint64_t *n = <uint64_t *>&self.walk.counters

@@ -341,9 +341,25 @@ def test_slices_that_cannot_be_are_refused(now: float, budget: int) -> None:
 
 def test_sweeps_take_their_period() -> None:
     rig = Rig()
+    rig.leave(packet(1000))
     rig.advance(10 * rig.scanner.period)
     assert rig.scanner.counters["sweeps"] in (10, 11)
     assert rig.scanner.counters["entries"] in (10 * TOTAL, 11 * TOTAL)
+
+
+def test_sweeps_take_a_quarter_of_the_age_where_there_are_no_flows() -> None:
+    """An entry that is met makes them as quick as before."""
+    rig = Rig(Timeouts(common=180, tcp_closed=10))
+    assert rig.scanner.period == 5.0
+    rig.advance(6.0)
+    assert rig.scanner.period == 45.0
+    done = rig.scanner.counters["sweeps"]
+    rig.advance(10 * 45.0)
+    assert rig.scanner.counters["sweeps"] - done in (10, 11)
+    index = rig.leave(packet(1000))
+    rig.advance(45.0 + 5.0 + 5.2)
+    assert rig.pairs.owner(index[0]) is not None
+    assert rig.scanner.period == 5.0
 
 
 def test_after_a_pause_one_sweep_is_due_not_many() -> None:

@@ -21,6 +21,7 @@ from tests.reference import flow_scan as oracle
 from tests.unit.flow.scan_rig import MAIN, TCP, Rig, packet
 
 PERIOD = 2.0
+IDLE = 7.5
 TIMEOUTS = Timeouts(common=30, dropped=30, tcp_half_open=30, tcp_closed=4)
 COUNTERS = st.one_of(
     st.integers(0, 2000), st.integers(0, (1 << 40) - 1), st.sampled_from([0, (1 << 40) - 1])
@@ -43,7 +44,7 @@ class Scans(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.rig = Rig(TIMEOUTS)
-        assert self.rig.scanner.period == PERIOD
+        assert self.rig.scanner.period == PERIOD, "IDLE, once it has found nothing"
         self.known: dict[int, Expected] = {}
         self.next_port = 1000
 
@@ -55,7 +56,7 @@ class Scans(RuleBasedStateMachine):
     def leave_a_flow(self) -> None:
         self.next_port += 1
         index = self.rig.leave(packet(self.next_port, proto=TCP))
-        self.sweep(PERIOD + 5.2)
+        self.sweep((PERIOD if self.known else IDLE) + 5.2)
         owner = self.rig.pairs.owner(index[0])
         assert owner is not None
         assert self.rig.pairs.owner(index[1]) == (owner[0], 1)
