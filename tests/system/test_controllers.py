@@ -137,6 +137,7 @@ def test_an_agent_that_restarts_writes_nothing(there: Site) -> None:
         lambda: len(there.agent.said('event="routes complete"', before.mark)) == 2, "both complete"
     )
     assert before.changes() == []
+    assert there.writes() == 0, "not even trees: who built them before builds them again"
     assert "10.1.1.3" in there.lease()
 
 
