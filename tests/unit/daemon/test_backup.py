@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.backup import decode, encode
+from agent.backup import decode, encode, resources, restored
 from agent.daemon import backup
 from agent.daemon.backup import BackupShell
 from agent.daemon.replay import replay
@@ -55,6 +55,56 @@ def test_the_same_numbers_in_any_order_after_datapath_and_agent_were_lost() -> N
     rows = decode(encode(before, 1))
     assert numbers(lived(BACKWARDS, rows)) == before
     assert numbers(lived(BACKWARDS)) != before
+
+
+def reference(agent: Life) -> list[Numbered]:
+    """What the reference agent has written down of both ports: numbers that are none of ours."""
+    vms = [agent.vms[name] for name in FORWARDS]
+    vrf = "default-domain:default-project:red:red"
+    every = "0-ff:ff:ff:ff:ff:ff-0.0.0.0/32"
+    kinds = ((True, 1), (False, 1), (False, 5), (False, 2), (True, 2))
+    records = (
+        resources.VmInterfaceIndexResourceMapSandesh(
+            index_map={
+                90 + at: resources.VmInterfaceIndexResource(
+                    uuid=str(vm.port), interface_name=vm.tap
+                )
+                for at, vm in enumerate(vms)
+            }
+        ),
+        resources.VrfIndexResourceMapSandesh(
+            index_map={70: resources.VrfIndexResource(vrf_name=vrf)}
+        ),
+        resources.InterfaceIndexResourceMapSandesh(
+            index_map={
+                1000 + 10 * at + kind: resources.InterfaceIndexResource(
+                    type="vm", uuid=str(vm.port), name=vm.tap, policy=policy, flags=flags,
+                    mac=str(vm.mac),
+                )
+                for at, vm in enumerate(vms)
+                for kind, (policy, flags) in enumerate(kinds)
+            }
+        ),
+        resources.VrfMplsResourceMapSandesh(
+            index_map={900: resources.VrfMplsResource(name=vrf, bridge_nh=True)}
+        ),
+        resources.RouteMplsResourceMapSandesh(
+            index_map={901: resources.RouteMplsResource(vrf_name=vrf, route_prefix=every)}
+        ),
+    )  # fmt: skip
+    return [row for record in records for row in restored(record.encode()).rows]
+
+
+def test_numbers_of_the_reference_agent_come_to_the_same_objects() -> None:
+    rows = reference(Life())
+    found = {(row.kind, row.number) for row in numbers(lived(BACKWARDS, rows))}
+    for kind in (Kind.VIF, Kind.VRF, Kind.LABEL):
+        wanted = {(row.kind, row.number) for row in rows if row.kind is kind}
+        assert wanted <= found
+    labels = {number for kind, number in found if kind is Kind.LABEL}
+    assert {number for number in labels if number >= 900} == {
+        900, 901, *range(1000, 1005), *range(1010, 1015),
+    }  # fmt: skip
 
 
 def test_what_is_not_used_any_more_is_free_after_the_audit() -> None:
