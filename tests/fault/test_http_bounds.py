@@ -114,6 +114,14 @@ def test_long_bodies_have_bounded_room_together(
         assert 500 in found
 
 
+@pytest.mark.parametrize("size", [SMALL, 1 << 20])
+@pytest.mark.parametrize("deep", [b"[", b'{"a":', b'[{"a":['])
+def test_deep_json_is_refused_as_any_other(server: RestServer, deep: bytes, size: int) -> None:
+    told = server.request("POST", "/port", raw=deep * (size // len(deep)))
+    assert told.status == 500
+    assert told.json["error"].startswith("{ Invalid Json string ==> ")
+
+
 class Stream:
     """Of a request: its pieces as they come."""
 
