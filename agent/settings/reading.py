@@ -21,6 +21,9 @@ from agent.settings.values import Settings
 # Sections that carry a number or free keys in place of a fixed set of options.
 _TRACES = "TRACEBUFFSIZE"
 _FREE_SECTIONS = re.compile(rf"QUEUE-\w+|QOS-NIANTIC|PG-\w+|{_TRACES}")
+_LONGEST = 1 << 20
+_SHOWN = 100
+"""Meaningless lines that are told of one by one."""
 _GATEWAY = re.compile(r"GATEWAY-\w+")
 _GATEWAY_OPTIONS = ("interface", "routing_instance", "ip_blocks", "routes")
 
@@ -52,6 +55,9 @@ def examine(
     text: str, source: str = "configuration", overrides: Iterable[Override] = ()
 ) -> Examined:
     """Check the text of a configuration file, and tell of everything that is found."""
+    if len(text) > _LONGEST:
+        problem = f"{source}: longer than {_LONGEST} characters: this is no configuration file"
+        return Examined(None, [Finding(Severity.ERROR, source, problem)])
     reader = _Reader(source, read(text), {(one.section, one.option): one for one in overrides})
     reader.lines()
     values = {place: reader.value(option) for place, option in _OPTIONS.items()}
@@ -76,9 +82,13 @@ class _Reader:
 
     def lines(self) -> None:
         """Tell of lines that mean nothing."""
-        for at, problem in self._text.problems.items():
+        problems = list(self._text.problems.items())
+        for at, problem in problems[:_SHOWN]:
             told = f"{self._source}: {problem}: line {at}"
             self.findings.append(Finding(Severity.ERROR, self._source, told, line=at))
+        if len(problems) > _SHOWN:
+            told = f"{self._source}: {len(problems) - _SHOWN} more lines mean nothing"
+            self.findings.append(Finding(Severity.ERROR, self._source, told))
 
     def _written(self, place: Place, *, many: bool) -> str | None:
         """The value in the file, None where there is none; a list may be on several lines."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.errors import ConfigError
 from agent.inputs import SimpleGateway
-from agent.settings import TABLE, Server, Settings, parse
+from agent.settings import TABLE, Server, Settings, examine, parse
 
 GATEWAY = "[GATEWAY-0]\ninterface = vgw\nrouting_instance = a:b:b\n"
 
@@ -129,6 +129,14 @@ def test_what_has_no_effect_is_told_of_where_it_would_have_had_one() -> None:
     idle = "[DEFAULT]\nagent_mode=vrouter\ntsn_servers = []\nlog_local =\n[TASK]\nthread_count=08\n"
     assert parse(idle).unused == ()
     assert parse(idle.replace("=vrouter", "=tor")).unused == ("[DEFAULT] agent_mode",)
+
+
+def test_what_is_no_configuration_file_at_all_is_soon_refused() -> None:
+    found = examine("some words\n" * 1000).findings
+    assert len(found) == 101
+    assert str(found[-1]) == "configuration: 900 more lines mean nothing"
+    (one,) = examine("x" * (1 << 21)).findings
+    assert "this is no configuration file" in str(one)
 
 
 def test_unknown_options_are_named_with_a_suggestion() -> None:
