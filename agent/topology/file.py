@@ -24,6 +24,7 @@ from agent.topology.reader import (
     number,
     one_of,
     sequence,
+    shown,
     station,
     text,
 )
@@ -123,7 +124,7 @@ def _host(name: str, content: object, index: int) -> Host:
 
 def _fabric(value: object) -> IPv4Interface:
     if "/" not in text(value):
-        raise ValueError(f"expected ADDRESS/LENGTH, found {value!r}")
+        raise ValueError(f"expected ADDRESS/LENGTH, found {shown(value)}")
     return IPv4Interface(str(value))
 
 
@@ -226,10 +227,12 @@ def _connect(reader: Reader, networks: Mapping[str, Network]) -> tuple[frozenset
     groups = []
     for group in reader.get("connect", sequence, []):
         if not isinstance(group, list) or len(group) < 2:
-            raise reader.error("connect", f"expected a list of networks, found {group!r}")
+            raise reader.error("connect", f"expected a list of networks, found {shown(group)}")
         for name in group:
             if not isinstance(name, str) or name not in networks:
-                raise reader.error("connect", f"no network {name!r}; known: {', '.join(networks)}")
+                raise reader.error(
+                    "connect", f"no network {shown(name)}; known: {', '.join(networks)}"
+                )
         groups.append(frozenset(group))
     return tuple(groups)
 

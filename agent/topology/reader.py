@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 from typing import Any, TypeVar
@@ -13,6 +14,14 @@ from agent.values import Mac, Prefix, prefix
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}")
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+_SHORT.maxlevel = 3
+
+
+def shown(value: object) -> str:
+    """A value for a message, in brief: aliases of YAML make huge ones of a few lines."""
+    return _SHORT.repr(value)
 
 
 class TopologyError(ConfigError):
@@ -33,7 +42,7 @@ class Reader:
     def __init__(self, content: object, place: tuple[str, ...], known: str) -> None:
         self.place = place
         if not isinstance(content, Mapping):
-            raise TopologyError(place, f"expected a mapping, found {content!r}")
+            raise TopologyError(place, f"expected a mapping, found {shown(content)}")
         for key in content:
             if key not in known.split():
                 raise TopologyError((*place, str(key)), f"unknown key {str(key)!r}; known: {known}")
@@ -47,12 +56,12 @@ class Reader:
         """The (name, value) pairs of a mapping of names; none when it is missing."""
         value = self.content.get(key) or {}
         if not isinstance(value, Mapping):
-            raise self.error(key, f"expected a mapping of names, found {value!r}")
+            raise self.error(key, f"expected a mapping of names, found {shown(value)}")
         for name in value:
             if not isinstance(name, str) or not _NAME.fullmatch(name):
                 raise TopologyError(
                     (*self.place, key, str(name)),
-                    f"bad name {name!r}; use letters, digits, - and _, at most 32",
+                    f"bad name {shown(name)}; use letters, digits, - and _, at most 32",
                 )
         return list(value.items())
 
@@ -94,28 +103,28 @@ def listed(content: object, place: tuple[str, ...], known: str) -> list[Reader]:
 def text(value: object) -> str:
     """YAML reads some addresses without quotes as numbers."""
     if not isinstance(value, str):
-        raise ValueError(f"expected text, found {value!r}; put the value in quotes")
+        raise ValueError(f"expected text, found {shown(value)}; put the value in quotes")
     return value
 
 
 def sequence(value: object) -> list[Any]:
     """A list."""
     if not isinstance(value, list):
-        raise ValueError(f"expected a list, found {value!r}")
+        raise ValueError(f"expected a list, found {shown(value)}")
     return value
 
 
 def mapping(value: object) -> Mapping[Any, Any]:
     """A mapping."""
     if not isinstance(value, Mapping):
-        raise ValueError(f"expected a mapping, found {value!r}")
+        raise ValueError(f"expected a mapping, found {shown(value)}")
     return value
 
 
 def flag(value: object) -> bool:
     """True or false; YAML has `on` and `off` too."""
     if not isinstance(value, bool):
-        raise ValueError(f"expected true or false, found {value!r}")
+        raise ValueError(f"expected true or false, found {shown(value)}")
     return value
 
 
@@ -124,7 +133,7 @@ def number(what: str, low: int, high: int) -> Callable[[object], int]:
 
     def convert(value: object) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise ValueError(f"expected {what}, {low} to {high}, found {value!r}")
+            raise ValueError(f"expected {what}, {low} to {high}, found {shown(value)}")
         return value
 
     return convert
@@ -135,7 +144,7 @@ def one_of(*words: str) -> Callable[[object], str]:
 
     def convert(value: object) -> str:
         if value not in words:
-            raise ValueError(f"expected one of {', '.join(words)}, found {value!r}")
+            raise ValueError(f"expected one of {', '.join(words)}, found {shown(value)}")
         return str(value)
 
     return convert
@@ -157,12 +166,12 @@ def station(value: object) -> Mac:
 def device(value: object) -> str:
     """The name of a network interface."""
     if not _DEVICE.fullmatch(text(value)):
-        raise ValueError(f"{value!r} cannot be the name of a network interface")
+        raise ValueError(f"{shown(value)} cannot be the name of a network interface")
     return str(value)
 
 
 def cidr(value: object) -> Prefix:
     """PREFIX/LENGTH."""
     if "/" not in text(value):
-        raise ValueError(f"expected PREFIX/LENGTH, found {value!r}")
+        raise ValueError(f"expected PREFIX/LENGTH, found {shown(value)}")
     return prefix(str(value))

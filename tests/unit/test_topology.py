@@ -147,6 +147,17 @@ def test_any_content_parses_or_is_a_configuration_error(value: object) -> None:
     assert topology.hosts
 
 
+def test_a_few_lines_make_no_endless_message() -> None:
+    """Each list has the one before nine times, as aliases of YAML make it."""
+    value: object = ["x"] * 9
+    for _ in range(30):
+        value = [value] * 9
+    for content in ({"hosts": {"one": value}}, {"hosts": value}, {"name": value}):
+        with pytest.raises(ConfigError) as error:
+            parse(content)
+        assert len(str(error.value)) < 2000
+
+
 def test_the_rate_of_recorded_sessions() -> None:
     content = yaml.safe_load(ONE_HOST.read_text())
     assert parse(content).flow_export_rate is None
