@@ -34,7 +34,6 @@ def run(
     """
 
     async def main() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # the daemon takes them later
         front = Front(settings, topology)
         give_up(settings)
         if recorder is not None:
@@ -48,7 +47,11 @@ def run(
             raise
         await daemon.run()
 
-    run_loop(main())
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # the daemon takes them later
+    try:
+        run_loop(main())
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _daemon() -> type[Daemon]:
