@@ -112,7 +112,7 @@ def test_guests_get_leases_and_reach_each_other(site: Site, tmp_path: Path) -> N
     script.chmod(0o755)
     for name in site.topology.vms:
         site.plug(name)
-    shown = site.until("ip -d link show pkt0", "host")
+    shown = site.until("ip -d link show pkt0 | grep -C2 00:00:5e:00:01:00", "host")
     assert "00:00:5e:00:01:00" in shown
     assert "tun type tap" in shown
     for name in site.topology.vms:
