@@ -128,12 +128,15 @@ class Session(asyncio.Protocol):
 
     def _reply(self, family: int, seq: int, replies: Replies) -> None:
         transport = self._transport
-        if not replies or transport is None or transport.is_closing():
-            return  # asyncio's writelines of Python 3.12 and later wants something to write
+        if transport is None or transport.is_closing():
+            return
         last = len(replies) - 1
-        transport.writelines(
-            reply_frame(payload, family=family, seq=seq, more=position < last)
-            for position, payload in enumerate(replies)
+        # Not writelines, which in some releases of asyncio fails with no line and stalls nobody.
+        transport.write(
+            b"".join(
+                reply_frame(payload, family=family, seq=seq, more=position < last)
+                for position, payload in enumerate(replies)
+            )
         )
         if transport.get_write_buffer_size() > MAX_OUTPUT:
             self._drop(f"{transport.get_write_buffer_size()} bytes of replies not taken")
