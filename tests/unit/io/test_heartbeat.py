@@ -98,16 +98,26 @@ def test_the_file_is_old_while_the_loop_stands_still_and_goes_in_the_end(process
     assert not (process.run_dir / FILE).exists()
 
 
-def test_a_standing_process_tells_stacks_by_signal_and_may_end_by_itself(tmp_path: Path) -> None:
+def test_a_process_that_stands_may_end_by_itself_and_tells_stacks_then(tmp_path: Path) -> None:
+    """Even where compiled code never gives the interpreter back."""
     process = Process(tmp_path, exit_after=3.0)
     try:
         process.block("lock", 0.0)
-        while "block_in_lock" not in process.stacks():  # by the watchdog
-            time.sleep(0.02)
-        os.truncate(tmp_path / STACKS, 0)
-        process.child.send_signal(signal.SIGUSR2)
-        while "block_in_lock" not in process.stacks():
-            time.sleep(0.02)
         assert process.child.wait(20) == -signal.SIGALRM
+        assert "block_in_lock" in process.stacks()
+    finally:
+        process.kill()
+
+
+def test_a_watchdog_from_outside_has_stacks_written_too(tmp_path: Path) -> None:
+    """As systemd's, which ends a service by SIGABRT."""
+    process = Process(tmp_path)
+    try:
+        process.block("lock", 0.0)
+        while process.age() < 1.0:
+            time.sleep(0.02)
+        process.child.send_signal(signal.SIGABRT)
+        assert process.child.wait(20) == -signal.SIGABRT
+        assert "block_in_lock" in process.stacks()
     finally:
         process.kill()
