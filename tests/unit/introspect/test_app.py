@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lxml import etree
 
 from agent.errors import UsageError, WireError
 from agent.introspect import Answer, Query, Request, Table, tokens
@@ -273,7 +274,6 @@ def test_every_module_and_request_is_listed(ask: Asker) -> None:
 
 
 def test_the_stylesheet_makes_a_page_of_an_answer(ask: Asker) -> None:
-    etree = pytest.importorskip("lxml.etree")
     style = etree.XSLT(etree.fromstring(ask.get("/universal_parse.xsl").content))
     page = str(style(etree.fromstring(ask.get("/Snh_ItfReq").content)))
     assert "<h1>ItfResp</h1>" in page

@@ -59,7 +59,7 @@ def path(network: str, label: int) -> RouteAttributes:
 
 def territory(of: VrfFacts) -> Territory:
     leads = Leads(lambda: None)
-    made = Territory(of, leads, Local(lambda key: None, lambda label: None))
+    made = Territory(of, leads, Local(lambda key: None, lambda label: None), {})
     via = leads.hold(way_spec(path("", 1).nexthops[0]))
     leads.directed(via.spec, Direction)  # type: ignore[arg-type]
     return made
