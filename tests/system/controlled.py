@@ -203,7 +203,7 @@ class ControlNode:
     def has_told(self) -> bool:
         """Whether the agent knows all its routes too."""
         agent = self.agent()
-        return agent is not None and agent.published >= OWN_ROUTES and agent.end_of_rib_sent
+        return agent is not None and agent.end_of_rib_sent and self.knows()
 
 
 class FarAgent:
